@@ -22,7 +22,8 @@ as_root() {
     fi
 }
 
-# apt_install PACKAGE...: quiet, non-interactive; fails where apt or the right to use it is missing.
+# apt_install PACKAGE...: quiet, without questions; fails where apt or the right to use it is missing, and
+# rather than remove another package (Debian's compilers exclude each other).
 apt_install() {
     have apt-get || return 1
     as_root true 2>/dev/null || return 1
@@ -30,5 +31,13 @@ apt_install() {
     if ! apt-cache show "$@" >/dev/null 2>&1; then
         as_root apt-get update -qq >&2 || return 1
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-remove --no-install-recommends "$@" >&2
+    apt_log=$(mktemp)
+    if as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-remove --no-install-recommends "$@" >"$apt_log" 2>&1; then
+        rm -f "$apt_log"
+    else
+        tail -n 20 "$apt_log" >&2
+        rm -f "$apt_log"
+        return 1
+    fi
 }

@@ -18,7 +18,9 @@ cd "$ROOT"
 cargo_arguments="rustc --release --locked --package $package --lib --crate-type cdylib --target wasm32-wasip1"
 
 . tools/wasm_toolchain.sh
-case $(choose_toolchain wasm32-wasip1) in
+toolchain=$(choose_toolchain wasm32-wasip1)
+# shellcheck disable=SC2086 # lists of arguments
+case $toolchain in
 rustup)
     target_dir=$TARGET_DIR
     cargo $cargo_arguments
@@ -29,7 +31,6 @@ debian)
     CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-Lnative=/usr/lib/wasm32-wasi -Clink-self-contained=no" \
         /usr/bin/cargo $cargo_arguments -Z build-std=std,panic_abort --target-dir "$target_dir"
     ;;
-*) exit 1 ;;
 esac
 
 built=$target_dir/wasm32-wasip1/release/$(printf %s "$package" | tr - _).wasm

@@ -52,7 +52,7 @@ choose_toolchain() {
         echo rustup
         ;;
     debian)
-        has_debian || install_debian || die_debian
+        has_debian || install_debian || die_debian "$1"
         echo debian
         ;;
     auto)
@@ -68,7 +68,8 @@ choose_toolchain() {
 }
 
 die_debian() {
-    die "no compiler for ${1:-wasm32}: needs either 'rustup target add ${1:-wasm32-wasip1}' or, on Debian as root, 'apt-get install $DEBIAN_PACKAGES lld-19'"
+    [ ! -x /usr/bin/rustc ] || debian_is_new_enough || say "/usr/bin/rustc is older than the workspace's rust-version"
+    die "no compiler for $1: needs 'rustup target add $1' or, on Debian as root, 'apt-get install $DEBIAN_PACKAGES lld-19'"
 }
 
 # Debian's cargo finds the linker as `rust-lld` on PATH; flags and toolchain choices meant for rustup's must not reach it.

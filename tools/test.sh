@@ -1,0 +1,19 @@
+#!/bin/sh
+# What must pass before a commit; the first failing stage ends it.
+set -eu
+. "$(dirname -- "$0")/common.sh"
+cd "$ROOT"
+. tools/stages.sh
+
+native() { cargo test --workspace --locked --exclude tollgate-tests --exclude tollgate-noop; }
+envoy() { envoy_path=$(tools/envoy.sh) && say "$envoy_path"; }
+end_to_end() {
+    ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
+        cargo test --package tollgate-tests --locked
+}
+
+stage "module and backend" make --no-print-directory build
+stage "Envoy" envoy
+stage "native unit and property tests" native
+stage "core under wasm" tools/wasm_test.sh
+stage "end to end" end_to_end
