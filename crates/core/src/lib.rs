@@ -1,1 +1,16 @@
-//! Under construction.
+//! Tollgate's vocabulary and arithmetic, shared by the filter, the backend and their tests.
+//!
+//! Everything here is a pure value or a pure function: no I/O, no clock, no async, no globals.
+//! Time comes in as an argument, secrets come in through a lookup the caller passes.
+
+pub mod access;
+pub mod bucket;
+pub mod config;
+pub mod credential;
+pub mod limit;
+pub mod policy;
+pub mod route;
+pub mod secret;
+pub mod time;
+pub mod verdict;
+pub mod window;

@@ -1,0 +1,363 @@
+//! Owns the shape of a plugin configuration, as it is written in JSON. Values are judged when it is compiled.
+
+use serde::{Deserialize, Serialize};
+
+/// Tollgate's plugin configuration.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Plugin {
+    /// The realm named in `WWW-Authenticate`. Default: `tollgate`.
+    pub realm: Option<String>,
+    /// Where credentials are and how they are recognised.
+    pub credentials: Credentials,
+    /// Named sets of limits. Default: free 100/min, basic 500/min, pro 1,000/min, enterprise unlimited.
+    pub tiers: Option<Vec<Tier>>,
+    /// Consumers known without a backend.
+    pub consumers: Vec<Consumer>,
+    /// Routes; the first that matches is taken.
+    pub routes: Vec<Route>,
+    /// What is asked of requests that no route matches; without `name` and `match`.
+    pub default_route: Route,
+    /// The tier whose limits anonymous requests meet, per address. Default: none, unlimited.
+    pub anonymous_tier: Option<String>,
+    /// Address rules of every route.
+    pub addresses: Addresses,
+    /// How answers look.
+    pub answers: Answers,
+    /// Which headers tell the upstream who is asking.
+    pub identity_headers: IdentityHeaders,
+    /// Whether consumer, credential, tier, route and verdict are left in filter state (`wasm.tollgate.*`) for access logs. Default: false.
+    pub filter_state: bool,
+    /// Sizes of what a node keeps.
+    pub node: Node,
+}
+
+/// Where credentials are and how they are recognised.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Credentials {
+    /// Places a credential may be in. Default: `Authorization: Bearer …` and `X-API-Key: …`.
+    pub sources: Option<Vec<Source>>,
+    /// Whether the upstream gets the credential too. Default: false.
+    pub forward: bool,
+    /// Keys that tell issued credentials from forged ones.
+    pub issuer_keys: Vec<IssuerKey>,
+    /// What `hmac-sha256:` hashes were made with.
+    pub pepper: Option<Secret>,
+}
+
+/// A place a credential may be in.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Source {
+    /// A header's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// The authentication scheme before the credential, such as `Bearer`; only with `header`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    /// A query parameter's name. It is taken out of the path, so that no log shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+}
+
+/// A key that tells issued credentials from forged ones.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IssuerKey {
+    /// Its version, as the issuer counts them.
+    pub version: u32,
+    /// The prefix of the credentials: `[a-z][a-z0-9]{1,15}`.
+    pub prefix: String,
+    /// The key.
+    pub secret: Secret,
+}
+
+/// A reference to a secret: exactly one of the fields.
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// The environment variable of the VM that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// The secret itself. For development only: it shows in configuration dumps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Secret").field("env", &self.env).field("inline", &self.inline.as_ref().map(|_| "…")).finish()
+    }
+}
+
+/// A named set of limits.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// Its name: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// Its limits, at most 8; a request passes all or none of them. None: unlimited.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+}
+
+/// A rate limit.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Its name, as clients see it in `RateLimit-Policy`: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// How units are counted.
+    pub algorithm: Algorithm,
+    /// Units per period: 1 to 1,000,000,000.
+    pub rate: u64,
+    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`.
+    pub per: String,
+    /// Units a token bucket holds. Default: `rate`.
+    #[serde(default)]
+    pub burst: Option<u64>,
+    /// Over what the limit is counted. `node`: this Envoy, all its workers.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Names of the routes it applies to. Default: all.
+    #[serde(default)]
+    pub routes: Option<Vec<String>>,
+    /// Judged and counted, not enforced. Default: false.
+    #[serde(default)]
+    pub shadow: bool,
+    /// What happens when its state cannot be had. Default: `degrade`.
+    #[serde(default)]
+    pub failure_mode: FailureMode,
+}
+
+/// How a limit counts units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// `rate` units per period flow into a bucket that holds `burst`.
+    TokenBucket,
+    /// At most `rate` units in any period.
+    SlidingWindow,
+}
+
+/// Over what a limit is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This Envoy, all its workers together.
+    #[default]
+    Node,
+}
+
+/// What happens when a limit cannot be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FailureMode {
+    /// 503.
+    Deny,
+    /// The same rate in each worker's own memory.
+    #[default]
+    Degrade,
+    /// The request passes.
+    Allow,
+}
+
+/// A consumer known without a backend.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Consumer {
+    /// Its id: visible ASCII, at most 128 characters.
+    pub id: String,
+    /// Its tier's name.
+    pub tier: String,
+    /// Its API keys.
+    #[serde(default)]
+    pub keys: Vec<ApiKey>,
+}
+
+/// A static API key.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// Its id, which is no secret: visible ASCII, at most 128 characters.
+    pub id: String,
+    /// Its hash, from `tollgate hash`: `sha256:` or `hmac-sha256:` and 64 hexadecimal digits.
+    pub hash: String,
+}
+
+/// A class of requests and what is asked of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Route {
+    /// Its name, required in `routes`: lower-case letters, digits, `-` and `_`.
+    pub name: Option<String>,
+    /// Which requests it matches, required in `routes`.
+    #[serde(rename = "match")]
+    pub matching: Option<Match>,
+    /// Neither authenticated nor limited. Default: false.
+    pub exempt: bool,
+    /// Whether CORS preflights pass without credential and uncounted. Default: false.
+    pub preflight: bool,
+    /// Whether a credential is needed. Default: `required`.
+    pub auth: Auth,
+    /// The tier whose limits anonymous requests meet here, per address. Default: the global one.
+    pub anonymous_tier: Option<String>,
+    /// Units a request costs: 0 to 1,000,000. Default: 1.
+    pub cost: Option<u32>,
+    /// Statuses that are charged, such as `2xx` or `404`; other answers give their units back. Default: all are charged.
+    pub charge_when: Option<Vec<String>>,
+    /// Address rules beside the global ones; both must pass.
+    pub addresses: Addresses,
+    /// Origins whose pages may read denials.
+    pub cors: Option<Cors>,
+}
+
+/// Which requests a route matches: everything given must agree.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// Hosts, such as `api.example.com` or `*.example.com`. Default: all.
+    pub hosts: Vec<String>,
+    /// Methods. Default: all.
+    pub methods: Vec<String>,
+    /// This path. At most one of `path`, `prefix`, `template` and `regex` may be given.
+    pub path: Option<String>,
+    /// This path and those below it, by whole segments.
+    pub prefix: Option<String>,
+    /// A template: `/users/{id}`, `/files/{*rest}`.
+    pub template: Option<String>,
+    /// A regular expression over the whole decoded path.
+    pub regex: Option<String>,
+}
+
+/// Whether a route needs a credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// A valid credential, or 401.
+    #[default]
+    Required,
+    /// None or a valid one.
+    Optional,
+    /// Credentials are not looked at.
+    None,
+}
+
+/// Address rules: networks such as `10.0.0.0/8`, or single addresses.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Addresses {
+    /// If any is given, all others are refused.
+    pub allow: Vec<String>,
+    /// Refused, also when allowed.
+    pub deny: Vec<String>,
+}
+
+/// Origins whose pages may read denials.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Origins such as `https://app.example.com`, or `*` alone.
+    pub origins: Vec<String>,
+    /// Whether credentialed requests may be read; not with `*`. Default: false.
+    pub credentials: bool,
+}
+
+/// How answers look.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Answers {
+    /// The form of error bodies. Default: `coded`.
+    pub body: BodyStyle,
+    /// Which limit headers are sent. Default: `x-ratelimit` alone.
+    pub limit_headers: Option<Vec<LimitHeaders>>,
+    /// The form of `X-RateLimit-Reset`. Default: `epoch`.
+    pub reset: Reset,
+}
+
+/// The form of error bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BodyStyle {
+    /// `{"error":{"code":"…","message":"…"}}`.
+    #[default]
+    Coded,
+    /// `{"error":"…"}`.
+    Simple,
+    /// `application/problem+json` (RFC 9457).
+    Problem,
+}
+
+/// A family of limit headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum LimitHeaders {
+    /// `X-RateLimit-Limit`, `-Remaining`, `-Reset`.
+    #[serde(rename = "x-ratelimit")]
+    XRateLimit,
+    /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11).
+    #[serde(rename = "ratelimit")]
+    RateLimit,
+}
+
+/// The form of `X-RateLimit-Reset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Reset {
+    /// Seconds since 1970.
+    #[default]
+    Epoch,
+    /// `2026-01-14T00:00:00Z`.
+    Rfc3339,
+    /// Seconds from now.
+    Delta,
+}
+
+/// Names of the headers that tell the upstream who is asking. What a client sends in them never gets through.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityHeaders {
+    /// Default: `x-consumer-id`.
+    pub consumer: Option<String>,
+    /// Default: `x-consumer-tier`.
+    pub tier: Option<String>,
+    /// Default: `x-credential-id`.
+    pub credential: Option<String>,
+}
+
+/// Sizes of what a node keeps, so that no client can make it grow.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// Subjects kept in each of the two tables, consumers and addresses: 64 to 4,194,304. Default: 65,536.
+    pub slots: Option<u32>,
+    /// Valid keys a worker remembers: 16 to 1,000,000. Default: 8,192.
+    pub known_keys: Option<usize>,
+    /// Refused keys a worker remembers: 16 to 1,000,000. Default: 8,192.
+    pub unknown_keys: Option<usize>,
+    /// Bits of an IPv6 address that make a client: 32 to 128. Default: 64.
+    pub ipv6_prefix: Option<u8>,
+}

@@ -1,0 +1,74 @@
+//! Owns how a wrong document is described: the path inside it, what was found, what is allowed.
+
+use std::fmt;
+
+/// One thing wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `routes[2].cost`; empty for the document itself.
+    pub path: String,
+    /// What was found there. Never a secret.
+    pub found: String,
+    /// What is allowed there.
+    pub allowed: String,
+}
+
+/// All that is wrong with a document; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problem {
+    /// A problem at a path.
+    pub fn new(path: impl Into<String>, found: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self { path: path.into(), found: found.into(), allowed: allowed.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "document" } else { &self.path };
+        write!(formatter, "{path}: found {}; allowed: {}", self.found, self.allowed)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, problem) in self.0.iter().enumerate() {
+            if position > 0 {
+                formatter.write_str("\n")?;
+            }
+            problem.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+impl std::error::Error for Problems {}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+/// Turns serde's words ("invalid type: string "x", expected u32 at line 1 column 5") into ours.
+pub(super) fn of_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> Problems {
+    let path = match error.path().to_string() {
+        path if path == "." => String::new(),
+        path => path,
+    };
+    let inner = error.inner();
+    let text = inner.to_string();
+    let place = format!(" at line {} column {}", inner.line(), inner.column());
+    let text = text.strip_suffix(place.as_str()).unwrap_or(&text);
+    let (found, allowed) = if let Some((found, allowed)) = text.split_once(", expected ") {
+        (found.to_owned(), allowed.to_owned())
+    } else if let Some(field) = text.strip_prefix("missing field ") {
+        ("nothing".to_owned(), format!("the field {field} is required"))
+    } else {
+        (text.to_owned(), "JSON as in the schema".to_owned())
+    };
+    let found = if inner.line() > 0 { format!("{found} (line {}, column {})", inner.line(), inner.column()) } else { found };
+    Problem::new(path, found, allowed).into()
+}

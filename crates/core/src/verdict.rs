@@ -1,0 +1,66 @@
+//! Owns why a request is denied: the reasons, their stable codes and their words. Must not know how an answer is written.
+
+/// Why a request is denied. `docs/reasons.md` is the table of these for users; a test holds the two together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The path can be read in more than one way, so no rule can be trusted to match it.
+    AmbiguousPath,
+    /// Two sources carry two different credentials.
+    ConflictingCredentials,
+    /// The route needs a credential and there is none.
+    Unauthenticated,
+    /// The credential is malformed, forged or unknown.
+    InvalidKey,
+    /// One source carries more than one credential.
+    DuplicateCredentials,
+    /// The client's address is denied, or not among those allowed.
+    AddressDenied,
+    /// A rate is spent.
+    RateLimited,
+    /// Something needed for the verdict could not be had.
+    Unavailable,
+}
+
+impl Reason {
+    /// Every reason, in the order of the documented table.
+    pub const ALL: [Self; 8] = [
+        Self::AmbiguousPath,
+        Self::ConflictingCredentials,
+        Self::Unauthenticated,
+        Self::InvalidKey,
+        Self::DuplicateCredentials,
+        Self::AddressDenied,
+        Self::RateLimited,
+        Self::Unavailable,
+    ];
+
+    /// The stable code: in bodies, metrics, filter state and logs.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::ConflictingCredentials => "conflicting_credentials",
+            Self::Unauthenticated => "unauthenticated",
+            Self::InvalidKey => "invalid_key",
+            Self::DuplicateCredentials => "duplicate_credentials",
+            Self::AddressDenied => "address_denied",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// What a client is told. A rate's text is completed with the time to wait by whoever answers.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::AmbiguousPath => "The path must not hold empty or dot segments, backslashes, fragments or encoded separators",
+            Self::ConflictingCredentials => "Two different credentials were sent. Send one",
+            Self::Unauthenticated => "Authentication required. Provide API key in Authorization or X-API-Key header",
+            Self::InvalidKey => "The API key is not valid",
+            Self::DuplicateCredentials => "A credential header was sent more than once",
+            Self::AddressDenied => "Requests from this address are not allowed",
+            Self::RateLimited => "Rate limit exceeded",
+            Self::Unavailable => "The request could not be judged. Retry later",
+        }
+    }
+}
