@@ -1,3 +1,167 @@
-//! Under construction.
+//! What Tollgate costs inside Envoy, beside the alternatives, in one run.
+//!
+//! `tollgate-benches` measures CPU per request; `tollgate-benches memory` what random keys and addresses do to memory.
+//! The binaries come from the environment: `ENVOY`, `TOLLGATE_WASM`, `TOLLGATE_NOOP_WASM`.
 
-fn main() {}
+// A benchmark is a harness: it reads clocks, and prints.
+#![allow(clippy::disallowed_methods)]
+
+mod connection;
+mod cpu;
+mod envoy;
+mod figures;
+mod host_calls;
+mod load;
+mod measure;
+mod memory;
+mod plugin;
+mod random;
+mod ratelimit_service;
+mod report;
+mod request;
+mod rows;
+mod statistics;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::measure::Settings;
+use crate::report::Report;
+use crate::rows::{KEY, Modules, NOOP};
+
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    rows: RowArguments,
+    #[command(flatten)]
+    files: Files,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// What random keys and addresses do to Envoy's memory
+    Memory(memory::Arguments),
+    /// The rate limit service of the gRPC row (started by the benchmark itself)
+    #[command(hide = true)]
+    RatelimitService { port: u16 },
+}
+
+#[derive(Args)]
+struct RowArguments {
+    /// Only rows whose name contains one of these (bare and sdk-noop always run)
+    rows: Vec<String>,
+    /// How often every row is measured
+    #[arg(long, default_value_t = 21)]
+    rounds: u32,
+    /// Seconds each time
+    #[arg(long, default_value_t = 0.6)]
+    seconds: f64,
+    /// Connections, each with one request in flight
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// Decides the order of rows within each round
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the raw numbers go
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+    /// Fail where a promised figure is missed
+    #[arg(long)]
+    check: bool,
+}
+
+/// What is measured.
+#[derive(Args)]
+struct Files {
+    /// Envoy's binary
+    #[arg(long, env = "ENVOY", default_value = "envoy", global = true)]
+    envoy: PathBuf,
+    /// Tollgate's module; its rows are left out where it is missing
+    #[arg(long, env = "TOLLGATE_WASM", default_value = "dist/tollgate.wasm", global = true)]
+    tollgate_wasm: PathBuf,
+    /// The SDK no-op's module (package tollgate-noop)
+    #[arg(long, env = "TOLLGATE_NOOP_WASM", default_value = "target/wasm32-wasip1/release/tollgate_noop.wasm", global = true)]
+    noop_wasm: PathBuf,
+    /// Where Envoy's configurations and logs go
+    #[arg(long, default_value = "target/bench", global = true)]
+    directory: PathBuf,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    match arguments.mode {
+        Some(Mode::RatelimitService { port }) => ratelimit_service::serve(port).map(|()| ExitCode::SUCCESS),
+        Some(Mode::Memory(memory)) => memory::run(&memory, &arguments.files),
+        None => run(&arguments.rows, &arguments.files),
+    }
+}
+
+fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
+    let version = files.envoy_version()?;
+    let [service_port, _] = envoy::free_ports()?;
+    let rows = rows::choose(rows::all(&files.modules()?, service_port), &arguments.rows);
+    let settings = Settings {
+        program: files.envoy.clone(),
+        directory: files.directory.clone(),
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+        connections: arguments.connections,
+        seed: arguments.seed,
+    };
+    let mut host_calls = Vec::new();
+    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact"].contains(&row.name)) {
+        eprintln!("counting host calls of {}", row.name);
+        host_calls.push((row.name, host_calls::count(row, &settings)?));
+    }
+    let measured = measure::run(rows, service_port, &settings)?;
+    let tollgate = size(&files.tollgate_wasm);
+    let modules = [("sdk-noop", size(&files.noop_wasm)), ("tollgate", tollgate)];
+    let modules: Vec<_> = modules.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))).collect();
+    let figures = figures::promised(&measured, tollgate);
+    let report = Report {
+        settings: &settings,
+        envoy: &version,
+        modules: &modules,
+        measured: &measured,
+        summaries: &figures::summaries(&measured),
+        host_calls: &host_calls,
+        figures: &figures,
+    };
+    report.print();
+    report.write(&arguments.json)?;
+    println!("raw numbers: {}", arguments.json.display());
+    let failed = arguments.check && !figures.iter().all(figures::Figure::holds);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+// === impl Files ===
+
+impl Files {
+    fn modules(&self) -> Result<Modules> {
+        if !self.noop_wasm.is_file() {
+            bail!("no {}: build it with `cargo build --release -p tollgate-noop --target wasm32-wasip1`", self.noop_wasm.display());
+        }
+        let tollgate = self.tollgate_wasm.is_file().then(|| self.tollgate_wasm.clone());
+        if tollgate.is_none() {
+            eprintln!("no {}: Tollgate's rows are left out", self.tollgate_wasm.display());
+        }
+        Ok(Modules { noop: self.noop_wasm.clone(), tollgate })
+    }
+
+    fn envoy_version(&self) -> Result<String> {
+        let output = Command::new(&self.envoy).arg("--version").output();
+        let output = output.with_context(|| format!("running {} (set ENVOY to an Envoy 1.40.0 binary)", self.envoy.display()))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+fn size(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|metadata| metadata.len())
+}

@@ -1,0 +1,109 @@
+//! Owns what the numbers say: a summary of each row, and the figures that Tollgate promises to reach.
+
+use serde::Serialize;
+
+use crate::measure::{Measured, Slice};
+use crate::rows::{BARE, GRPC, KEY, NOOP};
+use crate::statistics::{Quartiles, over, quartiles, ratio};
+
+/// A row's summary over its rounds. Times are microseconds of CPU per request.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    /// The row's name.
+    pub(crate) name: &'static str,
+    /// Its Envoy.
+    pub(crate) envoy_us: Option<Quartiles>,
+    /// The rate limit service, where the row asks it.
+    pub(crate) service_us: Option<Quartiles>,
+    /// Its Envoy over the bare listener's, paired by round.
+    pub(crate) over_bare_us: Option<Quartiles>,
+    /// What it adds to the bare listener (with the service's CPU) as a multiple of what the no-op adds, paired by round.
+    pub(crate) times_noop: Option<Quartiles>,
+    /// Requests per second.
+    pub(crate) per_second: Option<Quartiles>,
+    /// Other Envoys' share of one CPU meanwhile.
+    pub(crate) others: Option<Quartiles>,
+}
+
+/// A promised bound and what was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    /// What is bounded.
+    pub(crate) about: &'static str,
+    /// What was found.
+    pub(crate) found: f64,
+    /// The most it may be.
+    pub(crate) at_most: f64,
+    /// Of both.
+    pub(crate) unit: &'static str,
+}
+
+/// Summaries, in the order of `measured`.
+pub(crate) fn summaries(measured: &[Measured]) -> Vec<Summary> {
+    let bare = envoy_us(measured, BARE);
+    let noop = over(&envoy_us(measured, NOOP), &bare);
+    let summary = |row: &Measured| {
+        let envoy = each(row, |slice| per_request(slice.envoy_ns, slice));
+        let service = each(row, |slice| per_request(slice.service_ns, slice));
+        Summary {
+            name: row.row.name,
+            envoy_us: quartiles(&envoy),
+            service_us: quartiles(&service).filter(|_| row.row.asks_service),
+            over_bare_us: quartiles(&over(&envoy, &bare)).filter(|_| row.row.name != BARE),
+            times_noop: quartiles(&ratio(&added(row, &bare), &noop)).filter(|_| row.row.name != BARE),
+            per_second: quartiles(&each(row, |slice| slice.requests as f64 / slice.seconds)),
+            others: quartiles(&each(row, |slice| slice.others_ns as f64 / 1e9 / slice.seconds)),
+        }
+    };
+    measured.iter().map(summary).collect()
+}
+
+/// The promised figures that these rows can tell. `module` is the size of Tollgate's module in bytes.
+pub(crate) fn promised(measured: &[Measured], module: Option<u64>) -> Vec<Figure> {
+    let bare = envoy_us(measured, BARE);
+    let noop = over(&envoy_us(measured, NOOP), &bare);
+    let mut figures = Vec::new();
+    let mut promise = |about, found: Option<f64>, at_most, unit| {
+        figures.extend(found.map(|found| Figure { about, found, at_most, unit }));
+    };
+    if let Some(key) = named(measured, KEY) {
+        let key_added = added(key, &bare);
+        let median = |sample: &[f64]| quartiles(sample).map(|found| found.median);
+        promise("warm key over bare, beside the SDK no-op over bare", median(&ratio(&key_added, &noop)), 1.6, "times");
+        let beside_grpc = named(measured, GRPC).and_then(|grpc| median(&ratio(&key_added, &added(grpc, &bare))));
+        promise("warm key over bare, beside one gRPC callout per request (CPU in both)", beside_grpc, 0.1, "times");
+        promise("Envoy ready with the module", Some(key.ready.as_secs_f64()), 3.0, "s");
+    }
+    promise("module", module.map(|bytes| bytes as f64 / 1000.0), 800.0, "KB");
+    figures
+}
+
+// === impl Figure ===
+
+impl Figure {
+    /// Whether the promise holds.
+    pub(crate) fn holds(&self) -> bool {
+        self.found <= self.at_most
+    }
+}
+
+fn named<'a>(measured: &'a [Measured], name: &str) -> Option<&'a Measured> {
+    measured.iter().find(|row| row.row.name == name)
+}
+
+fn envoy_us(measured: &[Measured], name: &str) -> Vec<f64> {
+    named(measured, name).map(|row| each(row, |slice| per_request(slice.envoy_ns, slice))).unwrap_or_default()
+}
+
+/// Microseconds per request over the bare listener, the service's CPU included.
+fn added(row: &Measured, bare: &[f64]) -> Vec<f64> {
+    over(&each(row, |slice| per_request(slice.envoy_ns + slice.service_ns, slice)), bare)
+}
+
+fn each(row: &Measured, value: impl Fn(&Slice) -> f64) -> Vec<f64> {
+    row.slices.iter().map(value).collect()
+}
+
+fn per_request(nanoseconds: u64, slice: &Slice) -> f64 {
+    nanoseconds as f64 / 1e3 / slice.requests as f64
+}

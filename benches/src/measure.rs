@@ -1,0 +1,160 @@
+//! Owns the measurement: all rows in one run, interleaved, each in an Envoy of its own.
+//!
+//! It keeps raw numbers; `report` makes figures of them.
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Serialize;
+
+use crate::cpu;
+use crate::envoy::{Envoy, Launch};
+use crate::load::{Load, Until};
+use crate::random::Random;
+use crate::ratelimit_service;
+use crate::rows::Row;
+
+/// How a run is done.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Settings {
+    /// Envoy's binary.
+    pub(crate) program: PathBuf,
+    /// Where configurations and logs go.
+    pub(crate) directory: PathBuf,
+    /// How often every row is measured.
+    pub(crate) rounds: u32,
+    /// Seconds each time.
+    pub(crate) seconds: f64,
+    /// Connections, each with one request in flight.
+    pub(crate) connections: usize,
+    /// Decides the order of rows within each round.
+    pub(crate) seed: u64,
+}
+
+/// A row and its numbers.
+pub(crate) struct Measured {
+    /// What was measured.
+    pub(crate) row: Row,
+    /// From Envoy's start to its first answer.
+    pub(crate) ready: Duration,
+    /// One for each round, in order.
+    pub(crate) slices: Vec<Slice>,
+}
+
+/// One row in one round: raw numbers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Slice {
+    /// Counted from 0.
+    pub(crate) round: u32,
+    /// The row's place in the round's order, counted from 0.
+    pub(crate) place: usize,
+    /// Answered as expected.
+    pub(crate) requests: u64,
+    /// What they took, on the wall clock.
+    pub(crate) seconds: f64,
+    /// Nanoseconds this row's Envoy was on a CPU.
+    pub(crate) envoy_ns: u64,
+    /// Nanoseconds the rate limit service was on a CPU; 0 for rows that do not ask it.
+    pub(crate) service_ns: u64,
+    /// Nanoseconds all other Envoys together were on a CPU meanwhile: how quiet the idle ones are.
+    pub(crate) others_ns: u64,
+}
+
+struct Runner {
+    measured: Measured,
+    envoy: Envoy,
+    load: Load,
+}
+
+/// Requests before the first round: enough for V8 to have compiled what is hot, and for every key to have been seen.
+const WARM_UP: u64 = 30_000;
+/// Requests before each slice: a row that was idle finds its memory again.
+const AWAKEN: u64 = 300;
+/// Between the last answer and reading the account: Envoy finishes what it does after an answer.
+const SETTLE: Duration = Duration::from_millis(3);
+
+/// Measures `rows`. The rate limit service, where a row asks it, listens on `service_port`.
+///
+/// # Errors
+/// When an Envoy does not start, or answers anything but what its row expects.
+pub(crate) fn run(rows: Vec<Row>, service_port: u16, settings: &Settings) -> Result<Vec<Measured>> {
+    let service = if rows.iter().any(|row| row.asks_service) { Some(ratelimit_service::Process::start(service_port)?) } else { None };
+    let service_pid = service.as_ref().map(ratelimit_service::Process::pid);
+    let mut runners = Vec::new();
+    for row in rows {
+        eprintln!("warming up {}", row.name);
+        runners.push(Runner::start(row, settings)?);
+    }
+    let mut order: Vec<usize> = (0..runners.len()).collect();
+    let mut random = Random::new(settings.seed);
+    for round in 0..settings.rounds {
+        eprintln!("round {} of {}", round + 1, settings.rounds);
+        random.shuffle(&mut order);
+        for (place, &index) in order.iter().enumerate() {
+            slice(&mut runners, index, service_pid, Settings::length(settings)).map(|slice| Slice { round, place, ..slice }).and_then(
+                |slice| {
+                    let runner = runners.get_mut(index).ok_or_else(|| anyhow!("no row {index}"))?;
+                    runner.measured.slices.push(slice);
+                    Ok(())
+                },
+            )?;
+        }
+    }
+    Ok(runners.into_iter().map(|runner| runner.measured).collect())
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+// === impl Runner ===
+
+impl Runner {
+    fn start(row: Row, settings: &Settings) -> Result<Self> {
+        let launch =
+            Launch { program: &settings.program, directory: &settings.directory, name: row.name, workers: 1, logging: &["-l", "warning"] };
+        let envoy = Envoy::start(&launch, &row.listener, (row.requests)().next(), row.expected)?;
+        let mut load = Load::open(envoy.port, settings.connections, (row.requests)(), row.expected)?;
+        load.run(Until::Count(WARM_UP)).with_context(|| format!("warming up {}", row.name))?;
+        let measured = Measured { ready: envoy.ready, row, slices: Vec::new() };
+        Ok(Self { measured, envoy, load })
+    }
+}
+
+fn slice(runners: &mut [Runner], index: usize, service: Option<u32>, length: Duration) -> Result<Slice> {
+    let account = |runners: &[Runner]| -> Result<(u64, u64, u64)> {
+        let (mut own, mut others) = (0, 0);
+        for (at, runner) in runners.iter().enumerate() {
+            let spent = cpu::nanoseconds(runner.envoy.pid())?;
+            if at == index { own = spent } else { others += spent }
+        }
+        let asks = runners.get(index).is_some_and(|runner| runner.measured.row.asks_service);
+        let service = if asks { service.map_or(Ok(0), cpu::nanoseconds)? } else { 0 };
+        Ok((own, service, others))
+    };
+    let load = |runners: &mut [Runner], until| {
+        let runner = runners.get_mut(index).ok_or_else(|| anyhow!("no row {index}"))?;
+        runner.load.run(until).with_context(|| format!("measuring {}", runner.measured.row.name))
+    };
+    load(runners, Until::Count(AWAKEN))?;
+    sleep(SETTLE);
+    let before = account(runners)?;
+    let done = load(runners, Until::Elapsed(length))?;
+    sleep(SETTLE);
+    let after = account(runners)?;
+    Ok(Slice {
+        round: 0,
+        place: 0,
+        requests: done.requests,
+        seconds: done.elapsed.as_secs_f64(),
+        envoy_ns: after.0.saturating_sub(before.0),
+        service_ns: after.1.saturating_sub(before.1),
+        others_ns: after.2.saturating_sub(before.2),
+    })
+}

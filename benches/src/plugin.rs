@@ -1,0 +1,64 @@
+//! Owns the plugin configurations that the Tollgate rows run with (`docs/configuration.md` describes the document).
+
+use serde_json::{Value, json};
+
+use crate::request::{hash, key};
+
+/// Keys of the exact row: so many that each stays far below its limit at any speed Envoy can reach.
+pub(crate) const EXACT_KEYS: u64 = 20_000;
+
+/// The exempt route's path.
+pub(crate) const EXEMPT_PATH: &str = "/healthz";
+
+/// The anonymous route's path.
+pub(crate) const ANONYMOUS_PATH: &str = "/public/search";
+
+/// One key on a limit so high that workers hold units of it: what the usual request meets.
+pub(crate) fn purse() -> Value {
+    let limit = json!({"name": "bench", "algorithm": "token_bucket", "rate": 1_000_000, "per": "1s", "burst": 1_000_000});
+    document(&limit, 1)
+}
+
+/// [`purse`] with these limit headers.
+pub(crate) fn purse_with_limit_headers(names: &[&str]) -> Value {
+    let mut document = purse();
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("answers".to_owned(), json!({"limit_headers": names}));
+    }
+    document
+}
+
+/// Many keys, each on a limit so low that every request is decided in shared data.
+pub(crate) fn exact() -> Value {
+    let limit = json!({"name": "bench", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 100});
+    document(&limit, EXACT_KEYS)
+}
+
+/// [`purse`] with a route for everybody, limited per address.
+pub(crate) fn anonymous() -> Value {
+    let mut document = purse();
+    if let Some(fields) = document.as_object_mut() {
+        let limit = json!({"name": "address", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 100});
+        if let Some(tiers) = fields.get_mut("tiers").and_then(Value::as_array_mut) {
+            tiers.push(json!({"name": "anonymous", "limits": [limit]}));
+        }
+        let route = json!({"name": "public", "match": {"prefix": "/public/"}, "auth": "optional", "anonymous_tier": "anonymous"});
+        if let Some(routes) = fields.get_mut("routes").and_then(Value::as_array_mut) {
+            routes.push(route);
+        }
+    }
+    document
+}
+
+fn document(limit: &Value, keys: u64) -> Value {
+    let consumers: Vec<Value> = (0..keys)
+        .map(|index| {
+            json!({"id": format!("bench-{index}"), "tier": "bench", "keys": [{"id": format!("key-{index}"), "hash": hash(&key(index))}]})
+        })
+        .collect();
+    json!({
+        "tiers": [{"name": "bench", "limits": [limit]}],
+        "consumers": consumers,
+        "routes": [{"name": "health", "match": {"path": EXEMPT_PATH}, "exempt": true}],
+    })
+}

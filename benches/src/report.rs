@@ -1,0 +1,137 @@
+//! Owns how results are told: tables on stdout, and JSON with each round's raw numbers.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::cpu;
+use crate::figures::{Figure, Summary};
+use crate::host_calls::HostCalls;
+use crate::measure::{Measured, Settings};
+use crate::statistics::Quartiles;
+
+/// Everything that a run found.
+pub(crate) struct Report<'a> {
+    /// How it was done.
+    pub(crate) settings: &'a Settings,
+    /// What `envoy --version` says.
+    pub(crate) envoy: &'a str,
+    /// Module → bytes.
+    pub(crate) modules: &'a [(&'static str, u64)],
+    /// Raw numbers.
+    pub(crate) measured: &'a [Measured],
+    /// A summary of each.
+    pub(crate) summaries: &'a [Summary],
+    /// Row → calls.
+    pub(crate) host_calls: &'a [(&'static str, HostCalls)],
+    /// Promises.
+    pub(crate) figures: &'a [Figure],
+}
+
+// === impl Report ===
+
+impl Report<'_> {
+    /// Prints the tables.
+    pub(crate) fn print(&self) {
+        println!("{}, {} cores; {}", cpu::model(), std::thread::available_parallelism().map_or(0, usize::from), self.envoy);
+        let Settings { rounds, seconds, connections, .. } = self.settings;
+        println!(
+            "Envoy CPU per request; {rounds} interleaved rounds of {seconds} s, {connections} connections, one worker; medians [quartiles]\n"
+        );
+        println!("{:<18}{:>9}{:>11}{:>23}{:>9}{:>12}{:>10}", "row", "µs", "over bare", "× SDK no-op", "service", "requests/s", "ready ms");
+        for (row, summary) in self.measured.iter().zip(self.summaries) {
+            let ready = row.ready.as_millis();
+            println!(
+                "{:<18}{:>9}{:>11}{:>23}{:>9}{:>12}{ready:>10}",
+                summary.name,
+                median(summary.envoy_us, 2),
+                median(summary.over_bare_us, 2),
+                spread(summary.times_noop),
+                median(summary.service_us, 1),
+                median(summary.per_second, 0),
+            );
+        }
+        println!("\nover bare: Envoy alone; × SDK no-op: with the service's CPU. What the rows are:");
+        for row in self.measured {
+            println!("  {:<16} {}", row.row.name, row.row.about);
+        }
+        let idle = self.summaries.iter().filter_map(|summary| summary.others).map(|others| others.median).fold(0.0, f64::max);
+        println!(
+            "  All idle Envoys together used at most {:.1} % of one CPU while another was measured (median over rounds).",
+            idle * 100.0
+        );
+        self.print_host_calls();
+        for (name, bytes) in self.modules {
+            println!("{name}: {bytes} bytes");
+        }
+        println!();
+        for figure in self.figures {
+            let Figure { about, found, at_most, unit } = figure;
+            println!("{:<6} {about}: {found:.3} {unit} (at most {at_most})", if figure.holds() { "holds" } else { "MISSED" });
+        }
+    }
+
+    /// Writes the JSON.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let text = serde_json::to_string_pretty(&self.json())?;
+        fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn json(&self) -> Value {
+        let rows = self.measured.iter().zip(self.summaries).map(|(measured, summary)| {
+            json!({
+                "name": measured.row.name,
+                "about": measured.row.about,
+                "ready_s": measured.ready.as_secs_f64(),
+                "summary": summary,
+                "rounds": measured.slices,
+            })
+        });
+        let host_calls: serde_json::Map<_, _> = self.host_calls.iter().map(|(row, calls)| ((*row).to_owned(), json!(calls))).collect();
+        let modules: serde_json::Map<_, _> = self.modules.iter().map(|(name, bytes)| ((*name).to_owned(), json!(bytes))).collect();
+        json!({
+            "machine": {"cpu": cpu::model(), "cores": std::thread::available_parallelism().map_or(0, usize::from)},
+            "envoy": self.envoy,
+            "settings": self.settings,
+            "module_bytes": modules,
+            "rows": rows.collect::<Vec<_>>(),
+            "host_calls": host_calls,
+            "figures": self.figures,
+        })
+    }
+
+    fn print_host_calls(&self) {
+        println!(
+            "\nCalls across the border per warm request (from Envoy's trace log of {} requests)",
+            self.host_calls.first().map_or(0, |(_, calls)| calls.requests)
+        );
+        for (row, counted) in self.host_calls {
+            let per_request = |count: &u64| *count as f64 / counted.requests.max(1) as f64;
+            let callbacks: f64 = counted.callbacks.values().map(per_request).sum();
+            println!("{row}: {callbacks:.2} callbacks, {:.2} host calls", counted.per_request());
+            for (callback, count) in &counted.callbacks {
+                println!("  {:<44}{:>6.2}", callback, per_request(count));
+                for (name, count) in counted.by_callback.get(callback).into_iter().flatten() {
+                    println!("    {:<42}{:>6.2}", name, per_request(count));
+                }
+            }
+        }
+        println!();
+    }
+}
+
+fn median(found: Option<Quartiles>, digits: usize) -> String {
+    found.map_or_else(String::new, |found| format!("{:.digits$}", found.median))
+}
+
+fn spread(found: Option<Quartiles>) -> String {
+    found.map_or_else(String::new, |Quartiles { first, median, third }| format!("{median:.2} [{first:.2}–{third:.2}]"))
+}

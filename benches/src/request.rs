@@ -1,0 +1,138 @@
+//! Owns the requests: the bytes that a real client would send, with the key that the row asks for.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::random::Random;
+
+/// An endless sequence of requests.
+pub(crate) enum Requests {
+    /// One request, for ever.
+    Same(Vec<u8>),
+    /// Many requests in turn.
+    Turns {
+        /// What is sent, in order.
+        requests: Vec<Vec<u8>>,
+        /// The next one's index.
+        next: usize,
+    },
+    /// Each with bytes never used before at one place.
+    Fresh {
+        /// The request.
+        request: Vec<u8>,
+        /// Where the fresh bytes go.
+        place: std::ops::Range<usize>,
+        /// Where they come from.
+        random: Random,
+    },
+}
+
+/// As long as a key that Tollgate issues: 16 of id, 33 of secret, 8 of tag.
+const KEY_LENGTH: usize = 57;
+const KEY_PREFIX: &str = "foil_";
+
+// === impl Requests ===
+
+impl Requests {
+    /// The same key each time.
+    pub(crate) fn with_key(key: &str) -> Self {
+        Self::Same(get("/v1/search?q=abc", &[("x-api-key", key)]))
+    }
+
+    /// These keys, in turn.
+    pub(crate) fn with_keys(keys: &[String]) -> Self {
+        let requests = keys.iter().map(|key| get("/v1/search?q=abc", &[("x-api-key", key)])).collect();
+        Self::Turns { requests, next: 0 }
+    }
+
+    /// A key never used before each time.
+    pub(crate) fn with_fresh_keys(seed: u64) -> Self {
+        let random = Random::new(seed);
+        let request = get("/v1/search?q=abc", &[("x-api-key", &key(0))]);
+        let key_end = memchr::memmem::find(&request, KEY_PREFIX.as_bytes()).map_or(0, |at| at + KEY_PREFIX.len());
+        Self::Fresh { request, place: key_end..key_end + KEY_LENGTH, random }
+    }
+
+    /// No key, and another path.
+    pub(crate) fn without_key(path: &str) -> Self {
+        Self::Same(get(path, &[]))
+    }
+
+    /// The next request.
+    pub(crate) fn next(&mut self) -> &[u8] {
+        match self {
+            Self::Same(request) => request,
+            Self::Turns { requests, next } => {
+                let at = *next;
+                *next = if at + 1 < requests.len() { at + 1 } else { 0 };
+                requests.get(at).map_or(&[], Vec::as_slice)
+            }
+            Self::Fresh { request, place, random } => {
+                random.fill_base62(request.get_mut(place.clone()).unwrap_or_default());
+                request
+            }
+        }
+    }
+}
+
+/// The benchmark's key number `index`.
+pub(crate) fn key(index: u64) -> String {
+    let mut bytes = [0; KEY_LENGTH];
+    Random::new(index.wrapping_mul(0x1_0001)).fill_base62(&mut bytes);
+    format!("{KEY_PREFIX}{}", String::from_utf8_lossy(&bytes))
+}
+
+/// The SHA-256 of a key as the plugin configuration writes it.
+pub(crate) fn hash(key: &str) -> String {
+    let mut text = String::from("sha256:");
+    for byte in Sha256::digest(key) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// A GET with what a browser or a client library sends, and `extra`.
+pub(crate) fn get(path: &str, extra: &[(&str, &str)]) -> Vec<u8> {
+    let mut request = format!(
+        "GET {path} HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: example-client/4.2 (linux; x86_64)\r\naccept: application/json\r\n\
+         accept-encoding: gzip, deflate, br\r\naccept-language: en-GB,en;q=0.9\r\ncache-control: no-cache\r\nx-request-source: benchmark\r\n"
+    );
+    for (name, value) in extra {
+        let _ = write!(request, "{name}: {value}\r\n");
+    }
+    request.push_str("\r\n");
+    request.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_keys_differ_and_leave_the_rest_alone() {
+        let mut requests = Requests::with_fresh_keys(7);
+        let first = String::from_utf8(requests.next().to_vec()).unwrap();
+        let second = String::from_utf8(requests.next().to_vec()).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(first.len(), second.len());
+        let shape = |text: &str| text.replace(text.split("foil_").nth(1).unwrap(), "");
+        assert_eq!(shape(&first), shape(&second));
+        assert!(first.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn turns_come_round() {
+        let keys: Vec<String> = (0..3).map(key).collect();
+        let mut requests = Requests::with_keys(&keys);
+        let seen: Vec<Vec<u8>> = (0..4).map(|_| requests.next().to_vec()).collect();
+        assert_ne!(seen[0], seen[1]);
+        assert_eq!(seen[0], seen[3]);
+    }
+
+    #[test]
+    fn hashes_as_sha256_does() {
+        assert_eq!(hash("abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,102 @@
+//! Owns the list of what is measured: each row's name, listener, requests and expected answer.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::envoy::bootstrap::{self, Listener};
+use crate::plugin;
+use crate::request::{Requests, key};
+
+/// What all rows are measured over.
+pub(crate) const BARE: &str = "bare";
+/// What Tollgate's rows are compared with.
+pub(crate) const NOOP: &str = "sdk-noop";
+/// The usual request.
+pub(crate) const KEY: &str = "key";
+/// The alternative with one callout per request.
+pub(crate) const GRPC: &str = "grpc-ratelimit";
+
+/// One thing to measure.
+pub(crate) struct Row {
+    /// Its name in tables, filters and JSON.
+    pub(crate) name: &'static str,
+    /// What it is, in one line.
+    pub(crate) about: &'static str,
+    /// How its Envoy is configured.
+    pub(crate) listener: Listener,
+    /// Makes its requests, always the same ones.
+    pub(crate) requests: fn() -> Requests,
+    /// The status of every answer.
+    pub(crate) expected: u16,
+    /// The CPU of the rate limit service counts too.
+    pub(crate) asks_service: bool,
+}
+
+/// Where the modules are; without Tollgate's, its rows are left out.
+pub(crate) struct Modules {
+    /// The SDK no-op.
+    pub(crate) noop: PathBuf,
+    /// The filter.
+    pub(crate) tollgate: Option<PathBuf>,
+}
+
+/// Every row that can be measured.
+pub(crate) fn all(modules: &Modules, service_port: u16) -> Vec<Row> {
+    let warm = || Requests::with_key(&key(0));
+    let noop = Listener::with_filter(bootstrap::wasm(&modules.noop, &json!({})));
+    let mut rows = vec![
+        Row::new(BARE, "direct response, no filter", Listener::default(), warm),
+        Row::new(NOOP, "a filter through the SDK that does nothing", noop, warm),
+    ];
+    if let Some(tollgate) = &modules.tollgate {
+        let with = |configuration: Value| Listener::with_filter(bootstrap::wasm(tollgate, &configuration));
+        let headers = |names: &[&str]| with(plugin::purse_with_limit_headers(names));
+        rows.extend([
+            Row::new(KEY, "Tollgate: warm key, rate limit from the purse, defaults", with(plugin::purse()), warm),
+            Row::new("key-no-headers", "the same without limit headers", headers(&[]), warm),
+            Row::new("key-x-ratelimit", "the same with x-ratelimit-*", headers(&["x-ratelimit"]), warm),
+            Row::new("key-both-headers", "the same with x-ratelimit-* and ratelimit", headers(&["x-ratelimit", "ratelimit"]), warm),
+            Row::new("key-exact", "Tollgate: 20,000 keys at 10/s each, every request in shared data", with(plugin::exact()), || {
+                Requests::with_keys(&(0..plugin::EXACT_KEYS).map(key).collect::<Vec<_>>())
+            }),
+            Row::new("exempt", "Tollgate: exempt route", with(plugin::purse()), || Requests::without_key(plugin::EXEMPT_PATH)),
+            Row {
+                expected: 401,
+                ..Row::new("denied", "Tollgate: an unknown key each time", with(plugin::purse()), || Requests::with_fresh_keys(1))
+            },
+        ]);
+    }
+    let native = |forwarding, headers| Listener {
+        filters: vec![bootstrap::api_key_auth(&key(0), forwarding), bootstrap::local_ratelimit(headers)],
+        ..Listener::default()
+    };
+    rows.extend([
+        Row::new("native", "api_key_auth + local_ratelimit", native(json!({}), "OFF"), warm),
+        Row::new(
+            "native-headers",
+            "the same with identity header, key removed, x-ratelimit-*",
+            native(json!({"header": "x-consumer-id", "hide_credentials": true}), "DRAFT_VERSION_03"),
+            warm,
+        ),
+        Row {
+            asks_service: true,
+            ..Row::new(GRPC, "ratelimit filter, one gRPC callout per request", bootstrap::ratelimit_service(service_port), warm)
+        },
+    ]);
+    rows
+}
+
+/// Those rows whose name contains one of `filters` (all of them without a filter), and always the two that the others are compared with.
+pub(crate) fn choose(rows: Vec<Row>, filters: &[String]) -> Vec<Row> {
+    let wanted = |row: &Row| filters.is_empty() || filters.iter().any(|filter| row.name.contains(filter.as_str()));
+    rows.into_iter().filter(|row| row.name == BARE || row.name == NOOP || wanted(row)).collect()
+}
+
+// === impl Row ===
+
+impl Row {
+    fn new(name: &'static str, about: &'static str, listener: Listener, requests: fn() -> Requests) -> Self {
+        Self { name, about, listener, requests, expected: 200, asks_service: false }
+    }
+}
