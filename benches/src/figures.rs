@@ -21,6 +21,8 @@ pub(crate) struct Summary {
     pub(crate) times_noop: Option<Quartiles>,
     /// Requests per second.
     pub(crate) per_second: Option<Quartiles>,
+    /// How long its Envoy waited for a CPU, as a share of the time.
+    pub(crate) waiting: Option<Quartiles>,
     /// Other Envoys' share of one CPU meanwhile.
     pub(crate) others: Option<Quartiles>,
 }
@@ -52,6 +54,7 @@ pub(crate) fn summaries(measured: &[Measured]) -> Vec<Summary> {
             over_bare_us: quartiles(&over(&envoy, &bare)).filter(|_| row.row.name != BARE),
             times_noop: quartiles(&ratio(&added(row, &bare), &noop)).filter(|_| row.row.name != BARE),
             per_second: quartiles(&each(row, |slice| slice.requests as f64 / slice.seconds)),
+            waiting: quartiles(&each(row, |slice| slice.waiting_ns as f64 / 1e9 / slice.seconds)),
             others: quartiles(&each(row, |slice| slice.others_ns as f64 / 1e9 / slice.seconds)),
         }
     };

@@ -58,10 +58,10 @@ struct RowArguments {
     /// Only rows whose name contains one of these (bare and sdk-noop always run)
     rows: Vec<String>,
     /// How often every row is measured
-    #[arg(long, default_value_t = 21)]
+    #[arg(long, default_value_t = 101)]
     rounds: u32,
     /// Seconds each time
-    #[arg(long, default_value_t = 0.6)]
+    #[arg(long, default_value_t = 0.1)]
     seconds: f64,
     /// Connections, each with one request in flight
     #[arg(long, default_value_t = 4)]

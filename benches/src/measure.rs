@@ -1,5 +1,6 @@
 //! Owns the measurement: all rows in one run, interleaved, each in an Envoy of its own.
 //!
+//! Rounds are short and many, so that what disturbs the machine for a while disturbs a few rounds, all rows alike.
 //! It keeps raw numbers; `report` makes figures of them.
 
 use std::path::PathBuf;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
-use crate::cpu;
+use crate::cpu::{self, Account};
 use crate::envoy::{Envoy, Launch};
-use crate::load::{Load, Until};
+use crate::load::{Done, Load, Until};
 use crate::random::Random;
 use crate::ratelimit_service;
 use crate::rows::Row;
@@ -56,6 +57,8 @@ pub(crate) struct Slice {
     pub(crate) seconds: f64,
     /// Nanoseconds this row's Envoy was on a CPU.
     pub(crate) envoy_ns: u64,
+    /// Nanoseconds it was ready to run while something else had the CPU.
+    pub(crate) waiting_ns: u64,
     /// Nanoseconds the rate limit service was on a CPU; 0 for rows that do not ask it.
     pub(crate) service_ns: u64,
     /// Nanoseconds all other Envoys together were on a CPU meanwhile: how quiet the idle ones are.
@@ -87,30 +90,21 @@ pub(crate) fn run(rows: Vec<Row>, service_port: u16, settings: &Settings) -> Res
         eprintln!("warming up {}", row.name);
         runners.push(Runner::start(row, settings)?);
     }
+    let length = Duration::from_secs_f64(settings.seconds);
     let mut order: Vec<usize> = (0..runners.len()).collect();
     let mut random = Random::new(settings.seed);
     for round in 0..settings.rounds {
-        eprintln!("round {} of {}", round + 1, settings.rounds);
+        if round % 10 == 0 {
+            eprintln!("round {} of {}", round + 1, settings.rounds);
+        }
         random.shuffle(&mut order);
         for (place, &index) in order.iter().enumerate() {
-            slice(&mut runners, index, service_pid, Settings::length(settings)).map(|slice| Slice { round, place, ..slice }).and_then(
-                |slice| {
-                    let runner = runners.get_mut(index).ok_or_else(|| anyhow!("no row {index}"))?;
-                    runner.measured.slices.push(slice);
-                    Ok(())
-                },
-            )?;
+            let slice = Slice { round, place, ..slice(&mut runners, index, service_pid, length)? };
+            let runner = runners.get_mut(index).ok_or_else(|| anyhow!("no row {index}"))?;
+            runner.measured.slices.push(slice);
         }
     }
     Ok(runners.into_iter().map(|runner| runner.measured).collect())
-}
-
-// === impl Settings ===
-
-impl Settings {
-    fn length(&self) -> Duration {
-        Duration::from_secs_f64(self.seconds)
-    }
 }
 
 // === impl Runner ===
@@ -127,34 +121,53 @@ impl Runner {
     }
 }
 
-fn slice(runners: &mut [Runner], index: usize, service: Option<u32>, length: Duration) -> Result<Slice> {
-    let account = |runners: &[Runner]| -> Result<(u64, u64, u64)> {
-        let (mut own, mut others) = (0, 0);
+/// What one slice is the difference of.
+#[derive(Clone, Copy, Default)]
+struct Accounts {
+    own: Account,
+    service: Account,
+    others: Account,
+}
+
+impl Accounts {
+    fn take(runners: &[Runner], index: usize, service: Option<u32>) -> Result<Self> {
+        let mut accounts = Self::default();
         for (at, runner) in runners.iter().enumerate() {
-            let spent = cpu::nanoseconds(runner.envoy.pid())?;
-            if at == index { own = spent } else { others += spent }
+            let spent = cpu::account(runner.envoy.pid())?;
+            if at == index {
+                accounts.own = spent;
+                if let Some(service) = service.filter(|_| runner.measured.row.asks_service) {
+                    accounts.service = cpu::account(service)?;
+                }
+            } else {
+                accounts.others += spent;
+            }
         }
-        let asks = runners.get(index).is_some_and(|runner| runner.measured.row.asks_service);
-        let service = if asks { service.map_or(Ok(0), cpu::nanoseconds)? } else { 0 };
-        Ok((own, service, others))
-    };
-    let load = |runners: &mut [Runner], until| {
-        let runner = runners.get_mut(index).ok_or_else(|| anyhow!("no row {index}"))?;
-        runner.load.run(until).with_context(|| format!("measuring {}", runner.measured.row.name))
-    };
-    load(runners, Until::Count(AWAKEN))?;
+        Ok(accounts)
+    }
+}
+
+fn slice(runners: &mut [Runner], index: usize, service: Option<u32>, length: Duration) -> Result<Slice> {
+    load(runners, index, Until::Count(AWAKEN))?;
     sleep(SETTLE);
-    let before = account(runners)?;
-    let done = load(runners, Until::Elapsed(length))?;
+    let before = Accounts::take(runners, index, service)?;
+    let done = load(runners, index, Until::Elapsed(length))?;
     sleep(SETTLE);
-    let after = account(runners)?;
+    let after = Accounts::take(runners, index, service)?;
+    let own = after.own - before.own;
     Ok(Slice {
         round: 0,
         place: 0,
         requests: done.requests,
         seconds: done.elapsed.as_secs_f64(),
-        envoy_ns: after.0.saturating_sub(before.0),
-        service_ns: after.1.saturating_sub(before.1),
-        others_ns: after.2.saturating_sub(before.2),
+        envoy_ns: own.running,
+        waiting_ns: own.waiting,
+        service_ns: (after.service - before.service).running,
+        others_ns: (after.others - before.others).running,
     })
+}
+
+fn load(runners: &mut [Runner], index: usize, until: Until) -> Result<Done> {
+    let runner = runners.get_mut(index).ok_or_else(|| anyhow!("no row {index}"))?;
+    runner.load.run(until).with_context(|| format!("measuring {}", runner.measured.row.name))
 }

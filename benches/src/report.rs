@@ -57,10 +57,15 @@ impl Report<'_> {
         for row in self.measured {
             println!("  {:<16} {}", row.row.name, row.row.about);
         }
-        let idle = self.summaries.iter().filter_map(|summary| summary.others).map(|others| others.median).fold(0.0, f64::max);
+        // The row with a service has three processes for what may be two CPUs: it always waits.
+        let quiet = self.measured.iter().zip(self.summaries).filter(|(measured, _)| !measured.row.asks_service);
+        let (waiting, others) = quiet.fold((0.0_f64, 0.0_f64), |(waiting, others), (_, summary)| {
+            let share = |found: Option<Quartiles>| found.map_or(0.0, |found| found.median * 100.0);
+            (waiting.max(share(summary.waiting)), others.max(share(summary.others)))
+        });
         println!(
-            "  All idle Envoys together used at most {:.1} % of one CPU while another was measured (median over rounds).",
-            idle * 100.0
+            "While a row was measured (worst row's median), all other Envoys together used {others:.1} % of one CPU, and its own waited\n\
+             {waiting:.1} % of the time for a CPU: above a few percent, something else keeps this machine busy, and the figures are noisy."
         );
         self.print_host_calls();
         for (name, bytes) in self.modules {

@@ -46,7 +46,7 @@ pub(crate) fn all(modules: &Modules, service_port: u16) -> Vec<Row> {
     let warm = || Requests::with_key(&key(0));
     let noop = Listener::with_filter(bootstrap::wasm(&modules.noop, &json!({})));
     let mut rows = vec![
-        Row::new(BARE, "direct response, no filter", Listener::default(), warm),
+        Row::new(BARE, "a route answered by the fault filter, which ends the chain of every row", Listener::default(), warm),
         Row::new(NOOP, "a filter through the SDK that does nothing", noop, warm),
     ];
     if let Some(tollgate) = &modules.tollgate {

@@ -1,4 +1,7 @@
 //! Owns Envoy's configuration: a listener that answers by itself, so that nothing but the filters under test costs.
+//!
+//! The fault filter answers, at the end of the chain: with a `direct_response` route there is no route entry, and Envoy's
+//! `ratelimit` filter would not ask its service at all.
 
 use std::path::Path;
 
@@ -9,7 +12,7 @@ use serde_json::{Value, json};
 pub(crate) struct Listener {
     /// HTTP filters before the router.
     pub(crate) filters: Vec<Value>,
-    /// The route's `rate_limits`.
+    /// What the `ratelimit` filter asks about.
     pub(crate) rate_limits: Vec<Value>,
     /// Upstream clusters.
     pub(crate) clusters: Vec<Value>,
@@ -17,6 +20,8 @@ pub(crate) struct Listener {
     pub(crate) behind_balancer: bool,
 }
 
+/// The upstream of every route.
+const NEVER_ASKED: &str = "never-asked";
 /// The name of the rate limit service's cluster.
 const RATELIMIT_CLUSTER: &str = "ratelimit";
 
@@ -31,6 +36,8 @@ impl Listener {
     /// The whole bootstrap document.
     pub(crate) fn bootstrap(&self, port: u16, admin_port: u16) -> Value {
         let mut filters = self.filters.clone();
+        let answer = json!({"abort": {"http_status": 200, "percentage": {"numerator": 100}}});
+        filters.push(filter("envoy.filters.http.fault", "fault.v3.HTTPFault", answer));
         filters.push(filter("envoy.filters.http.router", "router.v3.Router", json!({})));
         let manager = typed(
             "filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -44,15 +51,17 @@ impl Listener {
                     "name": "bench",
                     "domains": ["*"],
                     "rate_limits": self.rate_limits,
-                    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": NEVER_ASKED}}],
                 }]},
             }),
         );
+        let mut clusters = self.clusters.clone();
+        clusters.push(json!({"name": NEVER_ASKED, "type": "STATIC"}));
         json!({
             "node": {"id": "bench", "cluster": "bench"},
             "admin": {"address": address(admin_port)},
             "static_resources": {
-                "clusters": self.clusters,
+                "clusters": clusters,
                 "listeners": [{
                     "name": "bench",
                     "address": address(port),
