@@ -25,7 +25,8 @@ clippy_wasm() {
             say "notice: clippy of the module left out: neither rustup's target nor Debian's rust-web-clippy can be had"
             return 0
         }
-        (debian_env && /usr/bin/cargo clippy --package tollgate-filter --lib --target wasm32-wasip1 --locked \
+        # Called by name: cargo would prefer rustup's cargo-clippy.
+        (debian_env && CARGO=/usr/bin/cargo /usr/bin/cargo-clippy clippy --package tollgate-filter --lib --target wasm32-wasip1 --locked \
             -Z build-std=std,panic_abort --target-dir "$TARGET_DIR/debian-wasm")
         ;;
     esac
