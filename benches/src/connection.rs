@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -66,14 +67,25 @@ impl Connection {
     /// # Errors
     /// When the connection breaks or the answer cannot be parsed.
     pub(crate) fn receive(&mut self) -> Result<u16> {
+        self.take().map(|(status, _)| status)
+    }
+
+    /// As [`Connection::receive`], and the whole answer as text.
+    pub(crate) fn receive_text(&mut self) -> Result<(u16, String)> {
+        let (status, place) = self.take()?;
+        Ok((status, String::from_utf8_lossy(self.buffer.get(place).unwrap_or_default()).into_owned()))
+    }
+
+    fn take(&mut self) -> Result<(u16, Range<usize>)> {
         loop {
             let unread = self.buffer.get(self.start..self.end).unwrap_or_default();
             if let Some((status, length)) = parse(unread)?
                 && length <= unread.len()
             {
-                self.start += length;
+                let place = self.start..self.start + length;
+                self.start = place.end;
                 self.awaited = self.awaited.saturating_sub(1);
-                return Ok(status);
+                return Ok((status, place));
             }
             self.fill()?;
         }

@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use self::bootstrap::Listener;
 use crate::connection::Connection;
@@ -25,6 +26,8 @@ pub(crate) struct Envoy {
     admin_port: u16,
     /// From its start to the first expected answer.
     pub(crate) ready: Duration,
+    /// That answer.
+    pub(crate) answer: String,
     /// What it wrote to stderr.
     pub(crate) log: PathBuf,
 }
@@ -72,8 +75,8 @@ impl Envoy {
             .stderr(File::create(&log)?)
             .spawn()
             .with_context(|| format!("starting {}", launch.program.display()))?;
-        let mut envoy = Self { child, port, admin_port, ready: Duration::ZERO, log };
-        envoy.await_ready(started, probe, expected).with_context(|| format!("starting Envoy for {}", launch.name))?;
+        let mut envoy = Self { child, port, admin_port, ready: Duration::ZERO, answer: String::new(), log };
+        envoy.answer = envoy.await_ready(started, probe, expected).with_context(|| format!("starting Envoy for {}", launch.name))?;
         envoy.ready = started.elapsed();
         Ok(envoy)
     }
@@ -83,24 +86,25 @@ impl Envoy {
         self.child.id()
     }
 
-    /// The body of what its admin interface answers on `path`.
+    /// The JSON object that its admin interface answers on `path`.
     ///
     /// # Errors
-    /// When it does not answer.
-    pub(crate) fn admin(&self, path: &str) -> Result<String> {
+    /// When it does not answer, or something else.
+    pub(crate) fn admin(&self, path: &str) -> Result<Value> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port))?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (_, body) = answer.split_once("\r\n\r\n").ok_or_else(|| anyhow!("no answer from the admin interface on {path}"))?;
-        Ok(body.to_owned())
+        // The body is chunked: its object is what stands between the outermost braces.
+        let object = answer.find('{').zip(answer.rfind('}')).and_then(|(first, last)| answer.get(first..=last));
+        serde_json::from_str(object.unwrap_or_default()).with_context(|| format!("the admin interface's answer on {path}"))
     }
 
-    fn await_ready(&mut self, started: Instant, probe: &[u8], expected: u16) -> Result<()> {
+    fn await_ready(&mut self, started: Instant, probe: &[u8], expected: u16) -> Result<String> {
         loop {
             let last = match ask(self.port, probe) {
-                Ok(status) if status == expected => return Ok(()),
-                Ok(status) => format!("it answers {status}, expected {expected}"),
+                Ok((status, answer)) if status == expected => return Ok(answer),
+                Ok((status, _)) => format!("it answers {status}, expected {expected}"),
                 Err(error) => format!("{error:#}"),
             };
             let stopped = self.child.try_wait()?;
@@ -123,10 +127,10 @@ impl Drop for Envoy {
     }
 }
 
-fn ask(port: u16, request: &[u8]) -> Result<u16> {
+fn ask(port: u16, request: &[u8]) -> Result<(u16, String)> {
     let mut connection = Connection::open(port)?;
     connection.send(request)?;
-    connection.receive()
+    connection.receive_text()
 }
 
 /// Two ports that nothing listens on at the moment.

@@ -87,7 +87,7 @@ struct Files {
     #[arg(long, env = "TOLLGATE_WASM", default_value = "dist/tollgate.wasm", global = true)]
     tollgate_wasm: PathBuf,
     /// The SDK no-op's module (package tollgate-noop)
-    #[arg(long, env = "TOLLGATE_NOOP_WASM", default_value = "target/wasm32-wasip1/release/tollgate_noop.wasm", global = true)]
+    #[arg(long, env = "TOLLGATE_NOOP_WASM", default_value = "target/dist/tollgate-noop.wasm", global = true)]
     noop_wasm: PathBuf,
     /// Where Envoy's configurations and logs go
     #[arg(long, default_value = "target/bench", global = true)]
@@ -146,7 +146,7 @@ fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
 impl Files {
     fn modules(&self) -> Result<Modules> {
         if !self.noop_wasm.is_file() {
-            bail!("no {}: build it with `cargo build --release -p tollgate-noop --target wasm32-wasip1`", self.noop_wasm.display());
+            bail!("no {0}: build it with `tools/wasm.sh tollgate-noop {0}`", self.noop_wasm.display());
         }
         let tollgate = self.tollgate_wasm.is_file().then(|| self.tollgate_wasm.clone());
         if tollgate.is_none() {

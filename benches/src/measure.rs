@@ -15,6 +15,7 @@ use crate::envoy::{Envoy, Launch};
 use crate::load::{Done, Load, Until};
 use crate::random::Random;
 use crate::ratelimit_service;
+use crate::request::Requests;
 use crate::rows::Row;
 
 /// How a run is done.
@@ -40,6 +41,8 @@ pub(crate) struct Measured {
     pub(crate) row: Row,
     /// From Envoy's start to its first answer.
     pub(crate) ready: Duration,
+    /// That answer, whole: which headers a row's answers carry.
+    pub(crate) answer: String,
     /// One for each round, in order.
     pub(crate) slices: Vec<Slice>,
 }
@@ -116,7 +119,11 @@ impl Runner {
         let envoy = Envoy::start(&launch, &row.listener, (row.requests)().next(), row.expected)?;
         let mut load = Load::open(envoy.port, settings.connections, (row.requests)(), row.expected)?;
         load.run(Until::Count(WARM_UP)).with_context(|| format!("warming up {}", row.name))?;
-        let measured = Measured { ready: envoy.ready, row, slices: Vec::new() };
+        if row.judges_keys {
+            let mut unknown = Load::open(envoy.port, 1, Requests::with_fresh_keys(settings.seed), 401)?;
+            unknown.run(Until::Count(1)).with_context(|| format!("{} with an unknown key", row.name))?;
+        }
+        let measured = Measured { ready: envoy.ready, answer: envoy.answer.clone(), row, slices: Vec::new() };
         Ok(Self { measured, envoy, load })
     }
 }

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
-use serde_json::Value;
+use anyhow::{Result, anyhow, bail};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::Files;
 use crate::connection::Connection;
@@ -16,6 +18,7 @@ use crate::cpu;
 use crate::envoy::bootstrap::{Listener, wasm};
 use crate::envoy::{Envoy, Launch};
 use crate::plugin;
+use crate::report::write_json;
 use crate::request::{Requests, get, key};
 
 /// `tollgate-benches memory`.
@@ -33,15 +36,19 @@ pub(crate) struct Arguments {
     /// Fail when resident memory grows by more than so many KiB after the first tenth of a phase
     #[arg(long, default_value_t = 4096)]
     tolerance: u64,
+    /// Where the samples go
+    #[arg(long, default_value = "target/bench-memory.json")]
+    json: PathBuf,
     /// Without Tollgate: what Envoy itself does
     #[arg(long)]
     bare: bool,
 }
 
-/// Requests written at once: one system call, and one turn of Envoy's event loop, for all of them.
-const PIPELINED: usize = 32;
+/// Requests written at once. Envoy closes a connection on which a third local reply waits to be sent
+/// ("Too many responses queued", its flood protection).
+const PIPELINED: usize = 2;
 /// Enough for both workers to have some, however the kernel spreads them.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 16;
 const WORKERS: u8 = 2;
 
 /// Millions of requests of one kind.
@@ -61,8 +68,19 @@ enum Source {
     Addresses(u64),
 }
 
-#[derive(Clone, Copy)]
+/// What a phase found.
+#[derive(Serialize)]
+struct Found {
+    phase: &'static str,
+    /// Of resident memory, after the first tenth.
+    growth_kib: u64,
+    answers: BTreeMap<u16, u64>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy, Serialize)]
 struct Sample {
+    requests: u64,
     resident_kib: u64,
     allocated_kib: u64,
 }
@@ -92,28 +110,28 @@ pub(crate) fn run(arguments: &Arguments, files: &Files) -> Result<ExitCode> {
         },
         Phase { name: "addresses", requests: arguments.addresses, source: Source::Addresses(0), expected: &[200, 429] },
     ];
-    let mut flat = true;
-    for phase in &mut phases {
-        flat &= phase.run(&envoy, arguments)?;
-    }
+    let found = phases.iter_mut().map(|phase| phase.run(&envoy, arguments)).collect::<Result<Vec<_>>>()?;
+    let module = modules.tollgate.filter(|_| !arguments.bare);
+    write_json(&arguments.json, &json!({"module": module, "workers": WORKERS, "phases": found}))?;
+    let flat = found.iter().all(|phase| phase.growth_kib <= arguments.tolerance);
     Ok(if flat { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 // === impl Phase ===
 
 impl Phase {
-    fn run(&mut self, envoy: &Envoy, arguments: &Arguments) -> Result<bool> {
+    fn run(&mut self, envoy: &Envoy, arguments: &Arguments) -> Result<Found> {
         println!("{:<10}{:>12}{:>14}{:>16}{:>12}  answers", self.name, "requests", "resident KiB", "allocated KiB", "requests/s");
         let mut connections = (0..CONNECTIONS).map(|_| Connection::open(envoy.port)).collect::<Result<Vec<_>>>()?;
         let mut answers = BTreeMap::new();
         let started = Instant::now();
-        let mut samples = vec![Sample::take(envoy)?];
+        let mut samples = vec![Sample::take(envoy, 0)?];
         let mut done = 0;
         for step in 1..=arguments.samples.max(10) {
             let until = self.requests * step / arguments.samples.max(10);
             self.send(&mut connections, until - done, &mut answers)?;
             done = until;
-            let sample = Sample::take(envoy)?;
+            let sample = Sample::take(envoy, done)?;
             samples.push(sample);
             let speed = done as f64 / started.elapsed().as_secs_f64();
             println!("{:<10}{done:>12}{:>14}{:>16}{speed:>12.0}  {answers:?}", "", sample.resident_kib, sample.allocated_kib);
@@ -125,13 +143,12 @@ impl Phase {
         let settled = samples.get(samples.len().div_ceil(10)).ok_or_else(|| anyhow!("no samples"))?;
         let last = samples.last().ok_or_else(|| anyhow!("no samples"))?;
         let growth = last.resident_kib.saturating_sub(settled.resident_kib);
-        let flat = growth <= arguments.tolerance;
-        let verdict = if flat { "flat" } else { "NOT FLAT" };
+        let verdict = if growth <= arguments.tolerance { "flat" } else { "NOT FLAT" };
         println!(
             "{}: {verdict}: resident memory grew by {growth} KiB after the first tenth (tolerance {} KiB)\n",
             self.name, arguments.tolerance
         );
-        Ok(flat)
+        Ok(Found { phase: self.name, growth_kib: growth, answers, samples })
     }
 
     fn send(&mut self, connections: &mut [Connection], count: u64, answers: &mut BTreeMap<u16, u64>) -> Result<()> {
@@ -159,11 +176,11 @@ impl Phase {
 // === impl Sample ===
 
 impl Sample {
-    fn take(envoy: &Envoy) -> Result<Self> {
-        let memory: Value = serde_json::from_str(&envoy.admin("/memory")?).context("the answer of /memory")?;
+    fn take(envoy: &Envoy, requests: u64) -> Result<Self> {
+        let memory = envoy.admin("/memory")?;
         let allocated = memory.get("allocated").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
         let allocated = allocated.ok_or_else(|| anyhow!("no `allocated` in {memory}"))?;
-        Ok(Self { resident_kib: cpu::resident_kib(envoy.pid())?, allocated_kib: allocated / 1024 })
+        Ok(Self { requests, resident_kib: cpu::resident_kib(envoy.pid())?, allocated_kib: allocated / 1024 })
     }
 }
 

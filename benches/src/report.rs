@@ -83,11 +83,7 @@ impl Report<'_> {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let text = serde_json::to_string_pretty(&self.json())?;
-        fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+        write_json(path, &self.json())
     }
 
     fn json(&self) -> Value {
@@ -96,6 +92,7 @@ impl Report<'_> {
                 "name": measured.row.name,
                 "about": measured.row.about,
                 "ready_s": measured.ready.as_secs_f64(),
+                "answer": measured.answer,
                 "summary": summary,
                 "rounds": measured.slices,
             })
@@ -131,6 +128,18 @@ impl Report<'_> {
         }
         println!();
     }
+}
+
+/// Writes `document` to `path`, whose directories are created.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_json(path: &Path, document: &Value) -> Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let text = serde_json::to_string_pretty(document)?;
+    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
 }
 
 fn median(found: Option<Quartiles>, digits: usize) -> String {

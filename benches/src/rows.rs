@@ -29,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) requests: fn() -> Requests,
     /// The status of every answer.
     pub(crate) expected: u16,
+    /// An unknown key must be refused, or the row measures something else.
+    pub(crate) judges_keys: bool,
     /// The CPU of the rate limit service counts too.
     pub(crate) asks_service: bool,
 }
@@ -53,13 +55,14 @@ pub(crate) fn all(modules: &Modules, service_port: u16) -> Vec<Row> {
         let with = |configuration: Value| Listener::with_filter(bootstrap::wasm(tollgate, &configuration));
         let headers = |names: &[&str]| with(plugin::purse_with_limit_headers(names));
         rows.extend([
-            Row::new(KEY, "Tollgate: warm key, rate limit from the purse, defaults", with(plugin::purse()), warm),
-            Row::new("key-no-headers", "the same without limit headers", headers(&[]), warm),
-            Row::new("key-x-ratelimit", "the same with x-ratelimit-*", headers(&["x-ratelimit"]), warm),
-            Row::new("key-both-headers", "the same with x-ratelimit-* and ratelimit", headers(&["x-ratelimit", "ratelimit"]), warm),
-            Row::new("key-exact", "Tollgate: 20,000 keys at 10/s each, every request in shared data", with(plugin::exact()), || {
-                Requests::with_keys(&(0..plugin::EXACT_KEYS).map(key).collect::<Vec<_>>())
-            }),
+            Row::with_key(KEY, "Tollgate: warm key, rate limit from the purse, defaults", with(plugin::purse())),
+            Row::with_key("key-no-headers", "the same without limit headers", headers(&[])),
+            Row::with_key("key-x-ratelimit", "the same with x-ratelimit-*", headers(&["x-ratelimit"])),
+            Row::with_key("key-both-headers", "the same with x-ratelimit-* and ratelimit", headers(&["x-ratelimit", "ratelimit"])),
+            Row {
+                requests: || Requests::with_keys(&(0..plugin::EXACT_KEYS).map(key).collect::<Vec<_>>()),
+                ..Row::with_key("key-exact", "Tollgate: 20,000 keys at 10/s each, every request in shared data", with(plugin::exact()))
+            },
             Row::new("exempt", "Tollgate: exempt route", with(plugin::purse()), || Requests::without_key(plugin::EXEMPT_PATH)),
             Row {
                 expected: 401,
@@ -72,12 +75,11 @@ pub(crate) fn all(modules: &Modules, service_port: u16) -> Vec<Row> {
         ..Listener::default()
     };
     rows.extend([
-        Row::new("native", "api_key_auth + local_ratelimit", native(json!({}), "OFF"), warm),
-        Row::new(
+        Row::with_key("native", "api_key_auth + local_ratelimit", native(json!({}), "OFF")),
+        Row::with_key(
             "native-headers",
             "the same with identity header, key removed, x-ratelimit-*",
             native(json!({"header": "x-consumer-id", "hide_credentials": true}), "DRAFT_VERSION_03"),
-            warm,
         ),
         Row {
             asks_service: true,
@@ -96,7 +98,12 @@ pub(crate) fn choose(rows: Vec<Row>, filters: &[String]) -> Vec<Row> {
 // === impl Row ===
 
 impl Row {
+    /// A row whose filter judges keys.
+    fn with_key(name: &'static str, about: &'static str, listener: Listener) -> Self {
+        Self { judges_keys: true, ..Self::new(name, about, listener, || Requests::with_key(&key(0))) }
+    }
+
     fn new(name: &'static str, about: &'static str, listener: Listener, requests: fn() -> Requests) -> Self {
-        Self { name, about, listener, requests, expected: 200, asks_service: false }
+        Self { name, about, listener, requests, expected: 200, judges_keys: false, asks_service: false }
     }
 }
