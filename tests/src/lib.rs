@@ -1,1 +1,24 @@
-//! Under construction.
+//! Owns the harness of the end-to-end tests: a real Envoy with the module that ships, a real upstream behind it, and clients before it.
+//!
+//! It must not know how the filter decides: it sees bytes, statuses, statistics and log lines, as an operator or a client does.
+//! What it needs from outside comes by environment: `ENVOY` (the proxy's program) and `TOLLGATE_WASM` (the module).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness reports what broke by failing the test at that line"
+)]
+
+pub mod client;
+pub mod gate;
+pub mod plugin;
+pub mod trap;
+pub mod upstream;
+pub mod wait;
+
+pub use client::raw::{RawAnswer, RawRequest};
+pub use client::{Answer, Call, Connection, Http};
+pub use gate::{Gate, Setup, Shared};
+pub use upstream::{Seen, Upstream};
+pub use wait::{run, until};

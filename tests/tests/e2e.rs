@@ -1,0 +1,29 @@
+//! The cases, by what they are about.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a case fails where it does not hold"
+)]
+
+mod e2e {
+    mod addresses;
+    mod anonymous;
+    mod answers;
+    mod bytes;
+    mod cors;
+    mod credentials;
+    mod exactness;
+    mod fuzz;
+    mod identity;
+    mod limit_headers;
+    mod limits;
+    mod paths;
+    mod query;
+    mod refused;
+    mod routes;
+    mod traps;
+    mod updates;
+}
