@@ -78,6 +78,7 @@ impl Gate {
         let trace = log.split_once("in-VM backtrace").map(|(_, trace)| trace);
         assert!(trace.is_none(), "a virtual machine trapped: {trace:?}");
         assert_eq!(self.stat("vm_reload").await, 0, "a virtual machine was reloaded");
+        assert_eq!(self.stat("tollgate_host_errors").await, 0, "the host gave a status that it should not give");
     }
 
     /// The access log's entries of the request whose `x-case` header was `case`, waiting for the first.

@@ -90,15 +90,16 @@ impl Upstream {
             target: head.uri.to_string(),
             headers: (head.headers.iter()).map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
         };
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let lossy = |(name, value): &(String, Vec<u8>)| json!([name, String::from_utf8_lossy(value)]);
         let echo = json!({
             "method": seen.method,
             "target": seen.target,
             "headers": seen.headers.iter().map(lossy).collect::<Vec<_>>(),
+            "body": String::from_utf8_lossy(&body),
         });
         let path = head.uri.path().to_owned();
         self.seen.lock().expect("the upstream's memory").push(seen);
-        drop(body.collect().await);
         if let Some(tag) = after(&path, "/slow/") {
             let mut released = self.released.subscribe();
             let waited = released.wait_for(|tags| tags.iter().any(|known| known == tag));

@@ -20,6 +20,7 @@ mod e2e {
     mod identity;
     mod limit_headers;
     mod limits;
+    mod metrics;
     mod paths;
     mod query;
     mod refused;

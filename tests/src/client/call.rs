@@ -17,6 +17,7 @@ pub struct Call {
     target: String,
     host: String,
     headers: HeaderMap,
+    body: Bytes,
     trailers: Option<HeaderMap>,
 }
 
@@ -35,6 +36,7 @@ impl Call {
             target: target.to_owned(),
             host: "gate".to_owned(),
             headers: HeaderMap::new(),
+            body: Bytes::new(),
             trailers: None,
         }
     }
@@ -73,6 +75,13 @@ impl Call {
         self.header("x-forwarded-for", address)
     }
 
+    /// Sends a body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Ends the request with a trailer.
     #[must_use]
     pub fn trailer(mut self, name: &'static str, value: &'static str) -> Self {
@@ -96,7 +105,7 @@ impl Call {
     }
 
     pub(super) fn into_request(self, http: Http) -> Request<Body> {
-        let body = Full::new(Bytes::new());
+        let body = Full::new(self.body);
         let body = match self.trailers {
             Some(trailers) => body.with_trailers(async { Some(Ok(trailers)) }).boxed(),
             None => body.boxed(),

@@ -152,6 +152,22 @@ fn in_the_query_they_do_no_harm() {
 }
 
 #[test]
+fn trailers_and_bodies_of_any_bytes_do_no_harm() {
+    run(async {
+        for http in Http::BOTH {
+            let call = Call::new("POST", "/odd").bearer(ACME).body(vec![0xff; 10_000]);
+            call.send(GATE.get().await, http).await.assert_admitted();
+        }
+        let call = Call::new("POST", "/odd").bearer(ACME).body("x").trailer("x-api-key", "other").trailer("x-consumer-id", "spoofed");
+        let answer = call.send(GATE.get().await, Http::Two).await;
+        assert_eq!(answer.upstream_saw("x-consumer-id"), ["acme"]);
+        let refused = Call::new("POST", "/odd").trailer("x-api-key", ACME).send(GATE.get().await, Http::Two).await;
+        refused.assert_denied(401, "unauthenticated");
+        assert_well().await;
+    });
+}
+
+#[test]
 fn many_and_long_headers_do_no_harm() {
     run(async {
         for http in Http::BOTH {

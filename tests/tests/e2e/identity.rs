@@ -110,6 +110,36 @@ fn other_headers_reach_the_upstream_as_they_came() {
 }
 
 #[test]
+fn bodies_pass_as_they_came() {
+    run(async {
+        let sent = "0123456789".repeat(50_000);
+        for http in Http::BOTH {
+            let call = Call::new("POST", "/who").bearer(ACME).header("content-type", "text/plain").body(sent.clone());
+            let answer = call.send(GATE.get().await, http).await;
+            answer.assert_admitted();
+            assert!(answer.json()["body"] == sent, "another body arrived, or came back");
+            let refused = Call::new("POST", "/who").body(sent.clone()).try_send(GATE.get().await, http).await;
+            // The refusal may come before the body has been sent, and then the connection may end with it.
+            assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status == 401));
+        }
+    });
+}
+
+#[test]
+fn filter_state_is_left_only_where_asked_for() {
+    run(async {
+        let mut plugin = plugin();
+        plugin["filter_state"] = json!(false);
+        let gate = Setup::new("identity-unseen", &plugin).start().await;
+        Call::get("/search").bearer(ACME).header("x-case", "unseen").send(&gate, Http::Two).await.assert_admitted();
+        let entry = gate.access_log("unseen").await.remove(0);
+        for name in ["verdict", "consumer", "credential", "tier", "route"] {
+            assert!(entry[name].is_null(), "{entry}");
+        }
+    });
+}
+
+#[test]
 fn forwarding_and_names_are_configurable() {
     run(async {
         let mut plugin = plugin();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_tests::plugin::{ACME, consumer, hourly, tier};
-use tollgate_tests::{Call, Connection, Gate, Http, Setup, run, until};
+use tollgate_tests::{Call, Connection, Gate, Http, Setup, Upstream, run, until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -131,6 +131,27 @@ fn a_lowered_burst_holds_at_once_and_a_raised_one_gives_no_second_burst() {
         while Call::get("/a").bearer(ACME).send(&gate, Http::Two).await.reached_upstream() {
             admitted += 1;
             assert!(admitted <= 17, "a raised limit forgot what was spent");
+        }
+    });
+}
+
+#[test]
+fn a_request_in_flight_outlives_an_update() {
+    run(async {
+        let gate = Setup::new("updates-in-flight", &plugin("before", 10)).updatable().start().await;
+        let mut waiting = JoinSet::new();
+        for http in Http::BOTH {
+            let mut connection = Connection::open(gate.address(), http).await;
+            waiting.spawn(async move { connection.send(Call::get("/slow/update").bearer(ACME)).await });
+        }
+        let upstream = Upstream::shared();
+        until("both to reach the upstream", LIMIT, async || (upstream.seen("/slow/update").len() == 2).then_some(())).await;
+        update(&gate, "after", &plugin("after", 10)).await;
+        upstream.release("update");
+        for answer in waiting.join_all().await {
+            let answer = answer.expect("an answer in spite of the update");
+            answer.assert_admitted();
+            assert_eq!(answer.number("x-ratelimit-limit"), 10);
         }
     });
 }
