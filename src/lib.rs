@@ -1,1 +1,15 @@
-//! Under construction.
+//! Tollgate's filter: judges requests inside a proxy-wasm host such as Envoy.
+//!
+//! Everything but `host` is plain Rust that runs natively: a request's head, the time and a node's shared data go in, a verdict
+//! comes out. `host` is the thin layer between that and the proxy's ABI, and exists on WebAssembly only.
+
+pub mod admission;
+pub mod authn;
+pub mod counters;
+pub mod head;
+pub mod limits;
+pub mod reply;
+pub mod shared;
+
+#[cfg(target_family = "wasm")]
+mod host;

@@ -1,0 +1,345 @@
+//! Owns the order of checks: address rules, authentication, limits. Must not know how a verdict is told to the proxy.
+
+use std::hash::Hasher;
+use std::net::IpAddr;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+use tollgate_core::access::limited_as;
+use tollgate_core::limit::Limit;
+use tollgate_core::policy::{Policy, Source};
+use tollgate_core::route::{Auth, Route, Target, decode_path};
+use tollgate_core::time::Instant;
+use tollgate_core::verdict::Reason;
+
+use crate::authn::api_key::ApiKeyJudge;
+use crate::authn::credential;
+use crate::counters::{Counter, Counters};
+use crate::head::{Head, Malformed, Names};
+use crate::limits::{Ask, Charge, Limiter, Outcome, Standings, Subject, Table};
+use crate::shared::{Broken, SharedData};
+
+/// Where the node's hash key is kept: 16 random bytes, made by whichever worker is first.
+const NODE_KEY: &str = "tollgate/1/node";
+
+/// What a request's judgement needs of its surroundings.
+pub trait Node: SharedData {
+    /// The client's address, as the proxy knows it. Asked only where a rule needs it.
+    fn source_address(&mut self) -> Option<IpAddr>;
+}
+
+/// One worker's gate for one policy.
+#[derive(Debug)]
+pub struct Gate {
+    policy: Policy,
+    names: Names,
+    keys: ApiKeyJudge,
+    limiter: Limiter,
+    random: [u8; 16],
+    node_key: Option<[u8; 16]>,
+    /// What this worker counts.
+    pub counters: Counters,
+}
+
+/// What is to be done with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may go on.
+    Admit(Permit),
+    /// It is answered here.
+    Deny(Denial),
+}
+
+/// What an admitted request carries on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// The position of its route.
+    pub route: u16,
+    /// The position of its API key; `None` for a request without identity.
+    pub api_key: Option<usize>,
+    /// The limits it passed.
+    pub limited: Option<Limited>,
+}
+
+/// Why a request is denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The reason.
+    pub reason: Reason,
+    /// The position of its route, if it got that far.
+    pub route: Option<u16>,
+    /// The position of its API key, if it got that far.
+    pub api_key: Option<usize>,
+    /// Nanoseconds after which it may be tried again.
+    pub wait: Option<u64>,
+    /// The limits it met.
+    pub limited: Option<Limited>,
+}
+
+/// How a request stands with the limits it met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// The position of the tier.
+    pub tier: usize,
+    /// Where the subject stands with each limit.
+    pub standings: Standings,
+    /// What was spent; `None` for a denied request.
+    pub charge: Option<Charge>,
+}
+
+/// A change to the request before the upstream sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit<'a> {
+    /// Takes a header away, however often it is there.
+    Remove(&'a [u8]),
+    /// Sets a header, replacing what is there.
+    Set(&'a str, &'a [u8]),
+}
+
+impl Gate {
+    /// A gate for `policy`; `random` is unpredictable to clients.
+    #[must_use]
+    pub fn new(policy: Policy, random: [u8; 32]) -> Self {
+        let (first, second) = random.split_at(16);
+        let half = |bytes: &[u8]| bytes.first_chunk().copied().unwrap_or_default();
+        Self {
+            names: Names::new(&policy),
+            keys: ApiKeyJudge::new(&policy, half(first)),
+            limiter: Limiter::new(policy.node.slots),
+            random: half(second),
+            node_key: None,
+            counters: Counters::default(),
+            policy,
+        }
+    }
+
+    /// What the gate judges by.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Reads a request's head from the host's header map.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the bytes are not a header map.
+    pub fn read<'a>(&self, map: &'a [u8]) -> Result<Head<'a>, Malformed> {
+        self.names.read(map)
+    }
+
+    /// Judges a request, and spends what it costs.
+    pub fn judge(&mut self, head: &Head<'_>, now: Instant, node: &mut impl Node) -> Verdict {
+        let verdict = self.verdict(head, now, node);
+        self.counters.count(match &verdict {
+            Verdict::Admit(_) => Counter::Admitted,
+            Verdict::Deny(denial) => Counter::Denied(denial.reason),
+        });
+        verdict
+    }
+
+    fn verdict(&mut self, head: &Head<'_>, now: Instant, node: &mut impl Node) -> Verdict {
+        let mut denial = Denial { reason: Reason::AmbiguousPath, route: None, api_key: None, wait: None, limited: None };
+        let Ok(path) = decode_path(head.target) else {
+            return Verdict::Deny(denial);
+        };
+        // The last route matches everything, so there always is one.
+        let Some((position, route)) = self.policy.route(Target { method: head.method, authority: head.authority, path: &path }) else {
+            return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
+        };
+        denial.route = Some(position);
+        let mut permit = Permit { route: position, api_key: None, limited: None };
+        if !addresses_admit(&self.policy, route, node) {
+            return Verdict::Deny(Denial { reason: Reason::AddressDenied, ..denial });
+        }
+        if route.exempt || (route.preflight && head.is_preflight()) {
+            return Verdict::Admit(permit);
+        }
+        match authenticate(&self.policy, &mut self.keys, route.auth, head, &mut self.counters) {
+            Ok(api_key) => permit.api_key = api_key,
+            Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
+        }
+        denial.api_key = permit.api_key;
+        let (cost, anonymous_tier) = (route.cost, route.anonymous_tier);
+        let (tier, subject) = match self.subject(permit.api_key, anonymous_tier, node) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Verdict::Admit(permit),
+            Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
+        };
+        let Some((limits, shape)) = limits_of(&self.policy, tier) else {
+            return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
+        };
+        let ask = Ask { limits, shape, subject, route: position, cost, now };
+        let (outcome, standings) = match self.node_key {
+            Some(_) => self.limiter.judge(&ask, node, &mut self.counters),
+            None => self.limiter.judge_alone(&ask, &mut self.counters),
+        };
+        let limited = Limited { tier, standings, charge: None };
+        match outcome {
+            Outcome::Admitted(charge) => Verdict::Admit(Permit { limited: Some(Limited { charge: Some(charge), ..limited }), ..permit }),
+            Outcome::Refused { wait } => Verdict::Deny(Denial { reason: Reason::RateLimited, wait, limited: Some(limited), ..denial }),
+            Outcome::Unavailable => Verdict::Deny(Denial { reason: Reason::Unavailable, limited: Some(limited), ..denial }),
+        }
+    }
+
+    /// The tier whose limits a request meets and who meets them; `None` where there is nothing to limit.
+    fn subject(
+        &mut self,
+        api_key: Option<usize>,
+        anonymous_tier: Option<usize>,
+        node: &mut impl Node,
+    ) -> Result<Option<(usize, Subject)>, Reason> {
+        let consumer = api_key.and_then(|position| self.policy.api_keys.get(position)).map(|key| key.consumer);
+        let tier = match (consumer, api_key) {
+            (Some(consumer), _) => self.policy.consumers.get(consumer).map(|consumer| consumer.tier),
+            (None, Some(_)) => None,
+            (None, None) => match anonymous_tier {
+                Some(tier) => Some(tier),
+                None => return Ok(None),
+            },
+        };
+        let tier = tier.ok_or(Reason::Unavailable)?;
+        let (limits, shape) = limits_of(&self.policy, tier).ok_or(Reason::Unavailable)?;
+        if limits.is_empty() {
+            return Ok(None);
+        }
+        let key = self.hash_key(node);
+        let subject = match consumer.and_then(|consumer| self.policy.consumers.get(consumer)) {
+            Some(consumer) => subject(key, Table::Consumers, shape, consumer.id.as_bytes()),
+            None => {
+                let address = node.source_address().ok_or(Reason::Unavailable)?;
+                match limited_as(address, self.policy.node.ipv6_prefix) {
+                    IpAddr::V4(address) => subject(key, Table::Addresses, shape, &address.octets()),
+                    IpAddr::V6(address) => subject(key, Table::Addresses, shape, &address.octets()),
+                }
+            }
+        };
+        Ok(Some((tier, subject)))
+    }
+
+    /// The key subjects are hashed with: that of the node, or this worker's own as long as the node's cannot be had. Limits
+    /// cannot be shared then and are judged by their failure mode.
+    fn hash_key(&mut self, shared: &mut impl SharedData) -> [u8; 16] {
+        if self.node_key.is_none() {
+            self.node_key = node_key(self.random, shared).ok();
+        }
+        self.node_key.unwrap_or(self.random)
+    }
+
+    /// The changes an admitted request needs: credentials and false claims go, the verified identity comes.
+    pub fn edits<'a>(&'a self, permit: &Permit, head: &'a Head<'_>) -> impl Iterator<Item = Edit<'a>> {
+        let policy = &self.policy;
+        let api_key = permit.api_key.and_then(|position| policy.api_keys.get(position));
+        let consumer = api_key.and_then(|key| policy.consumers.get(key.consumer));
+        let identity = api_key.zip(consumer).map(|(key, consumer)| {
+            let tier = policy.tiers.get(consumer.tier).map_or("", |tier| tier.name.as_str());
+            let names = &policy.identity_headers;
+            [(&names.consumer, consumer.id.as_str()), (&names.tier, tier), (&names.credential, key.id.as_str())]
+        });
+        let set_over = move |name: &[u8]| identity.is_some_and(|identity| identity.iter().any(|(own, _)| own.as_bytes() == name));
+        let claims = head.claims.iter().filter(move |name| !set_over(name)).map(|name| Edit::Remove(name));
+        let credentials = (!policy.forward_credentials).then(|| credential::headers(&policy.sources, head));
+        let credentials = credentials.into_iter().flatten().map(|name| Edit::Remove(name.as_bytes()));
+        let identity = identity.into_iter().flatten().map(|(name, value)| Edit::Set(name, value.as_bytes()));
+        claims.chain(credentials).chain(identity)
+    }
+
+    /// The request's target without credentials, where it holds one: neither a log nor the upstream may see it.
+    #[must_use]
+    pub fn redacted_target(&self, head: &Head<'_>) -> Option<Vec<u8>> {
+        let mut redacted: Option<Vec<u8>> = None;
+        for source in &self.policy.sources {
+            if let Source::Query(name) = source {
+                let target = redacted.as_deref().unwrap_or(head.target);
+                let rest = credential::without_parameter(target, name);
+                if rest != target {
+                    redacted = Some(rest);
+                }
+            }
+        }
+        redacted
+    }
+
+    /// Whether the answer's status decides if the request is charged.
+    #[must_use]
+    pub fn charge_depends_on_status(&self, permit: &Permit) -> bool {
+        self.policy.routes.get(usize::from(permit.route)).is_some_and(|route| route.charge_when.is_some())
+    }
+
+    /// Gives the units back of a request whose answer is not charged. Headers then show what is left after that.
+    pub fn answered(&mut self, permit: &Permit, status: u16, now: Instant, shared: &mut impl SharedData) {
+        let charge_when = self.policy.routes.get(usize::from(permit.route)).and_then(|route| route.charge_when.as_ref());
+        let (Some(charge_when), Some(limited)) = (charge_when, &permit.limited) else {
+            return;
+        };
+        if let (false, Some(charge), Some((limits, shape))) =
+            (charge_when.contain(status), &limited.charge, limits_of(&self.policy, limited.tier))
+        {
+            self.limiter.give_back(limits, shape, charge, now, shared, &mut self.counters);
+        }
+    }
+
+    /// Whether [`tick`](Self::tick) is needed soon, because this worker holds units others may want.
+    #[must_use]
+    pub fn holds_units(&self) -> bool {
+        self.limiter.holds_units()
+    }
+
+    /// Gives back what this worker holds and does not use.
+    pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) {
+        let tiers = &self.policy.tiers;
+        let limits_by_shape = |shape| tiers.iter().find(|tier| tier.shape == shape).map(|tier| &*tier.limits);
+        self.limiter.give_back_idle(now, limits_by_shape, shared, &mut self.counters);
+    }
+}
+
+/// Reads the node's key, or makes it of `random` if this worker is the first to ask.
+fn node_key(random: [u8; 16], shared: &mut impl SharedData) -> Result<[u8; 16], Broken> {
+    let mut value = Vec::new();
+    if shared.get(NODE_KEY, &mut value)?.is_none() {
+        if shared.set(NODE_KEY, &random, None)? {
+            return Ok(random);
+        }
+        shared.get(NODE_KEY, &mut value)?;
+    }
+    value.as_slice().try_into().map_err(|_| Broken)
+}
+
+fn addresses_admit(policy: &Policy, route: &Route, node: &mut impl Node) -> bool {
+    let rules = [&policy.addresses, &route.addresses];
+    if rules.iter().all(|rules| rules.is_empty()) {
+        return true;
+    }
+    node.source_address().is_some_and(|address| rules.iter().all(|rules| rules.admit(address)))
+}
+
+fn authenticate(
+    policy: &Policy,
+    keys: &mut ApiKeyJudge,
+    auth: Auth,
+    head: &Head<'_>,
+    counters: &mut Counters,
+) -> Result<Option<usize>, Reason> {
+    if auth == Auth::None {
+        return Ok(None);
+    }
+    match credential::find(&policy.sources, head)? {
+        Some(presented) => keys.judge(policy, &presented, counters).map(Some).ok_or(Reason::InvalidKey),
+        None if auth == Auth::Optional => Ok(None),
+        None => Err(Reason::Unauthenticated),
+    }
+}
+
+fn limits_of(policy: &Policy, tier: usize) -> Option<(&[Limit], u64)> {
+    policy.tiers.get(tier).map(|tier| (&*tier.limits, tier.shape))
+}
+
+fn subject(key: [u8; 16], table: Table, shape: u64, name: &[u8]) -> Subject {
+    let mut hasher = SipHasher24::new_with_key(&key);
+    hasher.write(&[u8::from(table == Table::Addresses)]);
+    hasher.write(&shape.to_le_bytes());
+    hasher.write(name);
+    let hash = hasher.finish128();
+    Subject { table, place: hash.h1, tag: hash.h2 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Owns authentication: which credential a request carries, and whose it is. Must not know limits or answers.
+
+pub mod api_key;
+pub mod credential;

@@ -1,0 +1,131 @@
+//! Owns what a worker counts between two visits of the clock. Must not know how the host publishes it.
+
+use tollgate_core::verdict::Reason;
+
+/// A counter's number, below [`Counter::COUNT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Requests admitted.
+    Admitted,
+    /// Requests denied for a reason.
+    Denied(Reason),
+    /// Keys found among the known ones of this worker.
+    KnownHit,
+    /// Keys that had to be looked up.
+    KeyMiss,
+    /// Keys found among the refused ones of this worker.
+    UnknownHit,
+    /// Keys refused by their tag.
+    Forged,
+    /// Compare-and-swaps lost to another worker.
+    CasRetry,
+    /// Requests a limit in shadow would have refused.
+    ShadowRefusal,
+    /// Requests judged without shared data.
+    Degraded,
+    /// Subjects that had to share another one's state because all places were taken.
+    Merged,
+    /// Units of a purse nobody spent or gave back in time.
+    DroppedUnits,
+    /// Statuses the host should not have given.
+    HostError,
+}
+
+/// Names of the counters, in the order of their numbers; the reasons follow.
+const NAMES: [&str; 11] = [
+    "tollgate_verdicts.admitted",
+    "tollgate_cache.known_hit",
+    "tollgate_cache.miss",
+    "tollgate_cache.unknown_hit",
+    "tollgate_forged_keys",
+    "tollgate_cas_retries",
+    "tollgate_shadow_refusals",
+    "tollgate_degraded",
+    "tollgate_merged_subjects",
+    "tollgate_purse_dropped_units",
+    "tollgate_host_errors",
+];
+
+impl Counter {
+    /// How many counters there are.
+    pub const COUNT: usize = NAMES.len() + Reason::ALL.len();
+
+    /// Every counter's metric name, in the order of their numbers.
+    pub fn names() -> impl Iterator<Item = String> {
+        let verdicts = Reason::ALL.iter().map(|reason| format!("tollgate_verdicts.{}", reason.code()));
+        NAMES.iter().map(|name| (*name).to_owned()).chain(verdicts)
+    }
+
+    fn number(self) -> usize {
+        match self {
+            Self::Admitted => 0,
+            Self::KnownHit => 1,
+            Self::KeyMiss => 2,
+            Self::UnknownHit => 3,
+            Self::Forged => 4,
+            Self::CasRetry => 5,
+            Self::ShadowRefusal => 6,
+            Self::Degraded => 7,
+            Self::Merged => 8,
+            Self::DroppedUnits => 9,
+            Self::HostError => 10,
+            Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
+        }
+    }
+}
+
+/// Counts since the last time they were taken.
+#[derive(Debug)]
+pub struct Counters([u64; Counter::COUNT]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::COUNT])
+    }
+}
+
+impl Counters {
+    /// Counts one.
+    pub fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&mut self, counter: Counter, amount: u64) {
+        if let Some(own) = self.0.get_mut(counter.number()) {
+            *own = own.saturating_add(amount);
+        }
+    }
+
+    /// The count so far.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter.number()).copied().unwrap_or(0)
+    }
+
+    /// Takes all counts that are not 0, with their numbers, and starts anew.
+    pub fn take(&mut self) -> impl Iterator<Item = (usize, u64)> {
+        std::mem::take(self).0.into_iter().enumerate().filter(|(_, amount)| *amount > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_number_and_a_name_of_its_own() {
+        let mut counters = Counters::default();
+        for reason in Reason::ALL {
+            counters.count(Counter::Denied(reason));
+        }
+        counters.add(Counter::HostError, 5);
+        let names: Vec<String> = Counter::names().collect();
+        assert_eq!(names.len(), Counter::COUNT);
+        let taken: Vec<(&str, u64)> = counters.take().map(|(number, amount)| (names[number].as_str(), amount)).collect();
+        assert_eq!(taken[0], ("tollgate_host_errors", 5));
+        assert_eq!(taken.len(), 1 + Reason::ALL.len());
+        assert!(taken.contains(&("tollgate_verdicts.rate_limited", 1)));
+        assert_eq!(counters.take().count(), 0, "taken counts are gone");
+    }
+}

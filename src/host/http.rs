@@ -1,0 +1,211 @@
+//! Owns a request's way through the callbacks: it asks the gate and carries out what the gate says. Must not judge by itself.
+
+use std::net::IpAddr;
+
+use tollgate_core::access::parse_source;
+use tollgate_core::verdict::Reason;
+
+use crate::admission::{Denial, Edit, Gate, Node, Permit, Verdict};
+use crate::counters::Counter;
+use crate::head::Head;
+use crate::host::abi::{Action, HostError, Level, Map};
+use crate::host::root::HostShared;
+use crate::host::{Vm, abi, monotonic, with_vm};
+use crate::reply::{Answer, Replies};
+use crate::shared::{Broken, SharedData, Version};
+
+/// A request in flight.
+#[derive(Clone, Copy)]
+pub(super) struct Stream {
+    root: u32,
+    /// What it was admitted with; `None` before, and for one answered here.
+    permit: Option<Permit>,
+}
+
+/// The host, for one request: its shared data and its client's address.
+struct Request;
+
+impl SharedData for Request {
+    fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
+        HostShared.get(key, value)
+    }
+
+    fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
+        HostShared.set(key, value, expected)
+    }
+}
+
+impl Node for Request {
+    fn source_address(&mut self) -> Option<IpAddr> {
+        let mut address = Vec::new();
+        abi::property("source\0address", &mut address).ok()?.then(|| parse_source(&address))?
+    }
+}
+
+pub(super) fn create(context: u32, root: u32) {
+    with_vm((), |vm| {
+        vm.streams.insert(context, Stream { root, permit: None });
+    });
+}
+
+pub(super) fn delete(context: u32) {
+    with_vm((), |vm| {
+        vm.streams.remove(&context);
+    });
+}
+
+pub(super) fn request_headers(context: u32) -> Action {
+    // Whatever goes wrong, the request does not pass.
+    with_vm(Action::Pause, |vm| {
+        let Vm { roots, streams, header_map, .. } = vm;
+        let stream = streams.get_mut(&context);
+        let root = stream.as_ref().and_then(|stream| roots.get_mut(&stream.root));
+        let (Some(stream), Some(root)) = (stream, root) else {
+            return refuse_unjudged();
+        };
+        let now = monotonic();
+        let wall = root.wall(now);
+        let Some((gate, replies)) = &mut root.gate else {
+            return refuse_unjudged();
+        };
+        let judged = abi::header_map(Map::Request, header_map).map_err(|_| ()).and_then(|()| gate.read(header_map).map_err(|_| ()));
+        let Ok(head) = judged else {
+            gate.counters.count(Counter::HostError);
+            return refuse_unjudged();
+        };
+        let verdict = gate.judge(&head, now, &mut Request);
+        let action = match verdict {
+            Verdict::Admit(permit) => match admit(gate, &permit, &head) {
+                Ok(()) => {
+                    stream.permit = permit.limited.is_some().then_some(permit);
+                    Action::Continue
+                }
+                Err(error) => {
+                    gate.counters.count(Counter::HostError);
+                    abi::log(Level::Error, &format!("tollgate: a request cannot be passed on: {error}"));
+                    let denial =
+                        Denial { reason: Reason::Unavailable, route: Some(permit.route), api_key: None, wait: None, limited: None };
+                    deny(gate, replies, &head, &denial, wall)
+                }
+            },
+            Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
+        };
+        root.tick_as_needed();
+        action
+    })
+}
+
+pub(super) fn response_headers(context: u32) -> Action {
+    with_vm(Action::Continue, |vm| {
+        let Vm { roots, streams, header_map, .. } = vm;
+        let Some((root, permit)) = streams.get_mut(&context).and_then(|stream| Some((stream.root, stream.permit.take()?))) else {
+            return Action::Continue;
+        };
+        let Some(root) = roots.get_mut(&root) else {
+            return Action::Continue;
+        };
+        let now = monotonic();
+        let wall = root.wall(now);
+        let Some((gate, replies)) = &mut root.gate else {
+            return Action::Continue;
+        };
+        if gate.charge_depends_on_status(&permit)
+            && let Ok(true) = abi::header(Map::Response, ":status", header_map)
+            && let Some(status) = std::str::from_utf8(header_map).ok().and_then(|text| text.parse().ok())
+        {
+            gate.answered(&permit, status, now, &mut HostShared);
+        }
+        if let Some(limited) = &permit.limited {
+            let mut headers = Vec::with_capacity(5);
+            replies.limit_headers(gate.policy(), limited, wall, &mut headers);
+            for (name, value) in headers {
+                if abi::set_header(Map::Response, name, value.as_bytes()).is_err() {
+                    gate.counters.count(Counter::HostError);
+                }
+            }
+        }
+        Action::Continue
+    })
+}
+
+fn admit(gate: &Gate, permit: &Permit, head: &Head<'_>) -> Result<(), HostError> {
+    for edit in gate.edits(permit, head) {
+        match edit {
+            Edit::Remove(name) => abi::remove_header(Map::Request, name)?,
+            Edit::Set(name, value) => abi::set_header(Map::Request, name, value)?,
+        }
+    }
+    redact(gate, head)?;
+    if gate.policy().filter_state {
+        filter_state(gate, Some(permit.route), permit.api_key, "admitted")?;
+    }
+    Ok(())
+}
+
+fn deny(gate: &mut Gate, replies: &Replies, head: &Head<'_>, denial: &Denial, wall: u64) -> Action {
+    let told = redact(gate, head).and_then(|()| {
+        if gate.policy().filter_state { filter_state(gate, denial.route, denial.api_key, denial.reason.code()) } else { Ok(()) }
+    });
+    let answer = replies.denial(gate.policy(), head, denial, wall);
+    if told.and_then(|()| send(&answer, denial.reason)).is_err() {
+        gate.counters.count(Counter::HostError);
+    }
+    Action::Pause
+}
+
+/// Answers a request that could not even be read.
+fn refuse_unjudged() -> Action {
+    let headers = vec![("retry-after", "1".to_owned())];
+    let answer = Answer { status: 503, grpc_status: Some(14), headers, body: Reason::Unavailable.message().to_owned() };
+    if let Err(error) = send(&answer, Reason::Unavailable) {
+        abi::log(Level::Error, &format!("tollgate: a request cannot be answered: {error}"));
+    }
+    Action::Pause
+}
+
+/// Takes a credential out of the target before anybody logs it.
+fn redact(gate: &Gate, head: &Head<'_>) -> Result<(), HostError> {
+    match gate.redacted_target(head) {
+        Some(target) => abi::set_header(Map::Request, ":path", &target),
+        None => Ok(()),
+    }
+}
+
+fn filter_state(gate: &Gate, route: Option<u16>, api_key: Option<usize>, verdict: &str) -> Result<(), HostError> {
+    let policy = gate.policy();
+    abi::set_property("tollgate.verdict", verdict.as_bytes())?;
+    if let Some(route) = route.and_then(|position| policy.routes.get(usize::from(position))) {
+        abi::set_property("tollgate.route", route.name.as_bytes())?;
+    }
+    if let Some(key) = api_key.and_then(|position| policy.api_keys.get(position))
+        && let Some(consumer) = policy.consumers.get(key.consumer)
+    {
+        abi::set_property("tollgate.consumer", consumer.id.as_bytes())?;
+        abi::set_property("tollgate.credential", key.id.as_bytes())?;
+        if let Some(tier) = policy.tiers.get(consumer.tier) {
+            abi::set_property("tollgate.tier", tier.name.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn send(answer: &Answer, reason: Reason) -> Result<(), HostError> {
+    let details = format!("tollgate_{}", reason.code());
+    let headers: Vec<(&str, &str)> = answer.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    abi::send_local_response(answer.status, &details, &answer.body, &header_map(&headers), answer.grpc_status)
+}
+
+/// Writes headers in the host's form: a count, the lengths, then names and values each followed by a zero byte.
+fn header_map(headers: &[(&str, &str)]) -> Vec<u8> {
+    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut map = length(headers.len()).to_vec();
+    for (name, value) in headers {
+        map.extend(length(name.len()));
+        map.extend(length(value.len()));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        map.extend_from_slice(text.as_bytes());
+        map.push(0);
+    }
+    map
+}

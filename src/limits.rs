@@ -1,0 +1,370 @@
+//! Owns the limits of one worker: it spends from the worker's purses, and from the node's shared state where they are empty. Must
+//! not know how a subject was found or how an answer looks.
+//!
+//! All limits of a tier that a subject meets are judged together: their states are one entry in one shared value, so one
+//! compare-and-swap charges all of them or none. Where a rate is high enough, a worker takes a chunk in the same exchange and
+//! spends it from its own memory for up to [`HOLD`]. A chunk is charged as of the end of that time, so whenever its units are
+//! spent within it, the limit would have admitted them (see `tollgate_core::bucket`). Low rates are judged request by request.
+
+mod purse;
+mod slots;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use tollgate_core::limit::{FailureMode, Limit, Standing};
+use tollgate_core::time::Instant;
+
+use crate::counters::{Counter, Counters};
+use crate::shared::{Broken, Memory, SharedData};
+use purse::Purse;
+use slots::{Entry, Set};
+
+/// How long a worker may hold units: long enough that a busy worker meets others rarely, short enough that an idle one keeps
+/// next to nothing from them.
+pub const HOLD: u64 = 50_000_000;
+/// How often [`Limiter::give_back_idle`] must be called while [`Limiter::holds_units`].
+pub const GIVE_BACK_EVERY: u64 = 20_000_000;
+/// A purse this close to its end is renewed, so that its rest can still be given back.
+const RENEW_BEFORE: u64 = 10_000_000;
+/// Purses a worker keeps.
+const MOST_PURSES: usize = 4_096;
+/// Compare-and-swaps lost in a row before shared data counts as unusable. Two workers on one key lose one in a few.
+const MOST_RETRIES: u32 = 64;
+/// Limits a tier may have.
+pub const MOST_LIMITS: usize = 8;
+
+/// Which of the node's tables a subject is kept in. Addresses can be had for nothing, so they have a table of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Consumers, by id.
+    Consumers,
+    /// Clients without identity, by address.
+    Addresses,
+}
+
+/// Who is limited: a keyed 128-bit hash of its name, unpredictable to clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The table it is kept in.
+    pub table: Table,
+    /// Chooses the place in the table.
+    pub place: u64,
+    /// Tells subjects in one place apart.
+    pub tag: u64,
+}
+
+/// What a request asks of its limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The limits of the tier.
+    pub limits: &'a [Limit],
+    /// The tier's fingerprint.
+    pub shape: u64,
+    /// Who is limited.
+    pub subject: Subject,
+    /// The position of the request's route.
+    pub route: u16,
+    /// Units the request costs.
+    pub cost: u32,
+    /// The node's monotonic clock.
+    pub now: Instant,
+}
+
+/// What the limits say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All admit it; the units are spent.
+    Admitted(Charge),
+    /// At least one refuses it; nothing is spent.
+    Refused {
+        /// Nanoseconds until all would admit it; `None` if one never will, because the cost is beyond its capacity.
+        wait: Option<u64>,
+    },
+    /// A limit that must be judged cannot be.
+    Unavailable,
+}
+
+/// What was spent, for giving it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Whose units they are.
+    pub subject: Subject,
+    /// Units, from each of the limits.
+    pub units: u32,
+    /// When they count as spent.
+    as_of: Instant,
+    /// The limits, as bits by position.
+    limits: u8,
+}
+
+/// Where the subject stands with each limit that applied, by position.
+pub type Standings = [Option<Standing>; MOST_LIMITS];
+
+/// The limits of one worker.
+#[derive(Debug)]
+pub struct Limiter {
+    sets: u32,
+    purses: LruCache<u64, Purse>,
+    /// Tags of purses that may hold units.
+    active: Vec<u64>,
+    /// What limits fall back on when shared data is unusable.
+    local: Memory,
+    set: Set,
+}
+
+impl Limiter {
+    /// A limiter over tables of `slots` subjects each.
+    #[must_use]
+    pub fn new(slots: u32) -> Self {
+        let purses = NonZeroUsize::new(MOST_PURSES).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            sets: slots.div_ceil(slots::WAYS).max(1),
+            purses: LruCache::new(purses),
+            active: Vec::new(),
+            local: Memory::default(),
+            set: Set::default(),
+        }
+    }
+
+    /// Judges a request and spends its units, or spends nothing.
+    pub fn judge<S: SharedData>(&mut self, ask: &Ask<'_>, shared: &mut S, counters: &mut Counters) -> (Outcome, Standings) {
+        let mut standings = Standings::default();
+        let applying = applying(ask);
+        if applying == 0 {
+            return (Outcome::Admitted(ask.charge(ask.now, 0)), standings);
+        }
+        if let Some(purse) = self.purses.get_mut(&ask.subject.tag)
+            && purse.spend(ask, applying, &mut standings)
+        {
+            return (Outcome::Admitted(ask.charge(purse.held_until, applying)), standings);
+        }
+        match self.exchange(ask, applying, shared, counters, &mut standings) {
+            Ok(outcome) => (outcome, standings),
+            Err(Broken) => self.alone(ask, applying, counters),
+        }
+    }
+
+    /// Judges a request without shared data, by each limit's failure mode.
+    pub fn judge_alone(&mut self, ask: &Ask<'_>, counters: &mut Counters) -> (Outcome, Standings) {
+        self.alone(ask, applying(ask), counters)
+    }
+
+    /// Gives back the units of an admitted request, as far as time has not refilled them already.
+    pub fn give_back<S: SharedData>(
+        &mut self,
+        limits: &[Limit],
+        shape: u64,
+        charge: &Charge,
+        now: Instant,
+        shared: &mut S,
+        counters: &mut Counters,
+    ) {
+        if charge.limits != 0 && charge.units != 0 {
+            let units = std::array::from_fn(|position| if charge.limits & (1 << position) == 0 { 0 } else { charge.units });
+            // Units that cannot be given back stay spent, which is on the safe side.
+            let _ = self.put_back(limits, shape, charge.subject, &units, charge.as_of, now, shared, counters);
+        }
+    }
+
+    /// Whether a purse may hold units that others wait for.
+    #[must_use]
+    pub fn holds_units(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Gives back what purses hold that were not used lately or are about to end. `tier_of` finds a tier's limits by shape.
+    pub fn give_back_idle<'a, S: SharedData>(
+        &mut self,
+        now: Instant,
+        tier_of: impl Fn(u64) -> Option<&'a [Limit]>,
+        shared: &mut S,
+        counters: &mut Counters,
+    ) {
+        let mut still_active = Vec::new();
+        for tag in std::mem::take(&mut self.active) {
+            let Some(purse) = self.purses.peek_mut(&tag) else {
+                continue;
+            };
+            let ends = now.after(GIVE_BACK_EVERY + RENEW_BEFORE) >= purse.held_until;
+            if !ends && now.since(purse.last_used) < GIVE_BACK_EVERY {
+                still_active.push(tag);
+                continue;
+            }
+            purse.listed = false;
+            let (subject, shape, as_of) = (purse.subject, purse.shape, purse.held_until);
+            let units = purse.empty();
+            if units.iter().all(|units| *units == 0) {
+                continue;
+            }
+            let returned = now <= as_of
+                && tier_of(shape).is_some_and(|limits| self.put_back(limits, shape, subject, &units, as_of, now, shared, counters).is_ok());
+            if !returned {
+                counters.add(Counter::DroppedUnits, units.iter().map(|units| u64::from(*units)).sum());
+            }
+        }
+        self.active = still_active;
+    }
+
+    /// Judges by the node's shared state, and refills the purse where that is worth it.
+    fn exchange<S: SharedData>(
+        &mut self,
+        ask: &Ask<'_>,
+        applying: u8,
+        shared: &mut S,
+        counters: &mut Counters,
+        standings: &mut Standings,
+    ) -> Result<Outcome, Broken> {
+        let key = slots::key(ask.subject, self.sets);
+        for _ in 0..MOST_RETRIES {
+            let version = self.set.read(&key, shared)?;
+            let mut entry = self.set.entry(ask.subject.tag, ask.shape, ask.limits, ask.now)?;
+            if entry.merged {
+                counters.count(Counter::Merged);
+            }
+            let purse = self.purses.peek(&ask.subject.tag).filter(|purse| purse.shape == ask.shape && !entry.merged);
+            let returned = purse.is_some_and(|purse| purse.return_to(&mut entry, ask.limits, ask.now));
+            let refusal = spend(&mut entry, ask, applying, counters);
+            let chunk = match refusal {
+                None => purse.map_or(0, |purse| purse.wanted(ask)),
+                Some(_) => 0,
+            };
+            *standings = standings_of(&entry, ask, applying);
+            let chunk = if chunk > 0 { purse::take(&mut entry, ask, applying, chunk) } else { None };
+            let changed = returned || (refusal.is_none() && ask.cost > 0);
+            if changed && !self.set.write(&key, &entry, ask.limits, ask.now, version, shared)? {
+                counters.count(Counter::CasRetry);
+                continue;
+            }
+            let done = purse::Exchange { chunk, returned, spent: refusal.is_none() && !entry.merged };
+            self.settle_purse(ask, applying, &done, standings, counters);
+            return Ok(match refusal {
+                None => Outcome::Admitted(ask.charge(ask.now, applying)),
+                Some(wait) => Outcome::Refused { wait },
+            });
+        }
+        Err(Broken)
+    }
+
+    /// Brings the worker's purse in line with what the exchange just did to the node's state.
+    fn settle_purse(&mut self, ask: &Ask<'_>, applying: u8, done: &purse::Exchange, standings: &Standings, counters: &mut Counters) {
+        match self.purses.get_mut(&ask.subject.tag) {
+            Some(purse) => {
+                counters.add(Counter::DroppedUnits, purse.renew(ask, applying, done, standings));
+                if done.chunk.is_some() && !purse.listed {
+                    purse.listed = true;
+                    self.active.push(ask.subject.tag);
+                }
+            }
+            None if done.spent && purse::is_worth_it(ask, applying) => {
+                if let Some((_, old)) = self.purses.push(ask.subject.tag, Purse::new(ask)) {
+                    counters.add(Counter::DroppedUnits, old.held());
+                }
+            }
+            None => {}
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a subject's units and where they go; a struct would be made for this one call")]
+    fn put_back<S: SharedData>(
+        &mut self,
+        limits: &[Limit],
+        shape: u64,
+        subject: Subject,
+        units: &purse::Units,
+        as_of: Instant,
+        now: Instant,
+        shared: &mut S,
+        counters: &mut Counters,
+    ) -> Result<(), Broken> {
+        let key = slots::key(subject, self.sets);
+        for _ in 0..MOST_RETRIES {
+            let version = self.set.read(&key, shared)?;
+            let mut entry = self.set.entry(subject.tag, shape, limits, now)?;
+            if entry.fresh || entry.merged {
+                // Nothing of the charge is left, or it went to an entry that others share.
+                return Ok(());
+            }
+            purse::give_back(&mut entry, limits, units, as_of, now);
+            if self.set.write(&key, &entry, limits, now, version, shared)? {
+                return Ok(());
+            }
+            counters.count(Counter::CasRetry);
+        }
+        Err(Broken)
+    }
+
+    fn alone(&mut self, ask: &Ask<'_>, applying: u8, counters: &mut Counters) -> (Outcome, Standings) {
+        counters.count(Counter::Degraded);
+        let by_mode = |mode: FailureMode| bits(ask.limits, |limit| limit.failure_mode == mode) & applying;
+        let enforced = bits(ask.limits, |limit| !limit.shadow);
+        let mut standings = Standings::default();
+        if by_mode(FailureMode::Deny) & enforced != 0 {
+            return (Outcome::Unavailable, standings);
+        }
+        let degraded = by_mode(FailureMode::Degrade);
+        if degraded == 0 {
+            return (Outcome::Admitted(ask.charge(ask.now, 0)), standings);
+        }
+        let mut local = std::mem::take(&mut self.local);
+        let judged = self.exchange(ask, degraded, &mut local, counters, &mut standings);
+        self.local = local;
+        match judged {
+            Ok(Outcome::Admitted(_)) => (Outcome::Admitted(ask.charge(ask.now, 0)), standings),
+            Ok(refused) => (refused, standings),
+            Err(Broken) => (Outcome::Unavailable, standings),
+        }
+    }
+}
+
+impl Ask<'_> {
+    fn charge(&self, as_of: Instant, limits: u8) -> Charge {
+        Charge { subject: self.subject, units: self.cost, as_of, limits }
+    }
+}
+
+/// Spends the request's units from every limit that applies, or from none: the wait where one refuses.
+fn spend(entry: &mut Entry, ask: &Ask<'_>, applying: u8, counters: &mut Counters) -> Option<Option<u64>> {
+    let units = u64::from(ask.cost);
+    let mut refusal: Option<Option<u64>> = None;
+    let mut next = entry.states;
+    for (position, limit) in ask.limits.iter().enumerate().filter(|(position, _)| applying & (1 << position) != 0) {
+        let Some(state) = next.get_mut(position) else { continue };
+        match limit.rate.spend(*state, ask.now, ask.now, units) {
+            Some(spent) => *state = spent,
+            None if limit.shadow => counters.count(Counter::ShadowRefusal),
+            None => {
+                let wait = limit.rate.until_admitted(*state, ask.now, units);
+                refusal = Some(match refusal {
+                    None => wait,
+                    Some(longest) => longest.zip(wait).map(|(longest, wait)| longest.max(wait)),
+                });
+            }
+        }
+    }
+    if refusal.is_none() {
+        entry.states = next;
+    }
+    refusal
+}
+
+fn standings_of(entry: &Entry, ask: &Ask<'_>, applying: u8) -> Standings {
+    let mut standings = Standings::default();
+    for (position, ((limit, state), standing)) in ask.limits.iter().zip(&entry.states).zip(&mut standings).enumerate() {
+        if applying & (1 << position) != 0 {
+            *standing = Some(limit.rate.standing(*state, ask.now));
+        }
+    }
+    standings
+}
+
+fn applying(ask: &Ask<'_>) -> u8 {
+    bits(ask.limits, |limit| limit.routes.include(ask.route))
+}
+
+fn bits(limits: &[Limit], holds: impl Fn(&Limit) -> bool) -> u8 {
+    limits.iter().take(MOST_LIMITS).enumerate().fold(0, |bits, (position, limit)| bits | (u8::from(holds(limit)) << position))
+}

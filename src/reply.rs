@@ -1,0 +1,260 @@
+//! Owns what clients are told: denials and limit headers. Must not judge anything.
+
+use std::fmt::Write as _;
+
+use tollgate_core::limit::Limit;
+use tollgate_core::policy::{BodyStyle, Policy, ResetForm, Source};
+use tollgate_core::time::{SECOND, seconds_ceil};
+use tollgate_core::verdict::Reason;
+
+use crate::admission::{Denial, Limited};
+use crate::head::Head;
+
+/// Headers a page of another origin may read on a denial.
+const EXPOSED: &str =
+    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate";
+
+/// An answer given in the upstream's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// gRPC status for clients that speak gRPC, whose message is then the body.
+    pub grpc_status: Option<u8>,
+    /// Headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body.
+    pub body: String,
+}
+
+/// Writes answers under one policy.
+#[derive(Debug)]
+pub struct Replies {
+    /// What a request without credential is told: where to put one.
+    unauthenticated: String,
+    /// `WWW-Authenticate` without parameters of the error.
+    challenge: String,
+    /// `RateLimit-Policy` items by tier and limit.
+    policies: Vec<Vec<String>>,
+}
+
+impl Replies {
+    /// Prepares what does not change from answer to answer.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let scheme = policy.sources.iter().find_map(|source| match source {
+            Source::Header { scheme, .. } => scheme.clone(),
+            Source::Query(_) => None,
+        });
+        let item = |limit: &Limit| format!("\"{}\";q={};w={}", limit.name, limit.rate.capacity(), limit.window_seconds);
+        Self {
+            unauthenticated: unauthenticated(&policy.sources),
+            challenge: format!("{} realm=\"{}\"", scheme.as_deref().unwrap_or("Bearer"), policy.realm),
+            policies: policy.tiers.iter().map(|tier| tier.limits.iter().map(item).collect()).collect(),
+        }
+    }
+
+    /// The answer to a denied request. `wall` is nanoseconds since 1970.
+    #[must_use]
+    pub fn denial(&self, policy: &Policy, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
+        let status = status(denial.reason);
+        let retry_after = match (denial.reason, denial.wait) {
+            (Reason::RateLimited, wait) => wait.map(|wait| seconds_ceil(wait).max(1)),
+            (Reason::Unavailable, _) => Some(1),
+            (_, _) => None,
+        };
+        let message = self.message(denial.reason, retry_after);
+        let mut headers = Vec::new();
+        if let Some(seconds) = retry_after {
+            headers.push(("retry-after", seconds.to_string()));
+        }
+        if let Some(challenge) = self.challenge(denial.reason) {
+            headers.push(("www-authenticate", challenge));
+        }
+        if let Some(limited) = &denial.limited {
+            self.limit_headers(policy, limited, wall, &mut headers);
+        }
+        cors(policy, head, denial, &mut headers);
+        if head.is_grpc() {
+            return Answer { status, grpc_status: Some(grpc_status(denial.reason)), headers, body: message };
+        }
+        headers.push(("content-type", content_type(policy.answers.body).to_owned()));
+        let body = body(policy.answers.body, status, denial.reason, &message, retry_after);
+        Answer { status, grpc_status: None, headers, body }
+    }
+
+    /// Appends the limit headers for how a request stands. `wall` is nanoseconds since 1970.
+    pub fn limit_headers(&self, policy: &Policy, limited: &Limited, wall: u64, headers: &mut Vec<(&'static str, String)>) {
+        let Some(tier) = policy.tiers.get(limited.tier) else {
+            return;
+        };
+        let applied =
+            || tier.limits.iter().zip(&limited.standings).filter_map(|(limit, standing)| standing.map(|standing| (limit, standing)));
+        if policy.answers.x_ratelimit {
+            // A limit in shadow does not bind, so it is not the one to show.
+            let share = |(limit, standing): &(&Limit, _)| -> u128 {
+                let standing: &tollgate_core::limit::Standing = standing;
+                (u128::from(standing.remaining) << 32) / u128::from(limit.rate.capacity().max(1))
+            };
+            if let Some((limit, standing)) = applied().filter(|(limit, _)| !limit.shadow).min_by_key(share) {
+                headers.push(("x-ratelimit-limit", limit.rate.capacity().to_string()));
+                headers.push(("x-ratelimit-remaining", standing.remaining.to_string()));
+                headers.push(("x-ratelimit-reset", reset(policy.answers.reset, wall, standing.until_full)));
+            }
+        }
+        if policy.answers.ratelimit {
+            let mut policies = String::new();
+            let mut states = String::new();
+            let texts = self.policies.get(limited.tier).map(Vec::as_slice).unwrap_or_default();
+            for ((limit, standing), text) in tier.limits.iter().zip(&limited.standings).zip(texts) {
+                if let (Some(standing), false) = (standing, limit.shadow) {
+                    let separator = if policies.is_empty() { "" } else { ", " };
+                    policies.push_str(separator);
+                    policies.push_str(text);
+                    let seconds = seconds_ceil(standing.until_full);
+                    // Writing to a string cannot fail.
+                    let _ = write!(states, "{separator}\"{}\";r={};t={seconds}", limit.name, standing.remaining);
+                }
+            }
+            if !policies.is_empty() {
+                headers.push(("ratelimit-policy", policies));
+                headers.push(("ratelimit", states));
+            }
+        }
+    }
+
+    fn message(&self, reason: Reason, retry_after: Option<u64>) -> String {
+        match (reason, retry_after) {
+            (Reason::Unauthenticated, _) => self.unauthenticated.clone(),
+            (Reason::RateLimited, Some(seconds)) => format!("{}. Retry after {seconds} seconds", reason.message()),
+            (Reason::RateLimited, None) => format!("{}. The request costs more than the limit ever admits", reason.message()),
+            (reason, _) => reason.message().to_owned(),
+        }
+    }
+
+    /// RFC 6750, section 3.
+    fn challenge(&self, reason: Reason) -> Option<String> {
+        let error = match reason {
+            Reason::Unauthenticated => return Some(self.challenge.clone()),
+            Reason::InvalidKey => "invalid_token",
+            Reason::DuplicateCredentials | Reason::ConflictingCredentials => "invalid_request",
+            Reason::AmbiguousPath | Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => return None,
+        };
+        Some(format!("{}, error=\"{error}\", error_description=\"{}\"", self.challenge, reason.message()))
+    }
+}
+
+/// The HTTP status of a reason.
+#[must_use]
+pub const fn status(reason: Reason) -> u16 {
+    match reason {
+        Reason::AmbiguousPath | Reason::ConflictingCredentials => 400,
+        Reason::Unauthenticated | Reason::InvalidKey | Reason::DuplicateCredentials => 401,
+        Reason::AddressDenied => 403,
+        Reason::RateLimited => 429,
+        Reason::Unavailable => 503,
+    }
+}
+
+/// The gRPC status of a reason: `INVALID_ARGUMENT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `RESOURCE_EXHAUSTED`, `UNAVAILABLE`.
+#[must_use]
+pub const fn grpc_status(reason: Reason) -> u8 {
+    match status(reason) {
+        400 => 3,
+        401 => 16,
+        403 => 7,
+        429 => 8,
+        _ => 14,
+    }
+}
+
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        429 => "Too Many Requests",
+        _ => "Service Unavailable",
+    }
+}
+
+const fn content_type(style: BodyStyle) -> &'static str {
+    match style {
+        BodyStyle::Coded | BodyStyle::Simple => "application/json",
+        BodyStyle::Problem => "application/problem+json",
+    }
+}
+
+/// Messages hold no character that JSON escapes (a test holds them to it).
+fn body(style: BodyStyle, status: u16, reason: Reason, message: &str, retry_after: Option<u64>) -> String {
+    let code = reason.code();
+    let retry_after = retry_after.map(|seconds| format!(",\"retry_after\":{seconds}")).unwrap_or_default();
+    match style {
+        BodyStyle::Coded => format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\"}}{retry_after}}}"),
+        BodyStyle::Simple if reason == Reason::RateLimited => format!("{{\"error\":\"{}\"}}", reason.message()),
+        BodyStyle::Simple => format!("{{\"error\":\"{message}\"}}"),
+        BodyStyle::Problem => format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{status},\"detail\":\"{message}\",\"code\":\"{code}\"{retry_after}}}",
+            phrase(status)
+        ),
+    }
+}
+
+fn cors(policy: &Policy, head: &Head<'_>, denial: &Denial, headers: &mut Vec<(&'static str, String)>) {
+    let route = denial.route.and_then(|position| policy.routes.get(usize::from(position)));
+    let Some(cors) = route.and_then(|route| route.cors.as_ref()) else {
+        return;
+    };
+    headers.push(("vary", "origin".to_owned()));
+    let Some(origin) = head.origin.filter(|origin| cors.admits(origin)) else {
+        return;
+    };
+    let origin = if cors.origins.is_none() { Some("*") } else { std::str::from_utf8(origin).ok() };
+    if let Some(origin) = origin {
+        headers.push(("access-control-allow-origin", origin.to_owned()));
+        headers.push(("access-control-expose-headers", EXPOSED.to_owned()));
+        if cors.credentials {
+            headers.push(("access-control-allow-credentials", "true".to_owned()));
+        }
+    }
+}
+
+fn reset(form: ResetForm, wall: u64, until_full: u64) -> String {
+    let at = seconds_ceil(wall.saturating_add(until_full));
+    match form {
+        ResetForm::Delta => seconds_ceil(until_full).to_string(),
+        ResetForm::Epoch => at.to_string(),
+        ResetForm::Rfc3339 => {
+            let at = i64::try_from(at.min(wall / SECOND + 366 * 86_400)).unwrap_or(i64::MAX);
+            jiff::Timestamp::from_second(at).map(|time| time.to_string()).unwrap_or_default()
+        }
+    }
+}
+
+/// "Authentication required. Provide API key in Authorization or X-API-Key header".
+fn unauthenticated(sources: &[Source]) -> String {
+    let headers: Vec<String> =
+        sources.iter().filter_map(|source| if let Source::Header { name, .. } = source { Some(title_case(name)) } else { None }).collect();
+    let queries: Vec<&str> =
+        sources.iter().filter_map(|source| if let Source::Query(name) = source { Some(name.as_str()) } else { None }).collect();
+    let mut places = Vec::new();
+    if !headers.is_empty() {
+        places.push(format!("{} header", headers.join(" or ")));
+    }
+    if !queries.is_empty() {
+        places.push(format!("{} query parameter", queries.join(" or ")));
+    }
+    format!("Authentication required. Provide API key in {}", places.join(" or "))
+}
+
+/// A header's name as people write it: `X-API-Key`.
+fn title_case(name: &str) -> String {
+    let part = |part: &str| match part {
+        "api" | "id" => part.to_ascii_uppercase(),
+        part => part.chars().enumerate().map(|(place, letter)| if place == 0 { letter.to_ascii_uppercase() } else { letter }).collect(),
+    };
+    name.split('-').map(part).collect::<Vec<String>>().join("-")
+}
+
+#[cfg(test)]
+mod tests;
