@@ -200,8 +200,8 @@ impl Limiter {
             if units.iter().all(|units| *units == 0) {
                 continue;
             }
-            let returned = now <= as_of
-                && tier_of(shape).is_some_and(|limits| self.put_back(limits, shape, subject, &units, as_of, now, shared, counters).is_ok());
+            let returned =
+                tier_of(shape).is_some_and(|limits| self.put_back(limits, shape, subject, &units, as_of, now, shared, counters).is_ok());
             if !returned {
                 counters.add(Counter::DroppedUnits, units.iter().map(|units| u64::from(*units)).sum());
             }

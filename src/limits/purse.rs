@@ -105,9 +105,10 @@ impl Purse {
         u32::try_from(projected.min(2 * spent)).unwrap_or(u32::MAX)
     }
 
-    /// Gives what is left back to the entry it was taken from; `false` if nothing is left or its time is over.
+    /// Gives what is left back to the entry it was taken from; `false` if nothing is left on either
+    /// side. After the end of the hold that is still sound: what time has refilled since then stays spent.
     pub(super) fn return_to(&self, entry: &mut Entry, limits: &[Limit], now: Instant) -> bool {
-        if entry.fresh || now > self.held_until || self.held() == 0 {
+        if entry.fresh || self.held() == 0 {
             return false;
         }
         give_back(entry, limits, &self.units, self.held_until, now);
