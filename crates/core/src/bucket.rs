@@ -55,6 +55,12 @@ impl TokenBucket {
         u64::try_from(u128::from(nanos) * u128::from(self.rate) / u128::from(self.period)).unwrap_or(u64::MAX)
     }
 
+    /// The state of a bucket that has just been emptied, at instant 0.
+    #[must_use]
+    pub fn emptied(&self) -> BucketState {
+        BucketState { at: 0, level: self.credits(self.burst) }
+    }
+
     /// Charges `units` as if they were spent at `as_of` (at or after `now`), or `None` if the bucket does not hold them.
     ///
     /// Charging at a later instant is what makes a chunk safe to hold: whenever up to `as_of` its units are

@@ -17,7 +17,7 @@ pub struct Limit {
     pub shadow: bool,
     /// What happens when its state cannot be had.
     pub failure_mode: FailureMode,
-    /// The period the rate was written with, in seconds rounded up: `w` in `RateLimit-Policy`.
+    /// Seconds, rounded up, in which its whole capacity comes back: `w` in `RateLimit-Policy`.
     pub window_seconds: u64,
 }
 

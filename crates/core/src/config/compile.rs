@@ -14,7 +14,7 @@ use crate::limit::{FailureMode, Limit, Rate, Routes};
 use crate::policy::{Answers, ApiKey, ApiKeys, BodyStyle, Consumer, IdentityHeaders, NodeSizes, Policy, ResetForm, Source, Tier};
 use crate::route::{Auth, Cors, HostPattern, Matcher, PathPattern, Route};
 use crate::secret::{LEAST_SECRET_LEN, Secret};
-use crate::time::{SECOND, seconds_ceil};
+use crate::time::{Instant, SECOND, seconds_ceil};
 use crate::window::SlidingWindow;
 
 /// The most limits a tier has: they are judged together on each request, and their state is one shared value.
@@ -200,7 +200,10 @@ impl Compiler<'_> {
                 doc::FailureMode::Degrade => FailureMode::Degrade,
                 doc::FailureMode::Allow => FailureMode::Allow,
             },
-            window_seconds: seconds_ceil(period),
+            window_seconds: match rate {
+                Rate::TokenBucket(bucket) => seconds_ceil(bucket.until_full(bucket.emptied(), Instant(0))),
+                Rate::SlidingWindow(_) => seconds_ceil(period),
+            },
         })
     }
 
@@ -272,7 +275,7 @@ impl Compiler<'_> {
                 if text.is_none() {
                     self.problem(
                         format!("{path}.env"),
-                        format!("{name}, which is not set"),
+                        format!("{}, which is not set", variable(name)),
                         "a variable of the VM's environment (`host_env_keys`)",
                     );
                 }
@@ -328,7 +331,7 @@ impl Compiler<'_> {
                     header(&name, source.scheme.as_deref())
                 }
                 (None, Some(name)) if source.scheme.is_none() => {
-                    if !is_token(name) {
+                    if !is_query_name(name) {
                         self.problem(format!("{path}.query"), quoted(name), "letters, digits and `-._~!$'*+`, written without escapes");
                     }
                     Source::Query(name.clone())
@@ -450,8 +453,10 @@ impl Compiler<'_> {
             return PathPattern::Template(router);
         }
         if let Some(regex) = &matching.regex {
-            // Anchored as a whole, so that a rule for one path is not by accident one for all that contain it.
-            match regex_lite::RegexBuilder::new(&format!("^(?:{regex})$")).size_limit(1 << 18).build() {
+            // Anchored as a whole, so that a rule for one path is not by accident one for all that contain it. Read alone first:
+            // `/a)|(?:/b` is no expression, yet would become one between the anchor's parentheses, and undo it.
+            let build = |text: &str| regex_lite::RegexBuilder::new(text).size_limit(1 << 18).build();
+            match build(regex).and_then(|_| build(&format!("^(?:{regex})$"))) {
                 Ok(regex) => return PathPattern::Regex(regex),
                 Err(error) => self.problem(
                     format!("{path}.regex"),
@@ -498,11 +503,16 @@ impl Compiler<'_> {
             );
         }
         for (position, origin) in cors.origins.iter().enumerate() {
+            // Browsers send origins in lower case; one with a wildcard inside would never match.
             let host = origin.split_once("://").map(|(_, host)| host);
-            let well_formed =
-                host.is_some_and(|host| !host.is_empty() && !host.contains('/')) && origin.bytes().all(|byte| byte.is_ascii_graphic());
+            let well_formed = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*']))
+                && origin.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
             if origin != "*" && !well_formed {
-                self.problem(format!("{path}.origins[{position}]"), quoted(origin), "an origin such as `https://app.example.com`, or `*`");
+                self.problem(
+                    format!("{path}.origins[{position}]"),
+                    quoted(origin),
+                    "an origin in lower case, such as `https://app.example.com`, or `*`",
+                );
             }
         }
         Cors { origins: (!any).then(|| cors.origins.clone().into()), credentials: cors.credentials }
@@ -572,8 +582,14 @@ fn quoted(text: &str) -> String {
     format!("`{}`{}", shown.escape_debug(), if shown.len() < text.len() { " (cut)" } else { "" })
 }
 
+/// A variable's name, unless it looks like a secret that was put in its place.
+fn variable(name: &str) -> String {
+    let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.len() <= 64 && name.bytes().all(usual) { format!("`{name}`") } else { "a variable".to_owned() }
+}
+
 fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.take(20).map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = names.take(20).map(quoted).collect();
     if names.is_empty() { "none: there are no names to choose from".to_owned() } else { format!("one of {}", names.join(", ")) }
 }
 
@@ -584,6 +600,11 @@ fn is_id(text: &str) -> bool {
 /// RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// What stands in a query as it is, so that names can be compared byte by byte.
+fn is_query_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$'*+".contains(&byte))
 }
 
 /// A fingerprint of everything that gives a tier's state its meaning: the order, the algorithms and their numbers.
