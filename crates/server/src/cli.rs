@@ -1,0 +1,40 @@
+//! Owns the command line: one module a command. Must not hold what a command does.
+
+mod check;
+mod hash;
+mod schema;
+
+use std::io;
+use std::process::ExitCode;
+
+/// Exit status where something was judged and found wrong.
+pub const WRONG: u8 = 1;
+/// Exit status where nothing could be judged: a file that cannot be read or parsed, a missing variable, a wrong argument.
+pub const UNUSABLE: u8 = 2;
+
+/// API keys and rate limits inside Envoy.
+#[derive(Debug, clap::Parser)]
+#[command(name = "tollgate", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Hash(hash::Arguments),
+    Schema(schema::Arguments),
+}
+
+/// Runs a command on the process's standard streams.
+///
+/// # Errors
+/// What went wrong with the standard streams themselves; everything else is an exit status.
+pub fn run(cli: Cli) -> io::Result<ExitCode> {
+    match cli.command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Hash(arguments) => hash::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+    }
+}

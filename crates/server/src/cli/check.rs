@@ -1,0 +1,92 @@
+//! Owns `tollgate check`: files in, findings and an exit status out. Must not judge a document itself.
+
+mod envoy;
+mod file;
+mod finding;
+mod istio;
+mod judge;
+mod report;
+mod traps;
+mod tree;
+mod variables;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use self::file::Content;
+use self::finding::Finding;
+use self::judge::{Judge, Size};
+use self::variables::Variables;
+use super::{UNUSABLE, WRONG};
+
+/// Check configurations as the filter will when it loads them.
+///
+/// A file is a plugin configuration (JSON), or anything an Envoy reads that holds Tollgate's filter: a bootstrap, a listener or
+/// other resources, in YAML or JSON; Istio's WasmPlugin and EnvoyFilter too. Secrets need not be set where this runs.
+/// Exits with 0 if all is well, 1 if there are problems, 2 if a file cannot be read or parsed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Files to check; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Accept secrets written into the configuration: they show in Envoy's configuration dump.
+    #[arg(long)]
+    dev: bool,
+    /// Treat warnings as problems.
+    #[arg(long)]
+    strict: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of one plugin configuration.
+#[derive(Debug)]
+struct Checked {
+    /// Where it is in its file; empty for a file that is one.
+    place: String,
+    /// Its size, if it is valid.
+    size: Option<Size>,
+    findings: Vec<Finding>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
+    let judge = Judge { dev: arguments.dev };
+    let mut report = report::Report::new(arguments.json, arguments.strict);
+    for name in &arguments.files {
+        let shown = name.display().to_string();
+        match file::read(name) {
+            Ok(content) => report.file(&shown, &check(&content, judge))?,
+            Err(error) => report.unusable(&shown, &error)?,
+        }
+    }
+    report.end()
+}
+
+fn check(content: &Content, judge: Judge) -> Vec<Checked> {
+    match content {
+        Content::Plugin(json) => {
+            let judged = judge.document(json, &Variables::Any);
+            vec![Checked { place: String::new(), size: judged.size(), findings: judged.findings }]
+        }
+        Content::Trees(trees) => {
+            let several = trees.len() > 1;
+            let mut checked = Vec::new();
+            for (position, tree) in trees.iter().enumerate() {
+                let root = tree::Path::root(several.then_some(position + 1));
+                checked.extend(envoy::filters(tree, &root).iter().map(|filter| filter.check(judge)));
+                checked.extend(istio::plugin(tree, &root).map(|plugin| plugin.check(judge)));
+            }
+            if checked.is_empty() {
+                let finding = Finding::error(
+                    "",
+                    "no Wasm filter of Tollgate's",
+                    "a filter whose `name` or `root_id` starts with `tollgate`, or whose module's file name contains it",
+                );
+                checked.push(Checked { place: String::new(), size: None, findings: vec![finding] });
+            }
+            checked
+        }
+    }
+}

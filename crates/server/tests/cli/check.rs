@@ -1,0 +1,102 @@
+use serde_json::{Value, json};
+
+use crate::command::{Run, tollgate};
+
+fn check(document: &str) -> Run {
+    tollgate(&["check", "-"], &[], document.as_bytes())
+}
+
+#[test]
+fn what_the_repository_ships_is_clean() {
+    let run = tollgate(&["check", "--strict", "envoy.yaml", "examples/plugin.json"], &[], b"");
+    let expected = "envoy.yaml: ok (3 routes, 4 tiers, 2 consumers)\nexamples/plugin.json: ok (5 routes, 3 tiers, 2 consumers)\n";
+    assert_eq!((run.out.as_str(), run.err.as_str(), run.status), (expected, "", 0));
+}
+
+#[test]
+fn all_problems_of_a_plugin_configuration_are_listed() {
+    let run = check(r#"{"realm": "", "anonymous_tier": "gold", "node": {"slots": 1}}"#);
+    assert_eq!(run.status, 1);
+    assert_eq!(
+        run.out.lines().collect::<Vec<_>>(),
+        [
+            "-: anonymous_tier: found `gold`; allowed: one of `free`, `basic`, `pro`, `enterprise`",
+            "-: realm: found ``; allowed: 1 to 128 visible ASCII characters, none of them `\"` or `\\`",
+            "-: node.slots: found 1; allowed: 64 to 4194304",
+        ]
+    );
+}
+
+#[test]
+fn problems_outrank_success_and_unusable_files_outrank_problems() {
+    let run = tollgate(&["check", "envoy.yaml", "-"], &[], br#"{"realm": ""}"#);
+    assert_eq!(run.status, 1);
+    let run = tollgate(&["check", "absent.yaml", "-", "envoy.yaml"], &[], br#"{"realm": ""}"#);
+    assert_eq!(run.status, 2);
+    assert!(run.err.starts_with("error: absent.yaml cannot be read: "), "{}", run.err);
+    assert!(run.out.contains("-: realm: ") && run.out.contains("envoy.yaml: ok"), "the others are still checked: {}", run.out);
+}
+
+#[test]
+fn what_cannot_be_parsed_exits_with_2() {
+    for document in
+        ["{", "", "{\"realm\": \"a\"} {}", "a: [", "a: 1\na: 2\n", "\u{feff}{", "{\"static_resources\":1,\"static_resources\":2}"]
+    {
+        let run = check(document);
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{document}");
+        assert!(run.err.starts_with("error: - is "), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_member_given_twice_in_a_plugin_configuration_is_a_problem() {
+    let run = check(r#"{"realm": "a", "realm": "b"}"#);
+    assert_eq!(run.status, 1);
+    assert!(run.out.contains("found duplicate field `realm`"), "{}", run.out);
+}
+
+#[test]
+fn variables_are_judged_only_where_they_are_set() {
+    let document = json!({"credentials": {"pepper": {"env": "A_PEPPER"}}}).to_string();
+    assert_eq!(check(&document).status, 0);
+    assert_eq!(tollgate(&["check", "-"], &[("A_PEPPER", "0123456789abcdef")], document.as_bytes()).status, 0);
+    let run = tollgate(&["check", "-"], &[("A_PEPPER", "tooshort")], document.as_bytes());
+    assert_eq!((run.status, run.out.as_str()), (1, "-: credentials.pepper: found 8 bytes; allowed: at least 16 bytes\n"));
+}
+
+#[test]
+fn secrets_in_the_document_need_dev_and_are_never_shown() {
+    let document = json!({"credentials": {"pepper": {"inline": "hunter2-hunter2-hunter2"}}}).to_string();
+    let run = check(&document);
+    assert_eq!(run.status, 1);
+    assert!(run.out.starts_with("-: credentials.pepper.inline: found a secret in the document; "), "{}", run.out);
+    assert!(!run.out.contains("hunter2"));
+    assert_eq!(tollgate(&["check", "--dev", "-"], &[], document.as_bytes()).status, 0);
+}
+
+#[test]
+fn a_route_that_no_tier_can_ever_pay_is_a_warning() {
+    let limit = json!({"name": "l", "algorithm": "token_bucket", "rate": 1, "per": "1s", "burst": 4});
+    let document = json!({"tiers": [{"name": "a", "limits": [limit]}], "default_route": {"cost": 5}}).to_string();
+    let run = check(&document);
+    assert_eq!(run.status, 0);
+    assert!(
+        run.out.starts_with("-: warning: default_route.cost: found 5, more than limit `l` of tier `a` ever has at once;"),
+        "{}",
+        run.out
+    );
+    assert_eq!(tollgate(&["check", "--strict", "-"], &[], document.as_bytes()).status, 1);
+}
+
+#[test]
+fn json_holds_the_same() {
+    let run = tollgate(&["check", "--json", "envoy.yaml", "-", "absent"], &[], br#"{"realm": ""}"#);
+    assert_eq!((run.status, run.err.as_str()), (2, ""));
+    let answer: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(answer["ok"], false);
+    let [envoy, wrong, absent] = answer["files"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!((&envoy["ok"], &envoy["configurations"][0]["routes"]), (&json!(true), &json!(3)));
+    assert_eq!(wrong["findings"][0]["path"], "realm");
+    assert_eq!(wrong["findings"][0]["severity"], "error");
+    assert!(absent["error"].as_str().unwrap().starts_with("cannot be read"));
+}

@@ -1,0 +1,150 @@
+//! Holds the schema, the examples and the reference in `docs/configuration.md` to the types they describe.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test, also in its functions without an attribute")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tollgate_core::config;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn read_json(name: &str) -> Value {
+    serde_json::from_str(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn tiers(name: &str) -> Value {
+    json!({"tiers": read_json(name)})
+}
+
+fn assert_valid(document: &Value) {
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("plugin.schema.json", read_json("examples/plugin.schema.json")).unwrap();
+    let index = compiler.compile("plugin.schema.json", &mut schemas).unwrap();
+    schemas.validate(document, index).unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn compile(document: &Value) -> tollgate_core::policy::Policy {
+    let secret = |_: &str| Some("0123456789abcdef".to_owned());
+    config::load(document.to_string().as_bytes(), &secret).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn the_schema_is_that_of_the_types() {
+    let made = format!("{:#}\n", config::schema());
+    assert!(
+        read("examples/plugin.schema.json") == made,
+        "examples/plugin.schema.json is out of date; run: cargo run -p tollgate-server -- schema > examples/plugin.schema.json"
+    );
+}
+
+#[test]
+fn the_examples_follow_the_schema_and_compile() {
+    for document in
+        [read_json("examples/plugin.json"), tiers("examples/tiers/per-minute.json"), tiers("examples/tiers/per-second.json"), json!({})]
+    {
+        assert_valid(&document);
+        compile(&document);
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_types_refuse() {
+    for document in [json!({"realms": 1}), json!({"tiers": [{"limits": []}]}), json!({"default_route": {"auth": "maybe"}}), json!([])] {
+        let refused = std::panic::catch_unwind(|| assert_valid(&document));
+        assert!(refused.is_err(), "{document}");
+    }
+}
+
+#[test]
+fn the_tiers_per_minute_are_the_default_ones() {
+    let shipped: Vec<config::document::Tier> = serde_json::from_value(read_json("examples/tiers/per-minute.json")).unwrap();
+    assert_eq!(shipped, config::default_tiers());
+}
+
+#[test]
+fn the_tiers_per_second_have_their_rates_and_bursts() {
+    let policy = compile(&tiers("examples/tiers/per-second.json"));
+    let one_second = 1_000_000_000;
+    let found: Vec<_> = policy
+        .tiers
+        .iter()
+        .map(|tier| (tier.name.as_str(), tier.limits[0].rate.capacity(), tier.limits[0].rate.refill(one_second)))
+        .collect();
+    assert_eq!(found, [("free", 100, 10), ("premium", 1_000, 100), ("enterprise", 10_000, 1_000)]);
+}
+
+#[test]
+fn the_example_uses_every_field() {
+    let mut used = BTreeSet::new();
+    collect_paths(&read_json("examples/plugin.json"), "", &mut used);
+    for (property, paths) in fields() {
+        // Secrets are references in what is shipped.
+        let inline = property == ("Secret".to_owned(), "inline".to_owned());
+        assert!(inline || paths.iter().any(|path| used.contains(path)), "examples/plugin.json lacks {property:?}, one of {paths:?}");
+    }
+}
+
+#[test]
+fn the_reference_has_a_row_for_every_field_and_no_other() {
+    let reference = read("docs/configuration.md");
+    let rows: BTreeSet<&str> =
+        reference.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(path, _)| path)).collect();
+    let fields = fields();
+    for (property, paths) in &fields {
+        assert!(
+            paths.iter().any(|path| rows.contains(path.as_str())),
+            "docs/configuration.md lacks a row for {property:?}, one of {paths:?}"
+        );
+    }
+    let known: BTreeSet<&str> = fields.values().flatten().map(String::as_str).collect();
+    let stale: Vec<_> = rows.difference(&known).collect();
+    assert!(stale.is_empty(), "docs/configuration.md has rows for what is no field: {stale:?}");
+}
+
+/// The properties of the schema's types, by type and name, with the paths at which documents have them.
+fn fields() -> BTreeMap<(String, String), Vec<String>> {
+    let schema = config::schema();
+    let mut fields = BTreeMap::new();
+    collect_fields(&schema, &schema, "Plugin", "", &mut fields);
+    fields
+}
+
+fn collect_fields(schema: &Value, node: &Value, name: &str, path: &str, fields: &mut BTreeMap<(String, String), Vec<String>>) {
+    if let Some(reference) = node["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return collect_fields(schema, &schema["$defs"][name], name, path, fields);
+    }
+    for (property, node) in node["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { property.clone() } else { format!("{path}.{property}") };
+        fields.entry((name.to_owned(), property.clone())).or_default().push(path.clone());
+        collect_fields(schema, node, name, &path, fields);
+    }
+    if !node["items"].is_null() {
+        collect_fields(schema, &node["items"], name, &format!("{path}[]"), fields);
+    }
+    for alternative in node["anyOf"].as_array().into_iter().flatten() {
+        collect_fields(schema, alternative, name, path, fields);
+    }
+}
+
+fn collect_paths(node: &Value, path: &str, paths: &mut BTreeSet<String>) {
+    match node {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect_paths(value, &path, paths);
+                paths.insert(path);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| collect_paths(element, &format!("{path}[]"), paths)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
