@@ -62,8 +62,8 @@ pub(super) fn of_serde(error: &serde_path_to_error::Error<serde_json::Error>) ->
     let text = inner.to_string();
     let place = format!(" at line {} column {}", inner.line(), inner.column());
     let text = text.strip_suffix(place.as_str()).unwrap_or(&text);
-    let (found, allowed) = if let Some((found, allowed)) = text.split_once(", expected ") {
-        (found.to_owned(), allowed.to_owned())
+    let (found, allowed) = if let Some((found, allowed)) = split_expected(text) {
+        (found.to_owned(), if allowed.starts_with("struct ") { "an object".to_owned() } else { allowed.to_owned() })
     } else if let Some(field) = text.strip_prefix("missing field ") {
         ("nothing".to_owned(), format!("the field {field} is required"))
     } else {
@@ -71,4 +71,12 @@ pub(super) fn of_serde(error: &serde_path_to_error::Error<serde_json::Error>) ->
     };
     let found = if inner.line() > 0 { format!("{found} (line {}, column {})", inner.line(), inner.column()) } else { found };
     Problem::new(path, found, allowed).into()
+}
+
+/// Both halves of "invalid type: string "x", expected u32". Of a value of the wrong type only the type is kept: it may be
+/// a secret that stands where a reference to it belongs.
+fn split_expected(text: &str) -> Option<(&str, &str)> {
+    let (found, allowed) = text.rsplit_once(", expected ")?;
+    let value = if found.starts_with("invalid type: ") { found.find(['`', '"']) } else { None };
+    Some((value.and_then(|value| found.get(..value)).map_or(found, str::trim_end), allowed))
 }

@@ -1,0 +1,349 @@
+//! Wrong documents and what is said of each: at least one for every check of `compile` and of the document's shape.
+
+/// A document and all that is said of it.
+pub(super) type Wrong = (&'static str, &'static [&'static str]);
+
+/// Realm, sources and secrets.
+pub(super) const CREDENTIALS: &[Wrong] = &[
+    (r#"{"realm":""}"#, &[r#"realm: found ``; allowed: 1 to 128 visible ASCII characters, none of them `"` or `\`"#]),
+    (r#"{"realm":"a \"b"}"#, &[r#"realm: found `a \"b`; allowed: 1 to 128 visible ASCII characters, none of them `"` or `\`"#]),
+    (r#"{"credentials":{"sources":[]}}"#, &["credentials.sources: found 0 sources; allowed: 1 to 8"]),
+    (
+        r#"{"credentials":{"sources":[{"query":"q0"},{"query":"q1"},{"query":"q2"},{"query":"q3"},{"query":"q4"},{"query":"q5"},{"query":"q6"},{"query":"q7"},{"query":"q8"}]}}"#,
+        &["credentials.sources: found 9 sources; allowed: 1 to 8"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"header":"x y"}]}}"#,
+        &["credentials.sources[0].header: found `x y`; allowed: a header name of at most 64 characters that does not steer HTTP itself"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"header":"Content-Length"}]}}"#,
+        &[
+            "credentials.sources[0].header: found `Content-Length`; allowed: a header name of at most 64 characters that does not steer HTTP itself",
+        ],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"header":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}]}}"#,
+        &[
+            "credentials.sources[0].header: found `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`; allowed: a header name of at most 64 characters that does not steer HTTP itself",
+        ],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"header":"authorization","scheme":"Bea rer"}]}}"#,
+        &["credentials.sources[0].scheme: found `Bea rer`; allowed: an authentication scheme such as `Bearer`"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"query":"a&b"}]}}"#,
+        &["credentials.sources[0].query: found `a&b`; allowed: letters, digits and `-._~!$'*+`, written without escapes"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"query":"key","scheme":"Bearer"}]}}"#,
+        &["credentials.sources[0]: found another combination; allowed: `header` with or without `scheme`, or `query` alone"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"header":"x-key","query":"key"}]}}"#,
+        &["credentials.sources[0]: found another combination; allowed: `header` with or without `scheme`, or `query` alone"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{}]}}"#,
+        &["credentials.sources[0]: found another combination; allowed: `header` with or without `scheme`, or `query` alone"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"header":"x-key"},{"header":"X-Key","scheme":"Bearer"}]}}"#,
+        &["credentials.sources[1]: found a place given before; allowed: each place once"],
+    ),
+    (
+        r#"{"credentials":{"sources":[{"query":"key"},{"query":"key"}]}}"#,
+        &["credentials.sources[1]: found a place given before; allowed: each place once"],
+    ),
+    (
+        r#"{"credentials":{"issuer_keys":[{"version":1,"prefix":"F","secret":{"env":"LONG"}}]}}"#,
+        &["credentials.issuer_keys[0].prefix: found `F`; allowed: 2 to 16 lower-case letters and digits, a letter first"],
+    ),
+    (
+        r#"{"credentials":{"issuer_keys":[{"version":1,"prefix":"foil","secret":{"env":"SHORT"}}]}}"#,
+        &["credentials.issuer_keys[0].secret: found 4 bytes; allowed: at least 16 bytes"],
+    ),
+    (
+        r#"{"credentials":{"pepper":{"env":"ABSENT"}}}"#,
+        &["credentials.pepper.env: found `ABSENT`, which is not set; allowed: a variable of the VM's environment (`host_env_keys`)"],
+    ),
+    (r#"{"credentials":{"pepper":{}}}"#, &["credentials.pepper: found both or neither of `env` and `inline`; allowed: one of them"]),
+    (
+        r#"{"credentials":{"pepper":{"env":"LONG","inline":"0123456789abcdef"}}}"#,
+        &["credentials.pepper: found both or neither of `env` and `inline`; allowed: one of them"],
+    ),
+    (r#"{"credentials":{"pepper":{"inline":"0123456789abcde"}}}"#, &["credentials.pepper: found 15 bytes; allowed: at least 16 bytes"]),
+];
+
+/// Tiers, limits, references to tiers, and consumers.
+pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
+    (r#"{"tiers":[{"name":"Free"}]}"#, &["tiers[0].name: found `Free`; allowed: 1 to 64 lower-case letters, digits, `-` and `_`"]),
+    (
+        r#"{"tiers":[{"name":"a"},{"name":"b"},{"name":"a"}]}"#,
+        &["tiers[2].name: found `a`; allowed: a name of its own (tiers[0] has this one)"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"1s"},{"name":"l","algorithm":"token_bucket","rate":2,"per":"1s"}]}]}"#,
+        &["tiers[0].limits[1].name: found `l`; allowed: a name of its own (tiers[0].limits[0] has this one)"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"","algorithm":"token_bucket","rate":1,"per":"1s"}]}]}"#,
+        &["tiers[0].limits[0].name: found ``; allowed: 1 to 64 lower-case letters, digits, `-` and `_`"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":0,"per":"1s","burst":1}]}]}"#,
+        &["tiers[0].limits[0].rate: found 0; allowed: 1 to 1000000000"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"1s","burst":0}]}]}"#,
+        &["tiers[0].limits[0].burst: found 0; allowed: 1 to 1000000000"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"sliding_window","rate":1000000001,"per":"1s"}]}]}"#,
+        &[
+            "tiers[0].limits[0].rate: found 1000000001; allowed: 1 to 1000000000",
+            "tiers[0].limits[0].burst: found 1000000001; allowed: 1 to 1000000000",
+        ],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"sliding_window","rate":5,"per":"1s","burst":6}]}]}"#,
+        &["tiers[0].limits[0].burst: found 6; allowed: no burst with `sliding_window`: `rate` units may come at once"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"0s"}]}]}"#,
+        &["tiers[0].limits[0].per: found `0s`; allowed: a duration such as `100ms`, `1s`, `60s`, `1h`, at most `1d`"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"25h"}]}]}"#,
+        &["tiers[0].limits[0].per: found `25h`; allowed: a duration such as `100ms`, `1s`, `60s`, `1h`, at most `1d`"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"1s","routes":["default","x"]}]}]}"#,
+        &["tiers[0].limits[0].routes[1]: found `x`; allowed: one of `default`"],
+    ),
+    (r#"{"tiers":[],"anonymous_tier":"free"}"#, &["anonymous_tier: found `free`; allowed: none: there are no names to choose from"]),
+    (r#"{"anonymous_tier":"gold"}"#, &["anonymous_tier: found `gold`; allowed: one of `free`, `basic`, `pro`, `enterprise`"]),
+    (
+        r#"{"default_route":{"anonymous_tier":"gold"}}"#,
+        &["default_route.anonymous_tier: found `gold`; allowed: one of `free`, `basic`, `pro`, `enterprise`"],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"gold"}]}"#,
+        &["consumers[0].tier: found `gold`; allowed: one of `free`, `basic`, `pro`, `enterprise`"],
+    ),
+    (
+        r#"{"consumers":[{"id":"a b","tier":"free"}]}"#,
+        &[r#"consumers[0].id: found `a b`; allowed: 1 to 128 visible ASCII characters, none of them `"` or `\`"#],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"free"},{"id":"a","tier":"free"}]}"#,
+        &["consumers[1].id: found `a`; allowed: a name of its own (consumers[0] has this one)"],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"free","keys":[{"id":"","hash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}]}"#,
+        &[r#"consumers[0].keys[0].id: found ``; allowed: 1 to 128 visible ASCII characters, none of them `"` or `\`"#],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"free","keys":[{"id":"k","hash":"sha256:00000000000000000000000000000000000000000000000000000000000000000"}]}]}"#,
+        &[
+            "consumers[0].keys[0].hash: found something else; allowed: a key hash is `sha256:` or `hmac-sha256:` and 64 lower-case hexadecimal digits",
+        ],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"free","keys":[{"id":"k","hash":"hmac-sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}]}"#,
+        &["consumers[0].keys[0].hash: found `hmac-sha256:…` without a pepper; allowed: `sha256:…`, or set `credentials.pepper`"],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"free","keys":[{"id":"k","hash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"},{"id":"l","hash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}]}"#,
+        &["consumers[0].keys[1].hash: found a hash given before; allowed: each key once"],
+    ),
+];
+
+/// Routes, addresses, CORS, headers and sizes.
+pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
+    (r#"{"routes":[{"match":{}}]}"#, &["routes[0].name: found ``; allowed: 1 to 64 lower-case letters, digits, `-` and `_`"]),
+    (r#"{"routes":[{"name":"a"}]}"#, &["routes[0].match: found nothing; allowed: an object: `{}` matches every request"]),
+    (
+        r#"{"routes":[{"name":"default","match":{}}]}"#,
+        &["routes[0].name: found `default`; allowed: another name: this one means what no route matches"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{}},{"name":"a","match":{}}]}"#,
+        &["routes[1].name: found `a`; allowed: a name of its own (routes[0] has this one)"],
+    ),
+    (
+        r#"{"default_route":{"name":"a"}}"#,
+        &["default_route: found `name` or `match`; allowed: neither: it is named `default` and takes what no route matches"],
+    ),
+    (
+        r#"{"default_route":{"match":{}}}"#,
+        &["default_route: found `name` or `match`; allowed: neither: it is named `default` and takes what no route matches"],
+    ),
+    (r#"{"default_route":{"cost":1000001}}"#, &["default_route.cost: found 1000001; allowed: 0 to 1000000"]),
+    (
+        r#"{"default_route":{"charge_when":["2xx","600"]}}"#,
+        &["default_route.charge_when: found `600`; allowed: statuses such as `404` (100 to 599) or classes such as `2xx`"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"hosts":["example.com:80","*","*example.com","*.example.com"]}}]}"#,
+        &[
+            "routes[0].match.hosts[0]: found `example.com:80`; allowed: a host without port, such as `api.example.com` or `*.example.com`",
+            "routes[0].match.hosts[1]: found `*`; allowed: a host without port, such as `api.example.com` or `*.example.com`",
+            "routes[0].match.hosts[2]: found `*example.com`; allowed: a host without port, such as `api.example.com` or `*.example.com`",
+        ],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"methods":["get"]}}]}"#,
+        &["routes[0].match.methods[0]: found `get`; allowed: a method in capitals, such as `GET`"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"path":"/a","regex":"/a"}}]}"#,
+        &["routes[0].match: found 2 of `path`, `prefix`, `template` and `regex`; allowed: at most one of them"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"path":"a"}}]}"#,
+        &["routes[0].match.path: found `a`; allowed: a decoded path: a `/` first, no empty or dot segments, no query, no escapes"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"path":"/a?b"}}]}"#,
+        &["routes[0].match.path: found `/a?b`; allowed: a decoded path: a `/` first, no empty or dot segments, no query, no escapes"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"prefix":"/a//b"}}]}"#,
+        &["routes[0].match.prefix: found `/a//b`; allowed: a decoded path: a `/` first, no empty or dot segments, no query, no escapes"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"prefix":"/a%20b"}}]}"#,
+        &["routes[0].match.prefix: found `/a%20b`; allowed: a decoded path: a `/` first, no empty or dot segments, no query, no escapes"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"template":"/a/../{id}"}}]}"#,
+        &[
+            "routes[0].match.template: found `/a/../{id}`; allowed: a decoded path: a `/` first, no empty or dot segments, no query, no escapes",
+        ],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"template":"/a/{id"}}]}"#,
+        &[
+            "routes[0].match.template: found `/a/{id` (Parameters must be registered with a valid name); allowed: a template such as `/users/{id}` or `/files/{*rest}`",
+        ],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"regex":"/a["}}]}"#,
+        &["routes[0].match.regex: found `/a[` (found unclosed character class); allowed: a regular expression (syntax of regex-lite)"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"regex":"/a)|(?:/b"}}]}"#,
+        &[
+            "routes[0].match.regex: found `/a)|(?:/b` (found closing ')' without matching '('); allowed: a regular expression (syntax of regex-lite)",
+        ],
+    ),
+    (
+        r#"{"addresses":{"allow":["10.0.0.0/33"]}}"#,
+        &["addresses.allow[0]: found `10.0.0.0/33`; allowed: an address or a network such as `10.0.0.0/8` or `2001:db8::/32`"],
+    ),
+    (
+        r#"{"addresses":{"deny":["10.0.0.1/8"]}}"#,
+        &["addresses.deny[0]: found `10.0.0.1/8`; allowed: no bits beyond the prefix: `10.0.0.0/8`"],
+    ),
+    (
+        r#"{"default_route":{"addresses":{"allow":["localhost"]}}}"#,
+        &["default_route.addresses.allow[0]: found `localhost`; allowed: an address or a network such as `10.0.0.0/8` or `2001:db8::/32`"],
+    ),
+    (
+        r#"{"default_route":{"cors":{"origins":["*","https://a.example"]}}}"#,
+        &[
+            "default_route.cors.origins: found `*` with other origins or with `credentials`; allowed: `*` alone and without `credentials`, or exact origins",
+        ],
+    ),
+    (
+        r#"{"default_route":{"cors":{"origins":["*"],"credentials":true}}}"#,
+        &[
+            "default_route.cors.origins: found `*` with other origins or with `credentials`; allowed: `*` alone and without `credentials`, or exact origins",
+        ],
+    ),
+    (
+        r#"{"default_route":{"cors":{"origins":["a.example","https://a.example/","https://A.example","https://*.example","https://a.example"]}}}"#,
+        &[
+            "default_route.cors.origins[0]: found `a.example`; allowed: an origin in lower case, such as `https://app.example.com`, or `*`",
+            "default_route.cors.origins[1]: found `https://a.example/`; allowed: an origin in lower case, such as `https://app.example.com`, or `*`",
+            "default_route.cors.origins[2]: found `https://A.example`; allowed: an origin in lower case, such as `https://app.example.com`, or `*`",
+            "default_route.cors.origins[3]: found `https://*.example`; allowed: an origin in lower case, such as `https://app.example.com`, or `*`",
+        ],
+    ),
+    (
+        r#"{"identity_headers":{"consumer":"x-id","tier":"X-ID"}}"#,
+        &["identity_headers: found one name for two headers; allowed: three different names"],
+    ),
+    (
+        r#"{"identity_headers":{"credential":"host"}}"#,
+        &["identity_headers.credential: found `host`; allowed: a header name of at most 64 characters that does not steer HTTP itself"],
+    ),
+    (
+        r#"{"node":{"slots":63,"known_keys":15,"unknown_keys":15,"ipv6_prefix":31}}"#,
+        &[
+            "node.slots: found 63; allowed: 64 to 4194304",
+            "node.known_keys: found 15; allowed: 16 to 1000000",
+            "node.unknown_keys: found 15; allowed: 16 to 1000000",
+            "node.ipv6_prefix: found 31; allowed: 32 to 128",
+        ],
+    ),
+    (
+        r#"{"node":{"slots":4194305,"known_keys":1000001,"unknown_keys":1000001,"ipv6_prefix":129}}"#,
+        &[
+            "node.slots: found 4194305; allowed: 64 to 4194304",
+            "node.known_keys: found 1000001; allowed: 16 to 1000000",
+            "node.unknown_keys: found 1000001; allowed: 16 to 1000000",
+            "node.ipv6_prefix: found 129; allowed: 32 to 128",
+        ],
+    ),
+];
+
+/// Documents of another shape: one problem each, for a reader stops at the first.
+pub(super) const SHAPES: &[Wrong] = &[
+    ("", &["document: found EOF while parsing a value (line 1, column 0); allowed: JSON as in the schema"]),
+    ("[", &["document: found EOF while parsing a list (line 1, column 1); allowed: JSON as in the schema"]),
+    ("null", &["document: found invalid type: null (line 1, column 4); allowed: an object"]),
+    (
+        r#"{"realms":"a"}"#,
+        &[
+            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`",
+        ],
+    ),
+    ("{} {}", &["document: found trailing characters at line 1 column 4; allowed: one JSON object and nothing after it"]),
+    ("{}x", &["document: found trailing characters at line 1 column 3; allowed: one JSON object and nothing after it"]),
+    (r#"{"realm":"a","realm":"b"}"#, &["document: found duplicate field `realm` (line 1, column 20); allowed: JSON as in the schema"]),
+    (r#"{"node":{"slots":1,"slots":2}}"#, &["node: found duplicate field `slots` (line 1, column 26); allowed: JSON as in the schema"]),
+    (r#"{"node":{"slots":-1}}"#, &["node.slots: found invalid value: integer `-1` (line 1, column 19); allowed: u32"]),
+    (r#"{"node":{"slots":1e9999}}"#, &["node.slots: found number out of range (line 1, column 23); allowed: JSON as in the schema"]),
+    (
+        r#"{"node":{"slots":99999999999999999999999999}}"#,
+        &["node.slots: found invalid type: floating point (line 1, column 43); allowed: u32"],
+    ),
+    (r#"{"node":{"slots":64.5}}"#, &["node.slots: found invalid type: floating point (line 1, column 21); allowed: u32"]),
+    (
+        r#"{"default_route":{"cost":4294967296}}"#,
+        &["default_route.cost: found invalid value: integer `4294967296` (line 1, column 35); allowed: u32"],
+    ),
+    (
+        r#"{"default_route":{"auth":"maybe"}}"#,
+        &["default_route.auth: found unknown variant `maybe` (line 1, column 32); allowed: one of `required`, `optional`, `none`"],
+    ),
+    (
+        r#"{"answers":{"limit_headers":["x"]}}"#,
+        &["answers.limit_headers[0]: found unknown variant `x` (line 1, column 32); allowed: `x-ratelimit` or `ratelimit`"],
+    ),
+    (r#"{"tiers":[{"limits":[]}]}"#, &["tiers[0]: found nothing (line 1, column 23); allowed: the field `name` is required"]),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l"}]}]}"#,
+        &["tiers[0].limits[0]: found nothing (line 1, column 44); allowed: the field `algorithm` is required"],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{"paths":"/"}}]}"#,
+        &[
+            "routes[0].match.paths: found unknown field `paths` (line 1, column 39); allowed: one of `hosts`, `methods`, `path`, `prefix`, `template`, `regex`",
+        ],
+    ),
+    (r#"{"consumers":{}}"#, &["consumers: found invalid type: map (line 1, column 13); allowed: a sequence"]),
+];
