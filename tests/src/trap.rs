@@ -4,10 +4,11 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module, TypeSection, ValType};
-use wasmparser::{CodeSectionReader, Export, FunctionSectionReader, Import, Parser, TypeRef, TypeSectionReader};
+use wasmparser::{CodeSectionReader, Export, FunctionSectionReader, ImportSectionReader, Parser, TypeRef, TypeSectionReader};
 
 use crate::gate::{fresh_directory, module};
 
@@ -22,15 +23,18 @@ struct Trapping {
     exported: bool,
 }
 
-/// Writes the trapping variant beside the gates' files and returns its path.
+/// The trapping variant's path; it is written once, beside the gates' files.
 ///
 /// # Panics
 /// When there is no module, or it cannot be read as one.
 #[must_use]
 pub fn trapping_module() -> PathBuf {
-    let path = fresh_directory("trapping-module").join("tollgate.wasm");
-    std::fs::write(&path, trapping(&module())).expect("the trapping module");
-    path
+    static WRITTEN: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = fresh_directory("trapping-module").join("tollgate.wasm");
+        std::fs::write(&path, trapping(&module())).expect("the trapping module");
+        path
+    });
+    WRITTEN.clone()
 }
 
 fn trapping(shipped: &Path) -> Vec<u8> {
@@ -53,9 +57,11 @@ impl Reencode for Trapping {
         Ok(())
     }
 
-    fn parse_import(&mut self, imports: &mut ImportSection, import: Import<'_>) -> Result<(), Error> {
-        self.function_index += u32::from(matches!(import.ty, TypeRef::Func(_)));
-        utils::parse_import(self, imports, import)
+    fn parse_import_section(&mut self, imports: &mut ImportSection, section: ImportSectionReader<'_>) -> Result<(), Error> {
+        for import in section.clone().into_imports() {
+            self.function_index += u32::from(matches!(import?.ty, TypeRef::Func(_)));
+        }
+        utils::parse_import_section(self, imports, section)
     }
 
     fn parse_function_section(&mut self, functions: &mut FunctionSection, section: FunctionSectionReader<'_>) -> Result<(), Error> {

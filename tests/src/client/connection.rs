@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use http_body_util::BodyExt;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Answer, Body, Call, Http};
 
@@ -33,7 +33,18 @@ impl Connection {
         if let Some(source) = source {
             socket.bind(SocketAddr::new(source, 0)).expect("a local address");
         }
-        let stream = TokioIo::new(socket.connect(gate).await.expect("a connection to the gate"));
+        let stream = socket.connect(gate).await.expect("a connection to the gate");
+        Self::over(stream, http).await
+    }
+
+    /// Connects to where something may not listen yet, or no longer.
+    pub(crate) async fn try_open(address: SocketAddr, http: Http) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        Some(Self::over(stream, http).await)
+    }
+
+    async fn over(stream: TcpStream, http: Http) -> Self {
+        let stream = TokioIo::new(stream);
         // A connection's failure reaches the request that waits on it, so the driver's result says nothing new.
         Self(match http {
             Http::One => {

@@ -2,6 +2,8 @@
 //!
 //! It must not judge the request, and of the answer it reads only head and body.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::gate::Gate;
 
 /// An HTTP/1.1 request, line by line.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawRequest(Vec<u8>);
 
 /// The proxy's answer to it.
@@ -65,8 +67,14 @@ impl RawRequest {
     /// Sends it and expects an answer.
     pub async fn send(&self, gate: &Gate) -> RawAnswer {
         self.try_send(gate).await.unwrap_or_else(|| {
-            panic!("no answer to {}", String::from_utf8_lossy(&self.0));
+            panic!("no answer to {self:?}");
         })
+    }
+}
+
+impl fmt::Debug for RawRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0.escape_ascii())
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn serving(directory: &Path) -> Option<(SocketAddr, SocketAddr)
 }
 
 pub(super) async fn ask(admin: SocketAddr, target: &str) -> Option<Value> {
-    let mut connection = Connection::open(admin, Http::One).await;
+    let mut connection = Connection::try_open(admin, Http::One).await?;
     let answer = connection.send(Call::get(target)).await.ok()?;
     serde_json::from_slice(&answer.body).ok()
 }

@@ -64,8 +64,8 @@ fn a_bucket_throttles_after_its_burst_and_recovers_after_one_refill() {
         refused.assert_denied(429, "rate_limited");
         let wait = refused.number("retry-after");
         assert!((1..=2).contains(&wait), "{refused:?}");
-        // A second more than promised, for the machine.
-        until("one unit to come back", Duration::from_secs(wait + 1), async || {
+        // A little more than promised, for the machine.
+        until("one unit to come back", Duration::from_secs(wait + 2), async || {
             get("/a", "refilling", Http::Two).await.reached_upstream().then_some(())
         })
         .await;
@@ -91,7 +91,7 @@ fn a_window_never_admits_more_than_its_rate_in_any_period() {
                 assert!((1..=3).contains(&answer.number("retry-after")), "{answer:?}");
             }
         }
-        assert!(admitted[2].1 - admitted[0].0 < Duration::from_secs(1), "the whole rate may be spent at once");
+        assert!(admitted[2].1 - admitted[0].0 < Duration::from_secs(2), "the whole rate may be spent at once");
         // Each unit was spent between its two times, and the fourth after any comes a period later.
         for (first, fourth) in admitted.iter().zip(&admitted[3..]) {
             let apart = fourth.1 - first.0;
@@ -180,7 +180,8 @@ fn the_routers_own_error_gives_back_like_the_upstreams() {
     run(async {
         for http in Http::BOTH {
             for _ in 0..4 {
-                assert_eq!(get("/dead/x", "dead", http).await.status, 503);
+                let answer = get("/dead/x", "dead", http).await;
+                assert_eq!((answer.status.as_u16(), answer.number("x-ratelimit-remaining")), (503, 2), "{answer:?}");
             }
         }
     });

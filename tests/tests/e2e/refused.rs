@@ -20,6 +20,7 @@ fn wrong() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ("", "addresses", json!({"deny": ["10.0.0.0/33"]}), "addresses.deny[0]"),
         ("", "answers", json!({"body": "fancy"}), "answers.body"),
         ("", "answers", json!({"reset": 7}), "answers.reset"),
+        ("", "answers", json!(["simple"]), "answers"),
         ("", "credentials", json!({"sources": [{"cookie": "key"}]}), "credentials.sources[0]"),
         ("/tiers/0/limits/0", "rate", json!(0), "tiers[0].limits[0].rate"),
         ("/tiers/0/limits/0", "rate", json!(-1), "tiers[0].limits[0].rate"),
@@ -55,11 +56,19 @@ fn a_gate_does_not_start_with_a_wrong_configuration_and_says_where_it_is_wrong()
 fn a_gate_does_not_start_with_a_text_that_is_no_configuration() {
     run(async {
         let deep = "[".repeat(100_000);
-        for (number, text) in ["", "{", "[]", "null", "\"x\"", "{} {}", "{\"consumers\":[]", &deep].into_iter().enumerate() {
+        for (number, text) in ["{", "[]", "null", "\"x\"", "{} {}", "{\"consumers\":[]", &deep].into_iter().enumerate() {
             let setup = Setup::new(&format!("no-configuration-{number}"), &json!(null)).plugin_text(text);
             let said = setup.refusal().await;
             assert!(!said.contains("in-VM backtrace"), "{text:.20}: the virtual machine trapped:\n{said}");
         }
+    });
+}
+
+#[test]
+fn a_gate_does_not_start_without_a_configuration() {
+    run(async {
+        let said = Setup::new("no-configuration", &json!(null)).plugin_text("").refusal().await;
+        assert!(said.contains("consumers"), "{said}");
     });
 }
 
