@@ -53,7 +53,11 @@ enum Role {
 
 /// The header names a policy looks for.
 #[derive(Debug)]
-pub struct Names(Vec<(Box<[u8]>, Role)>);
+pub struct Names {
+    names: Vec<(Box<[u8]>, Role)>,
+    /// Their lengths, as bits: most headers are passed over by length alone. A name has at most 64 bytes.
+    lengths: u128,
+}
 
 /// A header map that is not in the host's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +83,9 @@ impl Names {
             Source::Query(_) => None,
         });
         let all = fixed.into_iter().chain(claims).chain(sources);
-        Self(all.map(|(name, role)| (name.as_bytes().into(), role)).collect())
+        let names: Vec<(Box<[u8]>, Role)> = all.map(|(name, role)| (name.as_bytes().into(), role)).collect();
+        let lengths = names.iter().filter_map(|(name, _)| length_bit(name)).fold(0, |bits, bit| bits | bit);
+        Self { names, lengths }
     }
 
     /// Reads a head from the host's form of a header map.
@@ -90,7 +96,10 @@ impl Names {
         let mut head = Head::default();
         for pair in Pairs::new(map)? {
             let (name, value) = pair?;
-            for (own, role) in &self.0 {
+            if length_bit(name).is_none_or(|bit| self.lengths & bit == 0) {
+                continue;
+            }
+            for (own, role) in &self.names {
                 if own.len() == name.len() && is_same(own, name, *role) {
                     head.take(*role, name, value);
                 }
@@ -98,6 +107,10 @@ impl Names {
         }
         Ok(head)
     }
+}
+
+fn length_bit(name: &[u8]) -> Option<u128> {
+    u32::try_from(name.len()).ok().and_then(|length| 1_u128.checked_shl(length))
 }
 
 /// Names arrive in lower case. Many upstreams take `_` for `-`, so a claim is recognised either way.

@@ -8,8 +8,8 @@ mod http;
 mod root;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
+use hashbrown::HashMap;
 use root::Root;
 use tollgate_core::time::Instant;
 

@@ -20,6 +20,8 @@ pub(super) struct Stream {
     root: u32,
     /// What it was admitted with; `None` before, and for one answered here.
     permit: Option<Permit>,
+    /// The wall clock when it was judged, in nanoseconds since 1970.
+    wall: u64,
 }
 
 /// The host, for one request: its shared data and its client's address.
@@ -44,7 +46,7 @@ impl Node for Request {
 
 pub(super) fn create(context: u32, root: u32) {
     with_vm((), |vm| {
-        vm.streams.insert(context, Stream { root, permit: None });
+        vm.streams.insert(context, Stream { root, permit: None, wall: 0 });
     });
 }
 
@@ -78,6 +80,7 @@ pub(super) fn request_headers(context: u32) -> Action {
             Verdict::Admit(permit) => match admit(gate, &permit, &head) {
                 Ok(()) => {
                     stream.permit = permit.limited.is_some().then_some(permit);
+                    stream.wall = wall;
                     Action::Continue
                 }
                 Err(error) => {
@@ -98,26 +101,22 @@ pub(super) fn request_headers(context: u32) -> Action {
 pub(super) fn response_headers(context: u32) -> Action {
     with_vm(Action::Continue, |vm| {
         let Vm { roots, streams, header_map, .. } = vm;
-        let Some((root, permit)) = streams.get_mut(&context).and_then(|stream| Some((stream.root, stream.permit.take()?))) else {
+        let Some(stream) = streams.get_mut(&context) else {
             return Action::Continue;
         };
-        let Some(root) = roots.get_mut(&root) else {
-            return Action::Continue;
-        };
-        let now = monotonic();
-        let wall = root.wall(now);
-        let Some((gate, replies)) = &mut root.gate else {
+        let gate = roots.get_mut(&stream.root).and_then(|root| root.gate.as_mut());
+        let (Some(permit), Some((gate, replies))) = (stream.permit.take(), gate) else {
             return Action::Continue;
         };
         if gate.charge_depends_on_status(&permit)
             && let Ok(true) = abi::header(Map::Response, ":status", header_map)
             && let Some(status) = std::str::from_utf8(header_map).ok().and_then(|text| text.parse().ok())
         {
-            gate.answered(&permit, status, now, &mut HostShared);
+            gate.answered(&permit, status, monotonic(), &mut HostShared);
         }
         if let Some(limited) = &permit.limited {
             let mut headers = Vec::with_capacity(5);
-            replies.limit_headers(gate.policy(), limited, wall, &mut headers);
+            replies.limit_headers(gate.policy(), limited, stream.wall, &mut headers);
             for (name, value) in headers {
                 if abi::set_header(Map::Response, name, value.as_bytes()).is_err() {
                     gate.counters.count(Counter::HostError);
