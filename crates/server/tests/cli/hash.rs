@@ -70,7 +70,9 @@ fn makes_another_key_each_time_and_labels_it() {
         assert!(key.starts_with("foil_") && key.len() == 62, "{key}");
         assert_eq!(hash, KeyHash::of(&digest(key.as_bytes()), None).to_string());
     }
-    assert!(made[0] != made[1] && made[1] != made[2]);
+    // The tags differ anyhow, as each has an issuer key of its own: what counts is id and secret before them.
+    let random = |lines: &String| lines["key:  foil_".len()..][..49].to_owned();
+    assert!(random(&made[0]) != random(&made[1]) && random(&made[1]) != random(&made[2]));
     assert_eq!(tollgate(&["hash", "--generate", "--prefix", "Bad"], &[], b"").status, 2);
     assert_eq!(tollgate(&["hash", "--generate", "--issuer-key-env", "ISSUER"], &[], b"").status, 2, "a version is missing");
 }
