@@ -71,7 +71,7 @@ fn makes_another_key_each_time_and_labels_it() {
         assert_eq!(hash, KeyHash::of(&digest(key.as_bytes()), None).to_string());
     }
     // The tags differ anyhow, as each has an issuer key of its own: what counts is id and secret before them.
-    let random = |lines: &String| lines["key:  foil_".len()..][..49].to_owned();
+    let random = |lines: &String| lines.chars().skip("key:  foil_".len()).take(49).collect::<String>();
     assert!(random(&made[0]) != random(&made[1]) && random(&made[1]) != random(&made[2]));
     assert_eq!(tollgate(&["hash", "--generate", "--prefix", "Bad"], &[], b"").status, 2);
     assert_eq!(tollgate(&["hash", "--generate", "--issuer-key-env", "ISSUER"], &[], b"").status, 2, "a version is missing");
