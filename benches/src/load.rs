@@ -14,6 +14,8 @@ pub(crate) struct Load {
     connections: Vec<Connection>,
     requests: Requests,
     expected: u16,
+    /// Waited before each request: an Envoy that is not kept busy finds its code and data gone from the processor's caches.
+    pub(crate) pause: Duration,
 }
 
 /// When a run stops starting requests.
@@ -46,7 +48,7 @@ impl Load {
             bail!("no load without connections");
         }
         let connections = (0..connections).map(|_| Connection::open(port)).collect::<Result<_>>()?;
-        Ok(Self { connections, requests, expected })
+        Ok(Self { connections, requests, expected, pause: Duration::ZERO })
     }
 
     /// Keeps one request in flight on every connection until told to stop, then waits for the last answers.
@@ -63,6 +65,9 @@ impl Load {
                 }
                 if until.reached(sent, started) {
                     break 'run;
+                }
+                if !self.pause.is_zero() {
+                    std::thread::sleep(self.pause);
                 }
                 connection.send(self.requests.next())?;
                 sent += 1;

@@ -66,6 +66,9 @@ struct RowArguments {
     /// Connections, each with one request in flight
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    /// Microseconds before each request: with some, Envoy finds its caches cold, as one that is not busy does
+    #[arg(long, default_value_t = 0)]
+    pause: u64,
     /// Decides the order of rows within each round
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -113,6 +116,7 @@ fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
         rounds: arguments.rounds,
         seconds: arguments.seconds,
         connections: arguments.connections,
+        pause: arguments.pause,
         seed: arguments.seed,
     };
     let mut host_calls = Vec::new();

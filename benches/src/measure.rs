@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) seconds: f64,
     /// Connections, each with one request in flight.
     pub(crate) connections: usize,
+    /// Microseconds waited before each request once measuring begins.
+    pub(crate) pause: u64,
     /// Decides the order of rows within each round.
     pub(crate) seed: u64,
 }
@@ -119,6 +121,7 @@ impl Runner {
         let envoy = Envoy::start(&launch, &row.listener, (row.requests)().next(), row.expected)?;
         let mut load = Load::open(envoy.port, settings.connections, (row.requests)(), row.expected)?;
         load.run(Until::Count(WARM_UP)).with_context(|| format!("warming up {}", row.name))?;
+        load.pause = Duration::from_micros(settings.pause);
         if row.judges_keys {
             let mut unknown = Load::open(envoy.port, 1, Requests::with_fresh_keys(settings.seed), 401)?;
             unknown.run(Until::Count(1)).with_context(|| format!("{} with an unknown key", row.name))?;
