@@ -47,7 +47,28 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let plugin = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| problem::of_serde(&error))?;
     deserializer.end().map_err(|error| Problem::new("", error.to_string(), "one JSON object and nothing after it"))?;
+    // serde also reads an object's fields from an array, in their order: nobody means that.
+    if let (Ok(found), Ok(meant)) = (serde_json::from_slice(json), serde_json::to_value(&plugin)) {
+        refuse_positional("", &found, &meant)?;
+    }
     Ok(plugin)
+}
+
+/// Refuses an array where the document's type has an object.
+fn refuse_positional(path: &str, found: &serde_json::Value, meant: &serde_json::Value) -> Result<(), Problems> {
+    use serde_json::Value::{Array, Object};
+    match (found, meant) {
+        (Array(_), Object(_)) => Err(Problem::new(path, "an array", "an object").into()),
+        (Array(found), Array(meant)) => {
+            let mut pairs = found.iter().zip(meant).enumerate();
+            pairs.try_for_each(|(position, (found, meant))| refuse_positional(&format!("{path}[{position}]"), found, meant))
+        }
+        (Object(found), Object(meant)) => found.iter().try_for_each(|(field, found)| {
+            let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+            meant.get(field).map_or(Ok(()), |meant| refuse_positional(&path, found, meant))
+        }),
+        (_, _) => Ok(()),
+    }
 }
 
 /// The JSON Schema of a plugin configuration.

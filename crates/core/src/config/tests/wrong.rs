@@ -5,6 +5,14 @@ pub(super) type Wrong = (&'static str, &'static [&'static str]);
 
 /// Realm, sources and secrets.
 pub(super) const CREDENTIALS: &[Wrong] = &[
+    (
+        r#"{"identity_headers":{"tier":"X-API-Key"}}"#,
+        &["identity_headers.tier: found `x-api-key`; allowed: a header that no credential is taken from"],
+    ),
+    (
+        r#"{"credentials":{"issuer_keys":[{"version":1,"prefix":"ab","secret":{"env":"LONG"}},{"version":1,"prefix":"ab","secret":{"env":"LONG"}}]}}"#,
+        &["credentials.issuer_keys[1].version: found 1; allowed: a version of its own for each prefix"],
+    ),
     (r#"{"realm":""}"#, &[r#"realm: found ``; allowed: 1 to 128 visible ASCII characters, none of them `"` or `\`"#]),
     (r#"{"realm":"a \"b"}"#, &[r#"realm: found `a \"b`; allowed: 1 to 128 visible ASCII characters, none of them `"` or `\`"#]),
     (r#"{"credentials":{"sources":[]}}"#, &["credentials.sources: found 0 sources; allowed: 1 to 8"]),
@@ -78,6 +86,10 @@ pub(super) const CREDENTIALS: &[Wrong] = &[
 
 /// Tiers, limits, references to tiers, and consumers.
 pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
+    (
+        r#"{"consumers":[{"id":"a","tier":"free","keys":[{"id":"k","hash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}]},{"id":"b","tier":"free","keys":[{"id":"k","hash":"sha256:1111111111111111111111111111111111111111111111111111111111111111"}]}]}"#,
+        &["consumers[1].keys[0].id: found `k`; allowed: an id of its own: another key has this one"],
+    ),
     (r#"{"tiers":[{"name":"Free"}]}"#, &["tiers[0].name: found `Free`; allowed: 1 to 64 lower-case letters, digits, `-` and `_`"]),
     (
         r#"{"tiers":[{"name":"a"},{"name":"b"},{"name":"a"}]}"#,
@@ -101,10 +113,7 @@ pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
     ),
     (
         r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"sliding_window","rate":1000000001,"per":"1s"}]}]}"#,
-        &[
-            "tiers[0].limits[0].rate: found 1000000001; allowed: 1 to 1000000000",
-            "tiers[0].limits[0].burst: found 1000000001; allowed: 1 to 1000000000",
-        ],
+        &["tiers[0].limits[0].rate: found 1000000001; allowed: 1 to 1000000000"],
     ),
     (
         r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"sliding_window","rate":5,"per":"1s","burst":6}]}]}"#,
@@ -162,7 +171,14 @@ pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
 
 /// Routes, addresses, CORS, headers and sizes.
 pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
-    (r#"{"routes":[{"match":{}}]}"#, &["routes[0].name: found ``; allowed: 1 to 64 lower-case letters, digits, `-` and `_`"]),
+    (
+        r#"{"routes":[{"name":"a","match":{"hosts":["example.com.","[::1]:80"]}}]}"#,
+        &[
+            "routes[0].match.hosts[0]: found `example.com.`; allowed: a host without port and final dot, such as `api.example.com` or `*.example.com`",
+            "routes[0].match.hosts[1]: found `[::1]:80`; allowed: a host without port and final dot, such as `api.example.com` or `*.example.com`",
+        ],
+    ),
+    (r#"{"routes":[{"match":{}}]}"#, &["routes[0].name: found nothing; allowed: 1 to 64 lower-case letters, digits, `-` and `_`"]),
     (r#"{"routes":[{"name":"a"}]}"#, &["routes[0].match: found nothing; allowed: an object: `{}` matches every request"]),
     (
         r#"{"routes":[{"name":"default","match":{}}]}"#,
@@ -188,9 +204,9 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
     (
         r#"{"routes":[{"name":"a","match":{"hosts":["example.com:80","*","*example.com","*.example.com"]}}]}"#,
         &[
-            "routes[0].match.hosts[0]: found `example.com:80`; allowed: a host without port, such as `api.example.com` or `*.example.com`",
-            "routes[0].match.hosts[1]: found `*`; allowed: a host without port, such as `api.example.com` or `*.example.com`",
-            "routes[0].match.hosts[2]: found `*example.com`; allowed: a host without port, such as `api.example.com` or `*.example.com`",
+            "routes[0].match.hosts[0]: found `example.com:80`; allowed: a host without port and final dot, such as `api.example.com` or `*.example.com`",
+            "routes[0].match.hosts[1]: found `*`; allowed: a host without port and final dot, such as `api.example.com` or `*.example.com`",
+            "routes[0].match.hosts[2]: found `*example.com`; allowed: a host without port and final dot, such as `api.example.com` or `*.example.com`",
         ],
     ),
     (
@@ -303,6 +319,9 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
 /// Documents of another shape: one problem each, for a reader stops at the first.
 pub(super) const SHAPES: &[Wrong] = &[
     ("", &["document: found EOF while parsing a value (line 1, column 0); allowed: JSON as in the schema"]),
+    ("[]", &["document: found an array; allowed: an object"]),
+    (r#"{"routes":[{"name":"a","match":{}},["b",{},true]]}"#, &["routes[1]: found an array; allowed: an object"]),
+    (r#"{"node":{},"default_route":{"addresses":[["10.0.0.0/8"]]}}"#, &["default_route.addresses: found an array; allowed: an object"]),
     ("[", &["document: found EOF while parsing a list (line 1, column 1); allowed: JSON as in the schema"]),
     ("null", &["document: found invalid type: null (line 1, column 4); allowed: an object"]),
     (
