@@ -11,6 +11,7 @@
 )]
 
 pub mod client;
+pub mod crowd;
 pub mod gate;
 pub mod plugin;
 pub mod trap;
@@ -19,6 +20,7 @@ pub mod wait;
 
 pub use client::raw::{RawAnswer, RawRequest};
 pub use client::{Answer, Call, Connection, Http};
+pub use crowd::Crowd;
 pub use gate::{Gate, Setup, Shared};
 pub use upstream::{Seen, Upstream};
 pub use wait::{run, until};

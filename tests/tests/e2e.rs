@@ -16,6 +16,7 @@ mod e2e {
     mod cors;
     mod credentials;
     mod exactness;
+    mod fast;
     mod fuzz;
     mod identity;
     mod limit_headers;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tollgate_tests::plugin::{ACME, consumer, hourly, tier};
+use tokio::time::Instant;
+use tollgate_tests::plugin::{ACME, bucket, consumer, hourly, tier};
 use tollgate_tests::{Call, Connection, Gate, Http, Setup, Upstream, run, until};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -65,12 +66,36 @@ impl Load {
         }
     }
 
-    async fn until_admitted(&self, count: u64) {
-        until("the load to go on", LIMIT, async || {
-            (self.admitted.load(Ordering::Relaxed) >= count || self.limited.load(Ordering::Relaxed) > 0).then_some(())
-        })
-        .await;
+    fn admitted(&self) -> u64 {
+        self.admitted.load(Ordering::Relaxed)
     }
+
+    fn limited(&self) -> u64 {
+        self.limited.load(Ordering::Relaxed)
+    }
+
+    async fn until_admitted(&self, count: u64) {
+        until("the load to go on", LIMIT, async || (self.admitted() >= count).then_some(())).await;
+    }
+
+    async fn stop(&self, clients: JoinSet<()>) {
+        self.stopped.store(true, Ordering::Relaxed);
+        clients.join_all().await;
+    }
+}
+
+/// Starts clients, and updates under them, each time after they have been admitted a while.
+async fn updated_under_load(gate: &Gate, plugin: impl Fn(&str) -> Value) -> (Arc<Load>, JoinSet<()>) {
+    let load = Arc::new(Load::default());
+    let mut clients = JoinSet::new();
+    for client in 0..8 {
+        clients.spawn(Arc::clone(&load).drive(gate.address(), Http::BOTH[client % 2]));
+    }
+    for realm in ["one", "two", "three"] {
+        load.until_admitted(load.admitted() + 500).await;
+        update(gate, realm, &plugin(realm)).await;
+    }
+    (load, clients)
 }
 
 #[test]
@@ -78,20 +103,30 @@ fn updates_under_load_fail_no_request_and_refill_no_bucket() {
     run(async {
         let burst = 20_000;
         let gate = Setup::new("updates", &plugin("zero", burst)).updatable().start().await;
-        let load = Arc::new(Load::default());
-        let mut clients = JoinSet::new();
-        for client in 0..8 {
-            clients.spawn(Arc::clone(&load).drive(gate.address(), Http::BOTH[client % 2]));
-        }
-        for realm in ["one", "two", "three"] {
-            load.until_admitted(load.admitted.load(Ordering::Relaxed) + 500).await;
-            update(&gate, realm, &plugin(realm, burst)).await;
-        }
-        assert_eq!(load.limited.load(Ordering::Relaxed), 0, "the bucket was empty before the last update");
-        until("the bucket to be empty", LIMIT, async || (load.limited.load(Ordering::Relaxed) > 100).then_some(())).await;
-        load.stopped.store(true, Ordering::Relaxed);
-        clients.join_all().await;
-        assert_eq!(load.admitted.load(Ordering::Relaxed), u64::from(burst));
+        let (load, clients) = updated_under_load(&gate, |realm| plugin(realm, burst)).await;
+        assert_eq!(load.limited(), 0, "the bucket was empty before the last update");
+        until("the bucket to be empty", LIMIT, async || (load.limited() > 100).then_some(())).await;
+        load.stop(clients).await;
+        assert_eq!(load.admitted(), u64::from(burst));
+        gate.assert_untrapped().await;
+    });
+}
+
+#[test]
+fn updates_under_load_give_a_fast_bucket_no_second_burst() {
+    run(async {
+        let plugin = |realm: &str| {
+            let mut plugin = plugin(realm, 1);
+            plugin["tiers"] = json!([tier("hourly", &[bucket("fast", 2000, "1s", 1000)])]);
+            plugin
+        };
+        let gate = Setup::new("updates-fast", &plugin("zero")).updatable().start().await;
+        let began = Instant::now();
+        let (load, clients) = updated_under_load(&gate, plugin).await;
+        load.stop(clients).await;
+        let most = 1000 + u64::try_from(began.elapsed().as_millis() * 2).unwrap();
+        assert!((1000..=most).contains(&load.admitted()), "{} of {most}", load.admitted());
+        assert!(load.limited() > 0, "the load was no load");
         gate.assert_untrapped().await;
     });
 }
