@@ -128,4 +128,13 @@ mod tests {
         assert!(taken.contains(&("tollgate_verdicts.rate_limited", 1)));
         assert_eq!(counters.take().count(), 0, "taken counts are gone");
     }
+
+    #[test]
+    fn every_counter_is_documented() {
+        let documented = include_str!("../docs/metrics.md");
+        for name in Counter::names() {
+            let of_reason = Reason::ALL.iter().any(|reason| name == format!("tollgate_verdicts.{}", reason.code()));
+            assert!(of_reason || documented.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 }

@@ -171,3 +171,12 @@ fn retry_after_is_there_where_waiting_helps() {
     assert_eq!(retry(&denial(Reason::Unavailable)).as_deref(), Some("1"));
     assert_eq!(retry(&denial(Reason::InvalidKey)), None);
 }
+
+#[test]
+fn statuses_are_the_documented_ones() {
+    let documented = include_str!("../../docs/reasons.md");
+    for reason in Reason::ALL {
+        let row = format!("| `{}` | {} | {} |", reason.code(), status(reason), grpc_status(reason));
+        assert!(documented.contains(&row), "{row}");
+    }
+}
