@@ -13,3 +13,8 @@ pub mod shared;
 
 #[cfg(target_family = "wasm")]
 mod host;
+
+// The ABI's numbers are checked natively, where the rest of `host` does not exist.
+#[cfg(test)]
+#[path = "host/abi/types.rs"]
+mod abi_types;

@@ -6,9 +6,13 @@
 
 mod exports;
 mod imports;
+mod types;
 
 use std::cell::Cell;
 use std::ptr;
+
+pub(super) use types::{Action, Level, Map};
+use types::{CAS_MISMATCH, COUNTER, NOT_FOUND, OK, PLUGIN_CONFIGURATION};
 
 /// The host answered a call with a status that is not success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,31 +22,6 @@ pub(super) struct HostError {
     pub(super) call: &'static str,
     /// The status, as in the ABI.
     pub(super) status: u32,
-}
-
-/// Statuses that say something other than "it failed".
-const OK: u32 = 0;
-const NOT_FOUND: u32 = 1;
-const CAS_MISMATCH: u32 = 8;
-
-/// Which headers a call is about.
-#[derive(Clone, Copy)]
-pub(super) enum Map {
-    Request = 0,
-    Response = 2,
-}
-
-/// What a filter callback answers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    Continue = 0,
-    Pause = 1,
-}
-
-/// Severities of the host's log.
-#[derive(Clone, Copy)]
-pub(super) enum Level {
-    Error = 4,
 }
 
 thread_local! {
@@ -117,7 +96,6 @@ pub(super) fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
 
 /// Reads the plugin's configuration.
 pub(super) fn plugin_configuration(size: usize, into: &mut Vec<u8>) -> Result<(), HostError> {
-    const PLUGIN_CONFIGURATION: u32 = 7;
     if size == 0 {
         into.clear();
         return Ok(());
@@ -188,7 +166,6 @@ pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
 
 /// Makes a counter and answers its id.
 pub(super) fn define_counter(name: &str) -> Result<u32, HostError> {
-    const COUNTER: u32 = 0;
     let mut id = 0;
     // SAFETY: the name is a slice, and `id` a valid place.
     checked("define_metric", unsafe { imports::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;

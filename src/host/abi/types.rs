@@ -1,0 +1,50 @@
+//! Owns the numbers of the ABI (version 0.2.1). A test holds them to those of the proxy-wasm SDK, which is not linked into the module.
+
+/// Statuses that say something other than "it failed".
+pub(super) const OK: u32 = 0;
+pub(super) const NOT_FOUND: u32 = 1;
+pub(super) const CAS_MISMATCH: u32 = 8;
+
+/// The buffer that holds the plugin's configuration.
+pub(super) const PLUGIN_CONFIGURATION: u32 = 7;
+
+/// The kind of metric that only grows.
+pub(super) const COUNTER: u32 = 0;
+
+/// Which headers a call is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Map {
+    Request = 0,
+    Response = 2,
+}
+
+/// What a filter callback answers.
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+/// Severities of the host's log.
+#[derive(Clone, Copy)]
+pub(crate) enum Level {
+    Error = 4,
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_wasm::types as sdk;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_sdk() {
+        assert_eq!([OK, NOT_FOUND, CAS_MISMATCH], [sdk::Status::Ok as u32, sdk::Status::NotFound as u32, sdk::Status::CasMismatch as u32]);
+        assert_eq!(PLUGIN_CONFIGURATION, sdk::BufferType::PluginConfiguration as u32);
+        assert_eq!(COUNTER, sdk::MetricType::Counter as u32);
+        let maps = [sdk::MapType::HttpRequestHeaders as u32, sdk::MapType::HttpResponseHeaders as u32];
+        assert_eq!([Map::Request as u32, Map::Response as u32], maps);
+        assert_eq!([Action::Continue as u32, Action::Pause as u32], [sdk::Action::Continue as u32, sdk::Action::Pause as u32]);
+        assert_eq!(Level::Error as u32, sdk::LogLevel::Error as u32);
+    }
+}
