@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::access::limited_as;
-use tollgate_core::limit::Limit;
 use tollgate_core::policy::{Policy, Source};
 use tollgate_core::route::{Auth, Route, Target, decode_path};
 use tollgate_core::time::Instant;
@@ -15,7 +14,7 @@ use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential;
 use crate::counters::{Counter, Counters};
 use crate::head::{Head, Malformed, Names};
-use crate::limits::{Ask, Charge, Limiter, Outcome, Standings, Subject, Table};
+use crate::limits::{Ask, Charge, Limiter, Outcome, Standings, Subject, Table, TierLimits};
 use crate::shared::{Broken, SharedData};
 
 /// Where the node's hash key is kept: 16 random bytes, made by whichever worker is first.
@@ -164,10 +163,10 @@ impl Gate {
             Ok(None) => return Verdict::Admit(permit),
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
-        let Some((limits, shape)) = limits_of(&self.policy, tier) else {
+        let Some(limits) = limits_of(&self.policy, tier) else {
             return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
         };
-        let ask = Ask { limits, shape, subject, route: position, cost, now };
+        let ask = Ask { tier: limits, subject, route: position, cost, now };
         let (outcome, standings) = match self.node_key {
             Some(_) => self.limiter.judge(&ask, node, &mut self.counters),
             None => self.limiter.judge_alone(&ask, &mut self.counters),
@@ -197,18 +196,20 @@ impl Gate {
             },
         };
         let tier = tier.ok_or(Reason::Unavailable)?;
-        let (limits, shape) = limits_of(&self.policy, tier).ok_or(Reason::Unavailable)?;
-        if limits.is_empty() {
+        let named = self.policy.tiers.get(tier).ok_or(Reason::Unavailable)?;
+        if named.limits.is_empty() {
             return Ok(None);
         }
         let key = self.hash_key(node);
+        // A consumer has one tier and keeps its state when that is changed; an address may meet several.
         let subject = match consumer.and_then(|consumer| self.policy.consumers.get(consumer)) {
-            Some(consumer) => subject(key, Table::Consumers, shape, consumer.id.as_bytes()),
+            Some(consumer) => subject(key, Table::Consumers, &[consumer.id.as_bytes()]),
             None => {
                 let address = node.source_address().ok_or(Reason::Unavailable)?;
+                let tier = self.policy.tiers.get(tier).map_or("", |tier| tier.name.as_str()).as_bytes();
                 match limited_as(address, self.policy.node.ipv6_prefix) {
-                    IpAddr::V4(address) => subject(key, Table::Addresses, shape, &address.octets()),
-                    IpAddr::V6(address) => subject(key, Table::Addresses, shape, &address.octets()),
+                    IpAddr::V4(address) => subject(key, Table::Addresses, &[tier, &[0], &address.octets()]),
+                    IpAddr::V6(address) => subject(key, Table::Addresses, &[tier, &[0], &address.octets()]),
                 }
             }
         };
@@ -264,16 +265,14 @@ impl Gate {
         self.policy.routes.get(usize::from(permit.route)).is_some_and(|route| route.charge_when.is_some())
     }
 
-    /// Gives the units back of a request whose answer is not charged. Headers then show what is left after that.
-    pub fn answered(&mut self, permit: &Permit, status: u16, now: Instant, shared: &mut impl SharedData) {
+    /// Gives the units back of a request whose answer is not charged, so that its headers show what is left after that.
+    pub fn answered(&mut self, permit: &mut Permit, status: u16, now: Instant, shared: &mut impl SharedData) {
         let charge_when = self.policy.routes.get(usize::from(permit.route)).and_then(|route| route.charge_when.as_ref());
-        let (Some(charge_when), Some(limited)) = (charge_when, &permit.limited) else {
-            return;
-        };
-        if let (false, Some(charge), Some((limits, shape))) =
-            (charge_when.contain(status), &limited.charge, limits_of(&self.policy, limited.tier))
+        if let (Some(charge_when), Some(limited)) = (charge_when, &mut permit.limited)
+            && !charge_when.contain(status)
+            && let (Some(charge), Some(tier)) = (&limited.charge, limits_of(&self.policy, limited.tier))
         {
-            self.limiter.give_back(limits, shape, charge, now, shared, &mut self.counters);
+            self.limiter.give_back(tier, charge, &mut limited.standings, now, shared, &mut self.counters);
         }
     }
 
@@ -285,9 +284,8 @@ impl Gate {
 
     /// Gives back what this worker holds and does not use.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) {
-        let tiers = &self.policy.tiers;
-        let limits_by_shape = |shape| tiers.iter().find(|tier| tier.shape == shape).map(|tier| &*tier.limits);
-        self.limiter.give_back_idle(now, limits_by_shape, shared, &mut self.counters);
+        let policy = &self.policy;
+        self.limiter.give_back_idle(now, |tier| limits_of(policy, tier), shared, &mut self.counters);
     }
 }
 
@@ -328,15 +326,14 @@ fn authenticate(
     }
 }
 
-fn limits_of(policy: &Policy, tier: usize) -> Option<(&[Limit], u64)> {
-    policy.tiers.get(tier).map(|tier| (&*tier.limits, tier.shape))
+fn limits_of(policy: &Policy, position: usize) -> Option<TierLimits<'_>> {
+    policy.tiers.get(position).map(|tier| TierLimits { position, limits: &tier.limits, shape: tier.shape })
 }
 
-fn subject(key: [u8; 16], table: Table, shape: u64, name: &[u8]) -> Subject {
+fn subject(key: [u8; 16], table: Table, name: &[&[u8]]) -> Subject {
     let mut hasher = SipHasher24::new_with_key(&key);
     hasher.write(&[u8::from(table == Table::Addresses)]);
-    hasher.write(&shape.to_le_bytes());
-    hasher.write(name);
+    name.iter().for_each(|part| hasher.write(part));
     let hash = hasher.finish128();
     Subject { table, place: hash.h1, tag: hash.h2 }
 }

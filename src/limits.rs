@@ -57,13 +57,22 @@ pub struct Subject {
     pub tag: u64,
 }
 
+/// The limits of a tier.
+#[derive(Clone, Copy, Debug)]
+pub struct TierLimits<'a> {
+    /// The tier's position in the policy.
+    pub position: usize,
+    /// Its limits.
+    pub limits: &'a [Limit],
+    /// Its fingerprint.
+    pub shape: u64,
+}
+
 /// What a request asks of its limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// The limits of the tier.
-    pub limits: &'a [Limit],
-    /// The tier's fingerprint.
-    pub shape: u64,
+    /// The tier whose limits it meets.
+    pub tier: TierLimits<'a>,
     /// Who is limited.
     pub subject: Subject,
     /// The position of the request's route.
@@ -99,6 +108,13 @@ pub struct Charge {
     as_of: Instant,
     /// The limits, as bits by position.
     limits: u8,
+}
+
+/// Units on their way back to the node's state.
+struct Return {
+    subject: Subject,
+    units: purse::Units,
+    as_of: Instant,
 }
 
 /// Where the subject stands with each limit that applied, by position.
@@ -153,20 +169,31 @@ impl Limiter {
         self.alone(ask, applying(ask), counters)
     }
 
-    /// Gives back the units of an admitted request, as far as time has not refilled them already.
+    /// Gives back the units of an admitted request, as far as time has not refilled them already, and corrects where it stands.
     pub fn give_back<S: SharedData>(
         &mut self,
-        limits: &[Limit],
-        shape: u64,
+        tier: TierLimits<'_>,
         charge: &Charge,
+        standings: &mut Standings,
         now: Instant,
         shared: &mut S,
         counters: &mut Counters,
     ) {
-        if charge.limits != 0 && charge.units != 0 {
-            let units = std::array::from_fn(|position| if charge.limits & (1 << position) == 0 { 0 } else { charge.units });
-            // Units that cannot be given back stay spent, which is on the safe side.
-            let _ = self.put_back(limits, shape, charge.subject, &units, charge.as_of, now, shared, counters);
+        if charge.limits == 0 || charge.units == 0 {
+            return;
+        }
+        let units = std::array::from_fn(|position| if charge.limits & (1 << position) == 0 { 0 } else { charge.units });
+        let back = Return { subject: charge.subject, units, as_of: charge.as_of };
+        // Units that cannot be given back stay spent, which is on the safe side.
+        if self.put_back(tier, &back, now, shared, counters).is_ok() {
+            for ((limit, standing), units) in tier.limits.iter().zip(standings).zip(units) {
+                if let Some(standing) = standing {
+                    standing.remaining = standing.remaining.saturating_add(u64::from(units)).min(limit.rate.capacity());
+                    if standing.remaining == limit.rate.capacity() {
+                        standing.until_full = 0;
+                    }
+                }
+            }
         }
     }
 
@@ -176,11 +203,11 @@ impl Limiter {
         !self.active.is_empty()
     }
 
-    /// Gives back what purses hold that were not used lately or are about to end. `tier_of` finds a tier's limits by shape.
+    /// Gives back what purses hold that were not used lately or are about to end. `tier_at` finds a tier by position.
     pub fn give_back_idle<'a, S: SharedData>(
         &mut self,
         now: Instant,
-        tier_of: impl Fn(u64) -> Option<&'a [Limit]>,
+        tier_at: impl Fn(usize) -> Option<TierLimits<'a>>,
         shared: &mut S,
         counters: &mut Counters,
     ) {
@@ -195,15 +222,14 @@ impl Limiter {
                 continue;
             }
             purse.listed = false;
-            let (subject, shape, as_of) = (purse.subject, purse.shape, purse.held_until);
-            let units = purse.empty();
-            if units.iter().all(|units| *units == 0) {
+            let tier = tier_at(purse.tier).filter(|tier| tier.shape == purse.shape);
+            let back = Return { subject: purse.subject, as_of: purse.held_until, units: purse.empty() };
+            if back.units.iter().all(|units| *units == 0) {
                 continue;
             }
-            let returned =
-                tier_of(shape).is_some_and(|limits| self.put_back(limits, shape, subject, &units, as_of, now, shared, counters).is_ok());
+            let returned = tier.is_some_and(|tier| self.put_back(tier, &back, now, shared, counters).is_ok());
             if !returned {
-                counters.add(Counter::DroppedUnits, units.iter().map(|units| u64::from(*units)).sum());
+                counters.add(Counter::DroppedUnits, back.units.iter().map(|units| u64::from(*units)).sum());
             }
         }
         self.active = still_active;
@@ -221,12 +247,12 @@ impl Limiter {
         let key = slots::key(ask.subject, self.sets);
         for _ in 0..MOST_RETRIES {
             let version = self.set.read(&key, shared)?;
-            let mut entry = self.set.entry(ask.subject.tag, ask.shape, ask.limits, ask.now)?;
+            let mut entry = self.set.entry(ask.subject.tag, ask.tier.shape, ask.tier.limits, ask.now)?;
             if entry.merged {
                 counters.count(Counter::Merged);
             }
-            let purse = self.purses.peek(&ask.subject.tag).filter(|purse| purse.shape == ask.shape && !entry.merged);
-            let returned = purse.is_some_and(|purse| purse.return_to(&mut entry, ask.limits, ask.now));
+            let purse = self.purses.peek(&ask.subject.tag).filter(|purse| purse.shape == ask.tier.shape && !entry.merged);
+            let returned = purse.is_some_and(|purse| purse.return_to(&mut entry, ask.tier.limits, ask.now));
             let refusal = spend(&mut entry, ask, applying, counters);
             let chunk = match refusal {
                 None => purse.map_or(0, |purse| purse.wanted(ask)),
@@ -235,7 +261,7 @@ impl Limiter {
             *standings = standings_of(&entry, ask, applying);
             let chunk = if chunk > 0 { purse::take(&mut entry, ask, applying, chunk) } else { None };
             let changed = returned || (refusal.is_none() && ask.cost > 0);
-            if changed && !self.set.write(&key, &entry, ask.limits, ask.now, version, shared)? {
+            if changed && !self.set.write(&key, &entry, ask.tier.limits, ask.now, version, shared)? {
                 counters.count(Counter::CasRetry);
                 continue;
             }
@@ -268,28 +294,24 @@ impl Limiter {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a subject's units and where they go; a struct would be made for this one call")]
     fn put_back<S: SharedData>(
         &mut self,
-        limits: &[Limit],
-        shape: u64,
-        subject: Subject,
-        units: &purse::Units,
-        as_of: Instant,
+        tier: TierLimits<'_>,
+        back: &Return,
         now: Instant,
         shared: &mut S,
         counters: &mut Counters,
     ) -> Result<(), Broken> {
-        let key = slots::key(subject, self.sets);
+        let key = slots::key(back.subject, self.sets);
         for _ in 0..MOST_RETRIES {
             let version = self.set.read(&key, shared)?;
-            let mut entry = self.set.entry(subject.tag, shape, limits, now)?;
+            let mut entry = self.set.entry(back.subject.tag, tier.shape, tier.limits, now)?;
             if entry.fresh || entry.merged {
                 // Nothing of the charge is left, or it went to an entry that others share.
                 return Ok(());
             }
-            purse::give_back(&mut entry, limits, units, as_of, now);
-            if self.set.write(&key, &entry, limits, now, version, shared)? {
+            purse::give_back(&mut entry, tier.limits, &back.units, back.as_of, now);
+            if self.set.write(&key, &entry, tier.limits, now, version, shared)? {
                 return Ok(());
             }
             counters.count(Counter::CasRetry);
@@ -299,8 +321,8 @@ impl Limiter {
 
     fn alone(&mut self, ask: &Ask<'_>, applying: u8, counters: &mut Counters) -> (Outcome, Standings) {
         counters.count(Counter::Degraded);
-        let by_mode = |mode: FailureMode| bits(ask.limits, |limit| limit.failure_mode == mode) & applying;
-        let enforced = bits(ask.limits, |limit| !limit.shadow);
+        let by_mode = |mode: FailureMode| bits(ask.tier.limits, |limit| limit.failure_mode == mode) & applying;
+        let enforced = bits(ask.tier.limits, |limit| !limit.shadow);
         let mut standings = Standings::default();
         if by_mode(FailureMode::Deny) & enforced != 0 {
             return (Outcome::Unavailable, standings);
@@ -331,7 +353,7 @@ fn spend(entry: &mut Entry, ask: &Ask<'_>, applying: u8, counters: &mut Counters
     let units = u64::from(ask.cost);
     let mut refusal: Option<Option<u64>> = None;
     let mut next = entry.states;
-    for (position, limit) in ask.limits.iter().enumerate().filter(|(position, _)| applying & (1 << position) != 0) {
+    for (position, limit) in ask.tier.limits.iter().enumerate().filter(|(position, _)| applying & (1 << position) != 0) {
         let Some(state) = next.get_mut(position) else { continue };
         match limit.rate.spend(*state, ask.now, ask.now, units) {
             Some(spent) => *state = spent,
@@ -353,7 +375,7 @@ fn spend(entry: &mut Entry, ask: &Ask<'_>, applying: u8, counters: &mut Counters
 
 fn standings_of(entry: &Entry, ask: &Ask<'_>, applying: u8) -> Standings {
     let mut standings = Standings::default();
-    for (position, ((limit, state), standing)) in ask.limits.iter().zip(&entry.states).zip(&mut standings).enumerate() {
+    for (position, ((limit, state), standing)) in ask.tier.limits.iter().zip(&entry.states).zip(&mut standings).enumerate() {
         if applying & (1 << position) != 0 {
             *standing = Some(limit.rate.standing(*state, ask.now));
         }
@@ -362,7 +384,7 @@ fn standings_of(entry: &Entry, ask: &Ask<'_>, applying: u8) -> Standings {
 }
 
 fn applying(ask: &Ask<'_>) -> u8 {
-    bits(ask.limits, |limit| limit.routes.include(ask.route))
+    bits(ask.tier.limits, |limit| limit.routes.include(ask.route))
 }
 
 fn bits(limits: &[Limit], holds: impl Fn(&Limit) -> bool) -> u8 {

@@ -151,9 +151,9 @@ fn units_come_back_where_the_answer_is_not_charged() {
     let (mut gate, mut node) = (gate(&serde_json::json!({"default_route": {"charge_when": ["2xx"]}})), node());
     let mut permits = Vec::new();
     for status in [500, 404, 503, 200, 200, 200] {
-        let Verdict::Admit(permit) = judge(&mut gate, &mut node, "/", &[("x-api-key", "k1")]) else { panic!("denied") };
+        let Verdict::Admit(mut permit) = judge(&mut gate, &mut node, "/", &[("x-api-key", "k1")]) else { panic!("denied") };
         assert!(gate.charge_depends_on_status(&permit));
-        gate.answered(&permit, status, Instant(SECOND), &mut node);
+        gate.answered(&mut permit, status, Instant(SECOND), &mut node);
         permits.push(permit);
     }
     assert_eq!(reason(judge(&mut gate, &mut node, "/", &[("x-api-key", "k1")])), Some(Reason::RateLimited));

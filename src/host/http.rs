@@ -105,14 +105,14 @@ pub(super) fn response_headers(context: u32) -> Action {
             return Action::Continue;
         };
         let gate = roots.get_mut(&stream.root).and_then(|root| root.gate.as_mut());
-        let (Some(permit), Some((gate, replies))) = (stream.permit.take(), gate) else {
+        let (Some(mut permit), Some((gate, replies))) = (stream.permit.take(), gate) else {
             return Action::Continue;
         };
         if gate.charge_depends_on_status(&permit)
             && let Ok(true) = abi::header(Map::Response, ":status", header_map)
             && let Some(status) = std::str::from_utf8(header_map).ok().and_then(|text| text.parse().ok())
         {
-            gate.answered(&permit, status, monotonic(), &mut HostShared);
+            gate.answered(&mut permit, status, monotonic(), &mut HostShared);
         }
         if let Some(limited) = &permit.limited {
             let mut headers = Vec::with_capacity(5);

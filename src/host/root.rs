@@ -107,9 +107,8 @@ pub(super) fn configure(context: u32, size: usize) -> bool {
         abi::log(abi::Level::Error, &format!("tollgate: the configuration cannot be read: {error}"));
         return false;
     }
-    let document: &[u8] = if document.is_empty() { b"{}" } else { &document };
     let environment = |name: &str| std::env::var(name).ok();
-    let policy = match tollgate_core::config::load(document, &environment) {
+    let policy = match tollgate_core::config::load(&document, &environment) {
         Ok(policy) => policy,
         Err(problems) => {
             for problem in problems.0 {

@@ -19,6 +19,8 @@ const SHARE: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Purse {
     pub(super) subject: Subject,
+    /// The tier's position and fingerprint.
+    pub(super) tier: usize,
     pub(super) shape: u64,
     /// Units may be spent or given back until here.
     pub(super) held_until: Instant,
@@ -56,7 +58,8 @@ impl Purse {
     pub(super) fn new(ask: &Ask<'_>) -> Self {
         Self {
             subject: ask.subject,
-            shape: ask.shape,
+            tier: ask.tier.position,
+            shape: ask.tier.shape,
             held_until: Instant(0),
             last_used: ask.now,
             exchanged: ask.now,
@@ -69,7 +72,7 @@ impl Purse {
 
     /// Spends the request's units if the purse holds them for all limits that apply; `false` and no change otherwise.
     pub(super) fn spend(&mut self, ask: &Ask<'_>, applying: u8, standings: &mut Standings) -> bool {
-        if self.shape != ask.shape || ask.now.after(RENEW_BEFORE) > self.held_until {
+        if self.shape != ask.tier.shape || self.tier != ask.tier.position || ask.now.after(RENEW_BEFORE) > self.held_until {
             return false;
         }
         let applies = |position: usize| applying & (1 << position) != 0;
@@ -120,7 +123,8 @@ impl Purse {
         let dropped = if done.returned { 0 } else { self.held() };
         self.units = Units::default();
         self.seen = *standings;
-        self.shape = ask.shape;
+        self.tier = ask.tier.position;
+        self.shape = ask.tier.shape;
         if let Some(chunk) = done.chunk {
             self.held_until = chunk.until;
             for (position, (units, seen)) in self.units.iter_mut().zip(&mut self.seen).enumerate() {
@@ -154,14 +158,16 @@ impl Purse {
 
 /// Whether the limits are of a size that a purse pays for.
 pub(super) fn is_worth_it(ask: &Ask<'_>, applying: u8) -> bool {
-    let hold = hold(ask.limits, applying);
-    ask.cost > 0 && hold >= SHORTEST_HOLD && of(ask.limits, applying).all(|(_, limit)| limit.rate.refill(hold) >= 2 * u64::from(ask.cost))
+    let hold = hold(ask.tier.limits, applying);
+    ask.cost > 0
+        && hold >= SHORTEST_HOLD
+        && of(ask.tier.limits, applying).all(|(_, limit)| limit.rate.refill(hold) >= 2 * u64::from(ask.cost))
 }
 
 /// Takes a chunk of up to `wanted` units from every limit that applies, beside what the request itself spent; `None` and no
 /// change where one cannot spare it.
 pub(super) fn take(entry: &mut Entry, ask: &Ask<'_>, applying: u8, wanted: u32) -> Option<Chunk> {
-    let hold = hold(ask.limits, applying);
+    let hold = hold(ask.tier.limits, applying);
     if hold < SHORTEST_HOLD || ask.cost == 0 {
         return None;
     }
@@ -170,13 +176,13 @@ pub(super) fn take(entry: &mut Entry, ask: &Ask<'_>, applying: u8, wanted: u32) 
         let remaining = entry.states.get(position).map_or(0, |state| limit.rate.standing(*state, ask.now).remaining);
         limit.rate.refill(hold).min(remaining / SHARE)
     };
-    let units = of(ask.limits, applying).map(spare).min()?.min(u64::from(wanted));
+    let units = of(ask.tier.limits, applying).map(spare).min()?.min(u64::from(wanted));
     let units = units - units % u64::from(ask.cost);
     if units == 0 {
         return None;
     }
     let mut next = entry.states;
-    for (position, limit) in of(ask.limits, applying) {
+    for (position, limit) in of(ask.tier.limits, applying) {
         let state = next.get_mut(position)?;
         *state = limit.rate.spend(*state, ask.now, until, units)?;
     }

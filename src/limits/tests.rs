@@ -15,6 +15,10 @@ fn policy(limits: &serde_json::Value) -> Policy {
     config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap()
 }
 
+fn limits_of(tier: &tollgate_core::policy::Tier) -> TierLimits<'_> {
+    TierLimits { position: 0, limits: &tier.limits, shape: tier.shape }
+}
+
 fn bucket(name: &str, rate: u64, burst: u64) -> serde_json::Value {
     serde_json::json!({"name": name, "algorithm": "token_bucket", "rate": rate, "per": "1s", "burst": burst})
 }
@@ -49,7 +53,7 @@ impl Node {
     fn ask_on(&mut self, worker: usize, subject: u64, cost: u32, route: u16) -> (Outcome, Standings) {
         let tier = &self.policy.tiers[0];
         let subject = Subject { table: Table::Consumers, place: subject, tag: subject };
-        let ask = Ask { limits: &tier.limits, shape: tier.shape, subject, route, cost, now: Instant(self.now) };
+        let ask = Ask { tier: limits_of(tier), subject, route, cost, now: Instant(self.now) };
         self.workers[worker].judge(&ask, &mut self.shared, &mut self.counters)
     }
 
@@ -59,13 +63,14 @@ impl Node {
 
     fn tick(&mut self, worker: usize) {
         let tiers = &self.policy.tiers;
-        let find = |shape| tiers.iter().find(|tier| tier.shape == shape).map(|tier| &*tier.limits);
+        let find = |tier: usize| tiers.get(tier).map(limits_of);
         self.workers[worker].give_back_idle(Instant(self.now), find, &mut self.shared, &mut self.counters);
     }
 
     fn give_back(&mut self, worker: usize, charge: &Charge) {
+        let mut standings = Standings::default();
         let tier = &self.policy.tiers[0];
-        self.workers[worker].give_back(&tier.limits, tier.shape, charge, Instant(self.now), &mut self.shared, &mut self.counters);
+        self.workers[worker].give_back(limits_of(tier), charge, &mut standings, Instant(self.now), &mut self.shared, &mut self.counters);
     }
 }
 
@@ -111,6 +116,18 @@ fn limits_apply_to_their_routes_only() {
 }
 
 #[test]
+fn changed_numbers_leave_spent_what_was_spent() {
+    let mut node = Node::new(&serde_json::json!([bucket("b", 1, 10), window("w", 10, "60s")]), 1, 64);
+    assert!(node.admits(0, 7, 8));
+    node.policy = policy(&serde_json::json!([bucket("b", 5, 20), window("w", 15, "60s")]));
+    let standings = node.ask(0, 7, 0).1;
+    assert_eq!((standings[0].unwrap().remaining, standings[1].unwrap().remaining), (12, 7));
+    node.policy = policy(&serde_json::json!([bucket("b", 1, 7), window("w", 5, "60s")]));
+    let standings = node.ask(0, 7, 0).1;
+    assert_eq!((standings[0].unwrap().remaining, standings[1].unwrap().remaining), (0, 0));
+}
+
+#[test]
 fn a_limit_in_shadow_refuses_nothing_and_is_counted() {
     let mut limit = bucket("b", 1, 2);
     limit["shadow"] = serde_json::json!(true);
@@ -127,7 +144,7 @@ fn a_busy_worker_spends_from_its_purse() {
     let subject = Subject { table: Table::Consumers, place: 7, tag: 7 };
     for _ in 0..10_000 {
         node.now += 100_000;
-        let ask = Ask { limits: &tier.limits, shape: tier.shape, subject, route: 0, cost: 1, now: Instant(node.now) };
+        let ask = Ask { tier: limits_of(&tier), subject, route: 0, cost: 1, now: Instant(node.now) };
         let (outcome, standings) = node.workers[0].judge(&ask, &mut shared, &mut node.counters);
         assert!(matches!(outcome, Outcome::Admitted(_)));
         // All but what a chunk withholds: the refill of its hold.
@@ -224,7 +241,7 @@ fn without_shared(mode: &str) -> Vec<Outcome> {
     let mut limiter = Limiter::new(64);
     let mut shared = Counting { broken: true, ..Counting::default() };
     let subject = Subject { table: Table::Consumers, place: 7, tag: 7 };
-    let ask = Ask { limits: &policy.tiers[0].limits, shape: policy.tiers[0].shape, subject, route: 0, cost: 1, now: Instant(START) };
+    let ask = Ask { tier: limits_of(&policy.tiers[0]), subject, route: 0, cost: 1, now: Instant(START) };
     (0..5).map(|_| limiter.judge(&ask, &mut shared, &mut Counters::default()).0).collect()
 }
 
@@ -254,7 +271,7 @@ fn lost_swaps_are_tried_again_and_charge_once() {
     let mut counters = Counters::default();
     let mut shared = Counting { lose: 10, ..Counting::default() };
     let subject = Subject { table: Table::Consumers, place: 7, tag: 7 };
-    let ask = Ask { limits: &policy.tiers[0].limits, shape: policy.tiers[0].shape, subject, route: 0, cost: 1, now: Instant(START) };
+    let ask = Ask { tier: limits_of(&policy.tiers[0]), subject, route: 0, cost: 1, now: Instant(START) };
     let (outcome, standings) = limiter.judge(&ask, &mut shared, &mut counters);
     assert!(matches!(outcome, Outcome::Admitted(_)));
     assert_eq!(standings[0].unwrap().remaining, 2);
@@ -283,7 +300,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Whether spends (when, units) conform to a rate over every stretch of time.
 fn conforms(rate: &Rate, spends: &[(u64, u64)]) -> bool {
-    let [kind, first, second, burst] = rate.numbers();
+    let (kind, first, second, burst) = match rate {
+        Rate::TokenBucket(bucket) => {
+            let [rate, period, burst] = bucket.numbers();
+            (1, rate, period, burst)
+        }
+        Rate::SlidingWindow(window) => (2, u64::from(window.limit()), window.longest_hold(), 0),
+    };
     (0..spends.len()).all(|start| {
         let mut sum = 0;
         spends[start..].iter().all(|(when, units)| {

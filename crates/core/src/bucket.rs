@@ -3,8 +3,8 @@
 //!
 //! The textbook form keeps a theoretical arrival time and adds `period / rate` a unit, which rounds unless the
 //! rate divides a second. Here the state is the distance of that arrival time from `at`, counted in *credits*:
-//! one unit costs `period` credits and one nanosecond drains `rate` credits, both reduced by their greatest common
-//! divisor. No division touches the state, so no rounding ever accumulates.
+//! one unit costs `period` credits and one nanosecond drains `rate` credits. No division touches the state, so no rounding ever
+//! accumulates, and a state keeps its meaning when the rate or the burst is changed: only the period gives it one.
 
 use crate::time::Instant;
 
@@ -33,8 +33,7 @@ impl TokenBucket {
         if rate == 0 || period == 0 || burst == 0 {
             return None;
         }
-        let divisor = gcd(rate, period);
-        Some(Self { rate: rate / divisor, period: period / divisor, burst })
+        Some(Self { rate, period, burst })
     }
 
     /// The most units the bucket holds.
@@ -43,7 +42,7 @@ impl TokenBucket {
         self.burst
     }
 
-    /// The reduced rate, the reduced period, and the burst.
+    /// The rate, the period in nanoseconds, and the burst.
     #[must_use]
     pub const fn numbers(&self) -> [u64; 3] {
         [self.rate, self.period, self.burst]
@@ -133,13 +132,6 @@ impl BucketState {
         let (at, level) = bytes.split_first_chunk::<8>()?;
         Some(Self { at: u64::from_le_bytes(*at), level: u128::from_le_bytes(level.try_into().ok()?) })
     }
-}
-
-const fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 #[cfg(test)]

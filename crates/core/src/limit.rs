@@ -165,15 +165,15 @@ impl Rate {
         }
     }
 
-    /// The algorithm and its numbers: two rates with the same numbers understand each other's state.
+    /// What gives a state its meaning: rates that agree in this understand each other's states, whatever their other numbers.
     #[must_use]
-    pub const fn numbers(&self) -> [u64; 4] {
+    pub const fn meaning(&self) -> [u64; 2] {
         match self {
             Self::TokenBucket(bucket) => {
-                let [rate, period, burst] = bucket.numbers();
-                [1, rate, period, burst]
+                let [_, period, _] = bucket.numbers();
+                [1, period]
             }
-            Self::SlidingWindow(window) => [2, window.limit() as u64, window.longest_hold(), 0],
+            Self::SlidingWindow(window) => [2, window.longest_hold()],
         }
     }
 

@@ -86,13 +86,14 @@ impl Compiler<'_> {
     }
 }
 
-/// A fingerprint of everything that gives a tier's state its meaning: the order, the algorithms and their numbers.
+/// A fingerprint of what gives a tier's state its meaning: the limits' names and order, their algorithms and periods. Rates,
+/// bursts and the rest may change while what was spent stays spent.
 fn shape(limits: &[Limit]) -> u64 {
     let mut hash = Sha256::new();
     for limit in limits {
         hash.update(limit.name.as_bytes());
         hash.update([0]);
-        limit.rate.numbers().into_iter().for_each(|number| hash.update(number.to_le_bytes()));
+        limit.rate.meaning().into_iter().for_each(|number| hash.update(number.to_le_bytes()));
     }
     hash.finalize().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
