@@ -44,6 +44,9 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
     if json.len() > LARGEST_DOCUMENT {
         return Err(Problem::new("", format!("{} bytes", json.len()), format!("at most {LARGEST_DOCUMENT} bytes")).into());
     }
+    if json.trim_ascii().is_empty() {
+        return Err(Problem::new("", "nothing", "a JSON object; `{}` would refuse every request").into());
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let plugin = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| problem::of_serde(&error))?;
     deserializer.end().map_err(|error| Problem::new("", error.to_string(), "one JSON object and nothing after it"))?;

@@ -318,7 +318,7 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
 
 /// Documents of another shape: one problem each, for a reader stops at the first.
 pub(super) const SHAPES: &[Wrong] = &[
-    ("", &["document: found EOF while parsing a value (line 1, column 0); allowed: JSON as in the schema"]),
+    ("", &["document: found nothing; allowed: a JSON object; `{}` would refuse every request"]),
     ("[]", &["document: found an array; allowed: an object"]),
     (r#"{"routes":[{"name":"a","match":{}},["b",{},true]]}"#, &["routes[1]: found an array; allowed: an object"]),
     (r#"{"node":{},"default_route":{"addresses":[["10.0.0.0/8"]]}}"#, &["default_route.addresses: found an array; allowed: an object"]),
