@@ -1,0 +1,181 @@
+//! Owns the targets for requests: from the host's header map to the verdict, its edits and its answer.
+
+use bolero::{check, produce};
+use tollgate_core::route::decode_path;
+use tollgate_core::time::{Instant, SECOND};
+use tollgate_core::verdict::Reason;
+use tollgate_filter::admission::{Denial, Edit, Gate, Permit, Verdict};
+use tollgate_filter::head::Head;
+use tollgate_filter::reply::Replies;
+
+use crate::BRIEFLY;
+use crate::fixture::{Host, KEYS, POLICY, map};
+use crate::input::{Numbers, Splice, numbers, several, text, words};
+use crate::plain::{self, Pair};
+
+const WALL: u64 = 1_768_348_740 * SECOND;
+const IDENTITY: [&str; 3] = ["x-consumer-id", "x-consumer-tier", "x-credential-id"];
+
+/// What a generated request is made of: names of headers and texts.
+type Parts = (u8, Numbers, Numbers, Vec<(u8, Numbers)>);
+
+fn parts() -> impl bolero::ValueGenerator<Output = Parts> {
+    (produce(), numbers(6), numbers(3), several((produce(), numbers(4)), 6))
+}
+
+/// The header map of a request made of `parts`.
+fn request((method, path, authority, headers): &Parts) -> Vec<u8> {
+    const METHODS: [&str; 4] = ["GET", "POST", "OPTIONS", "get"];
+    let names = words(
+        "authorization|authorization|x-api-key|x-api-key|origin|access-control-request-method|content-type|x-consumer-id|\
+         x_consumer-id|x_consumer_tier|x-credential-id|cookie",
+    );
+    let mut targets = words(
+        "/|/|/healthz|/open|/either|/page|/users/7|/reports/7|?|?api_key=|&api_key=|&|=|..|.|;|%2e|%2F|%61|%|\\|#|*|//|\
+         \u{e9}|?api%5fkey=x",
+    );
+    let mut values = words(
+        "Bearer|bearer |BEARER\t|Basic |,| ||wrong|foil_|https://a.example|application/grpc|application/grpc+proto|\
+         \u{e9}",
+    );
+    let keys = KEYS.iter().map(|key| key.as_bytes().to_vec());
+    targets.extend(keys.clone().map(|key| [b"?api_key=", key.as_slice()].concat()));
+    targets.extend(keys.clone());
+    values.extend(keys.clone().map(|key| [b"Bearer ", key.as_slice()].concat()));
+    values.extend(keys);
+    let path = [b"/".to_vec(), text(path, &targets)].concat();
+    let path = if path.starts_with(b"//") { &path[1..] } else { &path };
+    let authority = text(authority, &words("api.example.org|example.org|:443|.|[::1]"));
+    let headers: Vec<(&[u8], Vec<u8>)> =
+        headers.iter().map(|(name, value)| (&*names[usize::from(*name) % names.len()], text(value, &values))).collect();
+    let mut pairs: Vec<Pair<'_>> =
+        vec![(b":method", METHODS[usize::from(*method) % METHODS.len()].as_bytes()), (b":path", path), (b":authority", &authority)];
+    pairs.extend(headers.iter().map(|(name, value)| (*name, value.as_slice())));
+    map(&pairs)
+}
+
+/// Judges a header map twice, the second time with what the gate remembers of the first, and holds both to `plain`.
+fn judge(map: &[u8], inside: bool) {
+    let mut gate = Gate::new(POLICY.clone(), [7; 32]);
+    let (head, pairs) = match (gate.read(map), plain::pairs(map)) {
+        (Ok(head), Some(pairs)) => (head, pairs),
+        (Err(_), None) => return,
+        (head, pairs) => panic!("read {:?} for {pairs:?}", head.is_ok()),
+    };
+    let mut host = Host { address: inside.then(|| "10.1.2.3".parse().unwrap()), ..Host::default() };
+    for _ in 0..2 {
+        match gate.judge(&head, Instant(5 * SECOND), &mut host) {
+            Verdict::Admit(permit) => admitted(&gate, &head, &pairs, &permit),
+            Verdict::Deny(denial) => denied(&gate, &head, &pairs, &denial),
+        }
+    }
+    redacted(&gate, &head);
+}
+
+fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
+    let credentials = plain::credentials(pairs);
+    match permit.api_key {
+        Some(position) => {
+            assert!(!credentials.is_empty() && credentials.iter().all(|own| own == KEYS[position].as_bytes()), "{credentials:?}");
+            assert!(plain::each_place_once(pairs), "a repeated credential passed");
+        }
+        None => assert!(plain::may_be_anonymous(pairs), "admitted without a key"),
+    }
+    let edits: Vec<Edit<'_>> = gate.edits(permit, head).collect();
+    let after = edited(pairs, &edits);
+    for (position, name) in IDENTITY.iter().enumerate() {
+        let key = permit.api_key.map(|key| format!("key-{key}"));
+        let expected = key.as_ref().map(|key| ["acme", "free", key][position].as_bytes());
+        let told: Vec<&[u8]> = after.iter().filter(|(own, _)| dashed(own) == name.as_bytes()).map(|(_, value)| *value).collect();
+        assert_eq!(told, Vec::from_iter(expected), "{name}");
+    }
+    let parts = plain::values(&after, "authorization").into_iter().flat_map(|value| value.split(|byte| *byte == b','));
+    assert!(parts.filter_map(plain::bearer).next().is_none(), "a credential goes on");
+    assert!(plain::values(&after, "x-api-key").is_empty(), "a credential goes on");
+    if let Some(limited) = &permit.limited {
+        let mut headers = Vec::new();
+        Replies::new(gate.policy()).limit_headers(gate.policy(), limited, WALL, &mut headers);
+        assert_visible(&headers);
+    }
+}
+
+fn denied(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], denial: &Denial) {
+    let at_fault = match denial.reason {
+        Reason::Unauthenticated => plain::credentials(pairs).is_empty(),
+        Reason::InvalidKey => !KEYS.iter().any(|key| plain::credentials(pairs).iter().all(|own| own == key.as_bytes())),
+        Reason::DuplicateCredentials => !plain::each_place_once(pairs) || values_with_comma(pairs),
+        Reason::ConflictingCredentials => plain::credentials(pairs).windows(2).any(|two| two[0] != two[1]),
+        Reason::AmbiguousPath => decode_path(head.target).is_err(),
+        Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => true,
+    };
+    assert!(at_fault, "{:?} without cause", denial.reason);
+    let answer = Replies::new(gate.policy()).denial(gate.policy(), head, denial, WALL);
+    assert!([400, 401, 403, 429, 503].contains(&answer.status));
+    assert_visible(&answer.headers);
+    match answer.grpc_status {
+        Some(_) => assert!(plain::last(pairs, "content-type").starts_with(b"application/grpc")),
+        None => drop(serde_json::from_str::<serde_json::Value>(&answer.body).unwrap()),
+    }
+    let allowed = answer.headers.iter().find(|(name, _)| *name == "access-control-allow-origin");
+    assert!(allowed.is_none_or(|(_, origin)| origin == "https://a.example"), "{allowed:?}");
+}
+
+/// The target on its way to logs and the upstream: as it was, but without credentials.
+fn redacted(gate: &Gate, head: &Head<'_>) {
+    let target = gate.redacted_target(head);
+    assert_eq!(target.is_some(), !plain::parameters(head.target).is_empty());
+    let Some(target) = target else { return };
+    assert!(plain::parameters(&target).is_empty(), "{}", target.escape_ascii());
+    let credentials = plain::parameters(head.target).len();
+    let (before, after) = (plain::split(head.target), plain::split(&target));
+    assert_eq!(before.0, after.0);
+    assert_eq!(before.1.len() - credentials, after.1.len(), "{}", target.escape_ascii());
+}
+
+/// The headers as the upstream gets them.
+fn edited<'a>(pairs: &[Pair<'a>], edits: &[Edit<'a>]) -> Vec<Pair<'a>> {
+    let mut pairs = pairs.to_vec();
+    for edit in edits {
+        let (name, value) = match edit {
+            Edit::Remove(name) => (*name, None),
+            Edit::Set(name, value) => (name.as_bytes(), Some(*value)),
+        };
+        pairs.retain(|(own, _)| *own != name);
+        pairs.extend(value.map(|value| (name, value)));
+    }
+    pairs
+}
+
+fn values_with_comma(pairs: &[Pair<'_>]) -> bool {
+    plain::values(pairs, "authorization").iter().any(|value| value.contains(&b','))
+}
+
+fn dashed(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect()
+}
+
+fn assert_visible(headers: &[(&str, String)]) {
+    for (name, value) in headers {
+        assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{name}: {value:?}");
+    }
+}
+
+#[test]
+fn any_bytes_are_judged_or_refused() {
+    check!().with_test_time(BRIEFLY).with_max_len(512).for_each(|map: &[u8]| judge(map, true));
+}
+
+#[test]
+fn any_head_is_judged_as_by_the_plain_reading() {
+    check!().with_test_time(BRIEFLY).with_generator((parts(), produce())).for_each(|(parts, inside)| judge(&request(parts), *inside));
+}
+
+#[test]
+fn any_change_to_a_header_map_is_judged_or_refused() {
+    let changes = several(produce::<Splice>(), 4);
+    check!().with_test_time(BRIEFLY).with_generator((parts(), changes)).for_each(|(parts, changes)| {
+        let mut map = request(parts);
+        changes.iter().for_each(|change| change.apply(&mut map));
+        judge(&map, true);
+    });
+}

@@ -1,0 +1,99 @@
+//! Owns a second reading of requests, plain and slow, that the gate's is held to. Must not use the filter's code.
+
+/// A header: its name and its value.
+pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// The headers of a host's header map; `None` if the bytes are not one.
+pub(crate) fn pairs(map: &[u8]) -> Option<Vec<Pair<'_>>> {
+    let number = |at: usize| Some(u32::from_le_bytes(map.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize);
+    if map.len() < 4 {
+        return Some(Vec::new());
+    }
+    let count = number(0)?;
+    let mut at = count.checked_mul(8)?.checked_add(4)?;
+    let mut text = |length: usize| {
+        let text = map.get(at..at.checked_add(length)?)?;
+        at += length + 1;
+        (map.get(at - 1) == Some(&0)).then_some(text)
+    };
+    (0..count).map(|pair| Some((text(number(4 + 8 * pair)?)?, text(number(8 + 8 * pair)?)?))).collect()
+}
+
+/// The values of a header.
+pub(crate) fn values<'a>(pairs: &[Pair<'a>], name: &str) -> Vec<&'a [u8]> {
+    pairs.iter().filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| *value).collect()
+}
+
+/// A pseudo-header; empty if it is missing.
+pub(crate) fn last<'a>(pairs: &[Pair<'a>], name: &str) -> &'a [u8] {
+    values(pairs, name).last().copied().unwrap_or_default()
+}
+
+/// What follows `Bearer`, if that is the scheme.
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let (scheme, rest) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+    scheme.eq_ignore_ascii_case(b"bearer").then(|| rest.trim_ascii())
+}
+
+/// The target's path and the parts of its query.
+pub(crate) fn split(target: &[u8]) -> (&[u8], Vec<&[u8]>) {
+    match target.iter().position(|byte| *byte == b'?') {
+        Some(mark) => (&target[..mark], target[mark + 1..].split(|byte| *byte == b'&').collect()),
+        None => (target, Vec::new()),
+    }
+}
+
+/// The values of `api_key` in a query.
+pub(crate) fn parameters(target: &[u8]) -> Vec<&[u8]> {
+    let value = |part: &&'_ [u8]| part == b"api_key" || part.starts_with(b"api_key=");
+    let parts = split(target).1.into_iter().filter(value);
+    parts.map(|part| part.strip_prefix(b"api_key=").unwrap_or_default()).collect()
+}
+
+/// Bytes without escapes; broken escapes stay.
+pub(crate) fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let mut rest = bytes;
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = rest.get(1..3).and_then(|digits| std::str::from_utf8(digits).ok()).filter(|_| *byte == b'%');
+        match digits.filter(|digits| !digits.starts_with('+')).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                plain.push(escaped);
+                rest = &rest[3..];
+            }
+            None => {
+                plain.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    plain
+}
+
+/// All credentials a request carries, empty ones left out.
+pub(crate) fn credentials(pairs: &[Pair<'_>]) -> Vec<Vec<u8>> {
+    let schemes = values(pairs, "authorization").into_iter().flat_map(|value| value.split(|byte| *byte == b',')).filter_map(bearer);
+    let headers = values(pairs, "x-api-key");
+    let query = parameters(last(pairs, ":path")).into_iter().map(unescape);
+    let all = schemes.chain(headers).map(<[u8]>::to_vec).chain(query);
+    all.filter(|credential| !credential.is_empty()).collect()
+}
+
+/// Whether no place holds more than one credential, empty ones counted.
+pub(crate) fn each_place_once(pairs: &[Pair<'_>]) -> bool {
+    let authorization = values(pairs, "authorization");
+    authorization.len() <= 1
+        && authorization.iter().all(|value| bearer(value).is_none_or(|rest| !rest.contains(&b',')))
+        && values(pairs, "x-api-key").len() <= 1
+        && parameters(last(pairs, ":path")).len() <= 1
+}
+
+/// Whether a request may pass without a key by the policy of `fixture`.
+pub(crate) fn may_be_anonymous(pairs: &[Pair<'_>]) -> bool {
+    let path = unescape(split(last(pairs, ":path")).0);
+    let below = |prefix: &[u8]| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+    let there = |name: &str| !values(pairs, name).is_empty();
+    let preflight = last(pairs, ":method") == b"OPTIONS" && there("origin") && there("access-control-request-method");
+    path == b"/healthz" || below(b"/open") || (below(b"/either") && credentials(pairs).is_empty()) || (below(b"/page") && preflight)
+}
