@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::access::limited_as;
 use tollgate_core::policy::{Policy, Source};
-use tollgate_core::route::{Auth, Route, Target, decode_path};
+use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
 
 use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential;
 use crate::counters::{Counter, Counters};
-use crate::head::{Head, Malformed, Names};
+use crate::head::{Field, Head, Malformed, Names};
 use crate::limits::{Ask, Charge, Limiter, Outcome, Standings, Subject, Table, TierLimits};
 use crate::shared::{Broken, SharedData};
 
@@ -140,6 +140,9 @@ impl Gate {
         let Ok(path) = decode_path(head.target) else {
             return Verdict::Deny(denial);
         };
+        if !is_plain_authority(head.authority) {
+            return Verdict::Deny(Denial { reason: Reason::AmbiguousHost, ..denial });
+        }
         // The last route matches everything, so there always is one.
         let Some((position, route)) = self.policy.route(Target { method: head.method, authority: head.authority, path: &path }) else {
             return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
@@ -241,6 +244,15 @@ impl Gate {
         let credentials = credentials.into_iter().flatten().map(|name| Edit::Remove(name.as_bytes()));
         let identity = identity.into_iter().flatten().map(|(name, value)| Edit::Set(name, value.as_bytes()));
         claims.chain(credentials).chain(identity)
+    }
+
+    /// Names in a request's trailers that belong in no trailer: claims to an identity, and credentials.
+    pub fn misplaced<'a>(&'a self, trailers: &'a Head<'_>) -> impl Iterator<Item = &'a [u8]> {
+        let sources = self.policy.sources.iter().zip(&trailers.sources).filter_map(|(source, field)| match source {
+            Source::Header { name, .. } if *field != Field::Absent => Some(name.as_bytes()),
+            Source::Header { .. } | Source::Query(_) => None,
+        });
+        trailers.claims.iter().copied().chain(sources)
     }
 
     /// The request's target without credentials, where it holds one: neither a log nor the upstream may see it.

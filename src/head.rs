@@ -116,7 +116,8 @@ fn length_bit(name: &[u8]) -> Option<u128> {
 /// Names arrive in lower case. Many upstreams take `_` for `-`, so a claim is recognised either way.
 fn is_same(own: &[u8], name: &[u8], role: Role) -> bool {
     if let Role::Claim = role {
-        own.iter().zip(name).all(|(own, byte)| own == byte || (*own == b'-' && *byte == b'_'))
+        let dashed = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+        own.iter().zip(name).all(|(own, byte)| dashed(own) == dashed(byte))
     } else {
         own == name
     }
@@ -146,10 +147,10 @@ impl<'a> Head<'a> {
         self.method == b"OPTIONS" && self.origin.is_some() && self.asks_method
     }
 
-    /// Whether the client speaks gRPC and expects its statuses.
+    /// Whether the client speaks gRPC and expects its statuses, as Envoy decides it.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
-        self.content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+        self.content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
     }
 }
 

@@ -34,6 +34,8 @@ const RENEW_BEFORE: u64 = 10_000_000;
 const MOST_PURSES: usize = 4_096;
 /// Compare-and-swaps lost in a row before shared data counts as unusable. Two workers on one key lose one in a few.
 const MOST_RETRIES: u32 = 64;
+/// Sets of the table a worker keeps by itself while the node's cannot be had: at most 16 MB, whatever the node's size.
+const LOCAL_SETS: u32 = 1_024;
 /// Limits a tier may have.
 pub const MOST_LIMITS: usize = 8;
 
@@ -110,6 +112,15 @@ pub struct Charge {
     limits: u8,
 }
 
+/// Whose states an exchange is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The node's, shared by its workers.
+    Node,
+    /// This worker's own, while those of the node cannot be had.
+    Worker,
+}
+
 /// Units on their way back to the node's state.
 struct Return {
     subject: Subject,
@@ -158,7 +169,7 @@ impl Limiter {
         {
             return (Outcome::Admitted(ask.charge(purse.held_until, applying)), standings);
         }
-        match self.exchange(ask, applying, shared, counters, &mut standings) {
+        match self.exchange(ask, applying, Whose::Node, shared, counters, &mut standings) {
             Ok(outcome) => (outcome, standings),
             Err(Broken) => self.alone(ask, applying, counters),
         }
@@ -240,18 +251,27 @@ impl Limiter {
         &mut self,
         ask: &Ask<'_>,
         applying: u8,
+        whose: Whose,
         shared: &mut S,
         counters: &mut Counters,
         standings: &mut Standings,
     ) -> Result<Outcome, Broken> {
-        let key = slots::key(ask.subject, self.sets);
+        let sets = match whose {
+            Whose::Node => self.sets,
+            Whose::Worker => self.sets.min(LOCAL_SETS),
+        };
+        let key = slots::key(ask.subject, sets);
         for _ in 0..MOST_RETRIES {
             let version = self.set.read(&key, shared)?;
             let mut entry = self.set.entry(ask.subject.tag, ask.tier.shape, ask.tier.limits, ask.now)?;
             if entry.merged {
                 counters.count(Counter::Merged);
             }
-            let purse = self.purses.peek(&ask.subject.tag).filter(|purse| purse.shape == ask.tier.shape && !entry.merged);
+            // A purse holds the node's units, whoever judges meanwhile.
+            let purse = self
+                .purses
+                .peek(&ask.subject.tag)
+                .filter(|purse| whose == Whose::Node && purse.tier == ask.tier.position && purse.shape == ask.tier.shape && !entry.merged);
             let returned = purse.is_some_and(|purse| purse.return_to(&mut entry, ask.tier.limits, ask.now));
             let refusal = spend(&mut entry, ask, applying, counters);
             let chunk = match refusal {
@@ -266,9 +286,13 @@ impl Limiter {
                 continue;
             }
             let done = purse::Exchange { chunk, returned, spent: refusal.is_none() && !entry.merged };
-            self.settle_purse(ask, applying, &done, standings, counters);
+            if whose == Whose::Node {
+                self.settle_purse(ask, applying, &done, standings, counters);
+            }
+            // What went to the overflow cannot be given back: later the subject may be elsewhere.
+            let charged = if entry.merged { 0 } else { applying };
             return Ok(match refusal {
-                None => Outcome::Admitted(ask.charge(ask.now, applying)),
+                None => Outcome::Admitted(ask.charge(ask.now, charged)),
                 Some(wait) => Outcome::Refused { wait },
             });
         }
@@ -332,7 +356,7 @@ impl Limiter {
             return (Outcome::Admitted(ask.charge(ask.now, 0)), standings);
         }
         let mut local = std::mem::take(&mut self.local);
-        let judged = self.exchange(ask, degraded, &mut local, counters, &mut standings);
+        let judged = self.exchange(ask, degraded, Whose::Worker, &mut local, counters, &mut standings);
         self.local = local;
         match judged {
             Ok(Outcome::Admitted(_)) => (Outcome::Admitted(ask.charge(ask.now, 0)), standings),
@@ -351,6 +375,9 @@ impl Ask<'_> {
 /// Spends the request's units from every limit that applies, or from none: the wait where one refuses.
 fn spend(entry: &mut Entry, ask: &Ask<'_>, applying: u8, counters: &mut Counters) -> Option<Option<u64>> {
     let units = u64::from(ask.cost);
+    if units == 0 {
+        return None;
+    }
     let mut refusal: Option<Option<u64>> = None;
     let mut next = entry.states;
     for (position, limit) in ask.tier.limits.iter().enumerate().filter(|(position, _)| applying & (1 << position) != 0) {

@@ -138,7 +138,9 @@ impl Replies {
             Reason::Unauthenticated => return Some(self.challenge.clone()),
             Reason::InvalidKey => "invalid_token",
             Reason::DuplicateCredentials | Reason::ConflictingCredentials => "invalid_request",
-            Reason::AmbiguousPath | Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => return None,
+            Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => {
+                return None;
+            }
         };
         Some(format!("{}, error=\"{error}\", error_description=\"{}\"", self.challenge, reason.message()))
     }
@@ -148,7 +150,7 @@ impl Replies {
 #[must_use]
 pub const fn status(reason: Reason) -> u16 {
     match reason {
-        Reason::AmbiguousPath | Reason::ConflictingCredentials => 400,
+        Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::ConflictingCredentials => 400,
         Reason::Unauthenticated | Reason::InvalidKey | Reason::DuplicateCredentials => 401,
         Reason::AddressDenied => 403,
         Reason::RateLimited => 429,

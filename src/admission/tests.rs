@@ -185,6 +185,25 @@ fn the_upstream_sees_who_asks_but_no_credential_and_no_forgery() {
 }
 
 #[test]
+fn trailers_carry_no_claims_and_no_credentials() {
+    let gate = gate(&serde_json::json!({}));
+    let map = map(&[(b"x-consumer-id", b"root"), (b"x_credential_id", b"root"), (b"x-api-key", b""), (b"grpc-status", b"0")]);
+    let trailers = gate.read(&map).unwrap();
+    let misplaced: Vec<&[u8]> = gate.misplaced(&trailers).collect();
+    assert_eq!(misplaced, [&b"x-consumer-id"[..], b"x_credential_id", b"x-api-key"]);
+}
+
+#[test]
+fn odd_authorities_are_refused_before_any_rule_reads_them() {
+    let routes = serde_json::json!({"routes": [{"name": "open", "match": {"hosts": ["*.public.example"]}, "exempt": true}]});
+    let (mut gate, mut node) = (gate(&routes), node());
+    assert_eq!(reason(judge(&mut gate, &mut node, "/", &[(":authority", "a.public.example:8080")])), None);
+    for authority in ["admin.example,x.public.example", "admin.example@x.public.example", "a.public.example:80:90"] {
+        assert_eq!(reason(judge(&mut gate, &mut node, "/", &[(":authority", authority)])), Some(Reason::AmbiguousHost), "{authority}");
+    }
+}
+
+#[test]
 fn a_key_in_the_query_is_taken_out_of_the_target() {
     let query = serde_json::json!({"credentials": {"sources": [{"query": "key"}, {"query": "token"}]}});
     let mut gate = gate(&query);

@@ -103,9 +103,11 @@ fn parameters(target: &[u8]) -> impl Iterator<Item = &[u8]> {
     query.into_iter().flat_map(|query| query.split(|byte| *byte == b'&'))
 }
 
+/// The value if the parameter has this name, however the name is escaped.
 fn value_of<'a>(parameter: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let rest = parameter.strip_prefix(name.as_bytes())?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"=") }
+    let end = parameter.iter().position(|byte| *byte == b'=').unwrap_or(parameter.len());
+    let (own, value) = parameter.split_at_checked(end)?;
+    (*unescape(own)? == *name.as_bytes()).then(|| value.strip_prefix(b"=").unwrap_or(value))
 }
 
 fn unescape(value: &[u8]) -> Option<Cow<'_, [u8]>> {
@@ -182,9 +184,14 @@ mod tests {
 
     #[test]
     fn a_parameter_is_taken_out_of_the_target() {
-        for (target, rest) in
-            [("/a?api_key=x", "/a"), ("/a?b=c&api_key=x&d", "/a?b=c&d"), ("/a?b", "/a?b"), ("/a", "/a"), ("/a?api_key&b", "/a?b")]
-        {
+        for (target, rest) in [
+            ("/a?api_key=x", "/a"),
+            ("/a?b=c&api_key=x&d", "/a?b=c&d"),
+            ("/a?b", "/a?b"),
+            ("/a", "/a"),
+            ("/a?api_key&b", "/a?b"),
+            ("/a?api%5Fkey=x&%", "/a?%"),
+        ] {
             assert_eq!(without_parameter(target.as_bytes(), "api_key"), rest.as_bytes(), "{target}");
         }
     }

@@ -50,8 +50,8 @@ fn finds_what_matters_and_ignores_the_rest() {
 #[test]
 fn grpc_is_told_from_types_that_only_begin_like_it() {
     let grpc = |content_type: &'static [u8]| Head { content_type, ..Head::default() }.is_grpc();
-    assert!(grpc(b"application/grpc") && grpc(b"application/grpc;charset=x"));
-    assert!(!grpc(b"application/grpc-web") && !grpc(b"application/json"));
+    assert!(grpc(b"application/grpc") && grpc(b"application/grpc+proto"));
+    assert!(!grpc(b"application/grpc;charset=x") && !grpc(b"application/grpc-web") && !grpc(b"application/json"));
 }
 
 #[test]

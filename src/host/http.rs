@@ -98,6 +98,29 @@ pub(super) fn request_headers(context: u32) -> Action {
     })
 }
 
+/// Trailers may carry what headers may not: claims to an identity, and credentials.
+pub(super) fn request_trailers(context: u32) -> Action {
+    // Held back if they cannot be cleaned.
+    with_vm(Action::Pause, |vm| {
+        let Vm { roots, streams, header_map, .. } = vm;
+        let root = streams.get(&context).and_then(|stream| roots.get_mut(&stream.root));
+        let Some((gate, _)) = root.and_then(|root| root.gate.as_mut()) else {
+            return Action::Pause;
+        };
+        let read = abi::header_map(Map::RequestTrailers, header_map).is_ok();
+        let cleaned = read
+            && gate
+                .read(header_map)
+                .is_ok_and(|trailers| gate.misplaced(&trailers).all(|name| abi::remove_header(Map::RequestTrailers, name).is_ok()));
+        if cleaned {
+            Action::Continue
+        } else {
+            gate.counters.count(Counter::HostError);
+            Action::Pause
+        }
+    })
+}
+
 pub(super) fn response_headers(context: u32) -> Action {
     with_vm(Action::Continue, |vm| {
         let Vm { roots, streams, header_map, .. } = vm;
@@ -146,7 +169,8 @@ fn deny(gate: &mut Gate, replies: &Replies, head: &Head<'_>, denial: &Denial, wa
         if gate.policy().filter_state { filter_state(gate, denial.route, denial.api_key, denial.reason.code()) } else { Ok(()) }
     });
     let answer = replies.denial(gate.policy(), head, denial, wall);
-    if told.and_then(|()| send(&answer, denial.reason)).is_err() {
+    // The answer goes out even if the log cannot be told.
+    if send(&answer, denial.reason).and(told).is_err() {
         gate.counters.count(Counter::HostError);
     }
     Action::Pause

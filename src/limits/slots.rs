@@ -2,8 +2,9 @@
 //! request asks.
 //!
 //! The table is as large as it was configured, whatever clients send. An entry is replaced only when all its limits are full
-//! again, so that forgetting it forgets nothing. If all four are in use, a newcomer shares the state of one of them: both are
-//! refused earlier than alone, and neither gets more than its limit.
+//! again, so that forgetting it forgets nothing. Where all four places are in use, newcomers of one kind of tier share one more
+//! entry, the overflow: they are refused earlier than alone, and all together get no more than one limit. While an overflow is
+//! in use, a place that becomes free is taken over with a copy of its state, because the subject may have spent there.
 
 use tollgate_core::bucket::BucketState;
 use tollgate_core::limit::{Limit, RateState};
@@ -17,6 +18,9 @@ pub(super) const WAYS: u32 = 4;
 
 /// Layout of the values below: a change gets a new number, and with it new keys.
 const LAYOUT: u8 = 1;
+
+/// The tag of an overflow; no subject has it.
+const OVERFLOW: u64 = 0;
 
 /// Bytes before an entry's states: tag, shape, when it is idle, length of the states.
 const ENTRY_HEAD: usize = 8 + 8 + 8 + 2;
@@ -43,7 +47,7 @@ pub(super) struct Entry {
     pub(super) states: [RateState; MOST_LIMITS],
     /// Nothing was kept for the subject.
     pub(super) fresh: bool,
-    /// The states are another subject's as well.
+    /// The states are the overflow's: other subjects spend from them too.
     pub(super) merged: bool,
     tag: u64,
     shape: u64,
@@ -80,36 +84,40 @@ impl Set {
         Ok(version)
     }
 
-    /// The entry of a subject, a new one, or one to share.
+    /// The entry of a subject, a new one, or the overflow.
     pub(super) fn entry(&self, tag: u64, shape: u64, limits: &[Limit], now: Instant) -> Result<Entry, Broken> {
-        let mut entries = 0;
+        let tag = if tag == OVERFLOW { 1 } else { tag };
+        let mut own = 0;
         let mut idle = None;
-        let mut sharable: [Option<usize>; WAYS as usize] = [None; WAYS as usize];
+        let mut overflow = None;
         let mut rest = 0;
         while let Some(raw) = self.raw(rest)? {
             rest = raw.end;
             if raw.tag == tag && raw.shape == shape {
-                return self.kept(raw.states, raw.end, tag, shape, limits, false);
+                return self.kept(&raw, limits);
             }
-            if raw.idle_at <= now.0 {
+            if raw.tag == OVERFLOW && raw.shape == shape {
+                overflow = Some(raw);
+            } else if raw.idle_at <= now.0 {
                 idle = Some((raw.start, raw.end));
-            } else if raw.shape == shape
-                && let Some(place) = sharable.get_mut(entries)
-            {
-                *place = Some(raw.states);
+                own += usize::from(raw.tag != OVERFLOW);
+            } else {
+                own += usize::from(raw.tag != OVERFLOW);
             }
-            entries += 1;
         }
-        let place = match idle {
-            Some((start, end)) => Place::Replace(start, end),
-            None if entries < WAYS as usize => Place::Append,
-            None => return self.shared(&sharable, tag, shape, limits),
+        let free = match idle {
+            Some((start, end)) => Some(Place::Replace(start, end)),
+            None if own < WAYS as usize => Some(Place::Append),
+            None => None,
         };
-        let mut states = [RateState::Bucket(BucketState::default()); MOST_LIMITS];
-        for (state, limit) in states.iter_mut().zip(limits) {
-            *state = limit.rate.untouched();
+        match (free, overflow) {
+            (Some(place), Some(overflow)) if overflow.idle_at > now.0 => {
+                Ok(Entry { merged: false, tag, place, ..self.kept(&overflow, limits)? })
+            }
+            (Some(place), _) => Ok(Entry { tag, place, ..Entry::untouched(shape, limits) }),
+            (None, Some(overflow)) => self.kept(&overflow, limits),
+            (None, None) => Ok(Entry { merged: true, ..Entry::untouched(shape, limits) }),
         }
-        Ok(Entry { states, fresh: true, merged: false, tag, shape, place })
     }
 
     /// Writes the entry back. `false`: another worker was faster.
@@ -168,8 +176,9 @@ impl Set {
         Ok(Some(Raw { start, states, end: states + len, tag, shape, idle_at }))
     }
 
-    fn kept(&self, at: usize, end: usize, tag: u64, shape: u64, limits: &[Limit], merged: bool) -> Result<Entry, Broken> {
-        let mut bytes = self.bytes.get(at..end).ok_or(Broken)?;
+    /// The states of an entry as it lies in the set.
+    fn kept(&self, raw: &Raw, limits: &[Limit]) -> Result<Entry, Broken> {
+        let mut bytes = self.bytes.get(raw.states..raw.end).ok_or(Broken)?;
         let mut states = [RateState::Bucket(BucketState::default()); MOST_LIMITS];
         for (state, limit) in states.iter_mut().zip(limits) {
             let (own, rest) = bytes.split_at_checked(limit.rate.state_len()).ok_or(Broken)?;
@@ -179,15 +188,18 @@ impl Set {
         if !bytes.is_empty() {
             return Err(Broken);
         }
-        Ok(Entry { states, fresh: false, merged, tag, shape, place: Place::Kept(at) })
+        Ok(Entry { states, fresh: false, merged: raw.tag == OVERFLOW, tag: raw.tag, shape: raw.shape, place: Place::Kept(raw.states) })
     }
+}
 
-    /// The entry a newcomer shares, the same one each time while the set stays as it is.
-    fn shared(&self, sharable: &[Option<usize>], tag: u64, shape: u64, limits: &[Limit]) -> Result<Entry, Broken> {
-        let count = sharable.iter().flatten().count();
-        let chosen = usize::try_from(tag % u64::from(WAYS)).ok().and_then(|number| number.checked_rem(count));
-        let at = chosen.and_then(|chosen| sharable.iter().flatten().nth(chosen)).ok_or(Broken)?;
-        self.kept(*at, *at + states_len(limits), tag, shape, limits, true)
+impl Entry {
+    /// An overflow nothing has been charged to.
+    fn untouched(shape: u64, limits: &[Limit]) -> Self {
+        let mut states = [RateState::Bucket(BucketState::default()); MOST_LIMITS];
+        for (state, limit) in states.iter_mut().zip(limits) {
+            *state = limit.rate.untouched();
+        }
+        Self { states, fresh: true, merged: false, tag: OVERFLOW, shape, place: Place::Append }
     }
 }
 

@@ -201,12 +201,94 @@ fn a_full_table_neither_grows_nor_admits_more() {
         assert!(node.shared.get(&format!("tollgate/1/c/2/{set}"), &mut value).unwrap().is_some());
         bytes += value.len();
     }
-    assert!(bytes <= 8 * (26 + 136), "{bytes}");
+    // Four places and the overflow in each of two sets.
+    assert!(bytes <= 2 * 5 * (26 + 136), "{bytes}");
     // Once all are full again, newcomers take the places over.
     node.now += 63 * SECOND;
     let merged = node.counters.get(Counter::Merged);
     assert_eq!((5_000..5_008).filter(|subject| node.admits(0, *subject, 10)).count(), 8);
     assert_eq!(node.counters.get(Counter::Merged), merged);
+}
+
+/// A node whose only set is full of subjects of another tier.
+fn node_full_of_another_tier() -> Node {
+    let mut node = Node::new(&serde_json::json!([window("other", 10, "60s")]), 8, 4);
+    assert!((1..=4).all(|subject| node.admits(0, subject, 10)));
+    node.policy = policy(&serde_json::json!([window("own", 5, "60s")]));
+    node
+}
+
+#[test]
+fn another_tiers_subjects_take_nobodys_limit_away() {
+    let mut node = node_full_of_another_tier();
+    assert_eq!((0..800).filter(|number| node.admits(number % 8, 9, 1)).count(), 5);
+    assert_eq!(node.counters.get(Counter::Degraded), 0);
+    assert_eq!((0..80).filter(|number| node.admits(number % 8, 10, 1)).count(), 0, "the overflow is shared");
+}
+
+#[test]
+fn leaving_the_overflow_for_a_free_place_is_no_second_limit() {
+    let mut node = Node::new(&serde_json::json!([window("w", 100, "60s")]), 1, 4);
+    assert!((1..=4).all(|subject| node.admits(0, subject, 1)));
+    node.now += 30 * SECOND;
+    assert!((2..=4).all(|subject| node.admits(0, subject, 1)));
+    node.now += 30 * SECOND;
+    assert_eq!((0..200).filter(|_| node.admits(0, 9, 1)).count(), 100, "from the overflow");
+    node.now += 3 * SECOND;
+    // The first subject's place is free now.
+    assert_eq!((0..200).filter(|_| node.admits(0, 9, 1)).count(), 0);
+    node.now += 62 * SECOND;
+    assert_eq!((0..200).filter(|_| node.admits(0, 9, 1)).count(), 100);
+}
+
+#[test]
+fn what_was_spent_from_the_overflow_does_not_come_back_elsewhere() {
+    let mut node = Node::new(&serde_json::json!([bucket("b", 1, 50)]), 1, 4);
+    assert!((1..=4).all(|subject| node.admits(0, subject, 50)));
+    let charges: Vec<Charge> = (0..50)
+        .filter_map(|_| match node.ask(0, 9, 1).0 {
+            Outcome::Admitted(charge) => Some(charge),
+            Outcome::Refused { .. } | Outcome::Unavailable => None,
+        })
+        .collect();
+    assert_eq!(charges.len(), 50);
+    node.now += 51 * SECOND;
+    assert_eq!((0..60).filter(|_| node.admits(0, 9, 1)).count(), 50, "a place of its own");
+    charges.iter().for_each(|charge| node.give_back(0, charge));
+    assert_eq!((0..60).filter(|_| node.admits(0, 9, 1)).count(), 0);
+}
+
+#[test]
+fn units_of_a_worker_alone_never_reach_the_node() {
+    let policy = policy(&serde_json::json!([bucket("b", 100_000, 100_000)]));
+    let tier = &policy.tiers[0];
+    let mut limiter = Limiter::new(64);
+    let mut counters = Counters::default();
+    let subject = Subject { table: Table::Consumers, place: 7, tag: 7 };
+    let mut shared = Counting::default();
+    let mut now = START;
+    let mut judge = |shared: &mut Counting, now: u64| {
+        let ask = Ask { tier: limits_of(tier), subject, route: 0, cost: 1, now: Instant(now) };
+        limiter.judge(&ask, shared, &mut counters).1[0].unwrap().remaining
+    };
+    for _ in 0..3_000 {
+        judge(&mut shared, now);
+    }
+    let before = judge(&mut shared, now);
+    shared.broken = true;
+    now += HOLD;
+    for _ in 0..5_000 {
+        judge(&mut shared, now);
+    }
+    shared.broken = false;
+    let after = judge(&mut shared, now);
+    assert!(after <= before + 5_000, "no more than 50 ms bring: {before} to {after}");
+}
+
+#[test]
+fn what_costs_nothing_is_admitted_however_spent_the_limit() {
+    let mut node = Node::new(&serde_json::json!([bucket("b", 1, 3)]), 1, 64);
+    assert!(node.admits(0, 7, 3) && node.admits(0, 7, 0) && !node.admits(0, 7, 1));
 }
 
 /// Shared data that counts, and fails as it is told.
@@ -288,9 +370,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0..3_usize, 0..3_u64, 1..4_u32, prop::option::of(0..80_000_000_u64))
+        4 => (0..3_usize, 0..7_u64, 1..4_u32, prop::option::of(0..80_000_000_u64))
             .prop_map(|(worker, subject, cost, refund_after)| Step::Ask { worker, subject, cost, refund_after }),
-        4 => (0..3_usize, 0..3_u64, 1..60_u32).prop_map(|(worker, subject, count)| Step::Burst { worker, subject, count }),
+        4 => (0..3_usize, 0..7_u64, 1..60_u32).prop_map(|(worker, subject, count)| Step::Burst { worker, subject, count }),
         3 => (0..60_000_000_u64).prop_map(Step::Wait),
         1 => (0..400_u64).prop_map(|millis| Step::Wait(millis * 1_000_000)),
         2 => (0..3_usize).prop_map(Step::Tick),
@@ -329,7 +411,7 @@ proptest! {
     #[test]
     fn never_over(steps in steps(), rate in 20..2_000_u64, burst in 20..500_u64, limit in 50..500_u64, slots in prop::sample::select(vec![4_u32, 64])) {
         let mut node = Node::new(&serde_json::json!([bucket("b", rate, burst), window("w", limit, "2s")]), 3, slots);
-        let mut spends: Vec<Vec<(u64, u64)>> = vec![Vec::new(); 3];
+        let mut spends: Vec<Vec<(u64, u64)>> = vec![Vec::new(); 7];
         let mut refunds: Vec<(u64, usize, Charge)> = Vec::new();
         for step in steps {
             match step {

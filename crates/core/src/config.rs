@@ -50,25 +50,27 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let plugin = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| problem::of_serde(&error))?;
     deserializer.end().map_err(|error| Problem::new("", error.to_string(), "one JSON object and nothing after it"))?;
-    // serde also reads an object's fields from an array, in their order: nobody means that.
+    // serde reads an object's fields from an array too, in their order, and takes `null` for "not given". Nobody means the
+    // first; the second is what a template with an empty variable writes, and `"path": null` would match every path.
     if let (Ok(found), Ok(meant)) = (serde_json::from_slice(json), serde_json::to_value(&plugin)) {
-        refuse_positional("", &found, &meant)?;
+        refuse_lax("", &found, &meant)?;
     }
     Ok(plugin)
 }
 
-/// Refuses an array where the document's type has an object.
-fn refuse_positional(path: &str, found: &serde_json::Value, meant: &serde_json::Value) -> Result<(), Problems> {
-    use serde_json::Value::{Array, Object};
+/// Refuses an array where the document's type has an object, and `null` anywhere.
+fn refuse_lax(path: &str, found: &serde_json::Value, meant: &serde_json::Value) -> Result<(), Problems> {
+    use serde_json::Value::{Array, Null, Object};
     match (found, meant) {
+        (Null, _) => Err(Problem::new(path, "null", "a value, or nothing: leave the field out").into()),
         (Array(_), Object(_)) => Err(Problem::new(path, "an array", "an object").into()),
         (Array(found), Array(meant)) => {
             let mut pairs = found.iter().zip(meant).enumerate();
-            pairs.try_for_each(|(position, (found, meant))| refuse_positional(&format!("{path}[{position}]"), found, meant))
+            pairs.try_for_each(|(position, (found, meant))| refuse_lax(&format!("{path}[{position}]"), found, meant))
         }
         (Object(found), Object(meant)) => found.iter().try_for_each(|(field, found)| {
             let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-            meant.get(field).map_or(Ok(()), |meant| refuse_positional(&path, found, meant))
+            refuse_lax(&path, found, meant.get(field).unwrap_or(&Null))
         }),
         (_, _) => Ok(()),
     }
@@ -78,7 +80,39 @@ fn refuse_positional(path: &str, found: &serde_json::Value, meant: &serde_json::
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(document::Plugin).to_value()
+    let mut schema = schemars::schema_for!(document::Plugin).to_value();
+    without_null(&mut schema);
+    schema
+}
+
+/// Takes `null` out of a schema: an optional field may be left out, not be null.
+#[cfg(feature = "schema")]
+fn without_null(schema: &mut serde_json::Value) {
+    use serde_json::Value;
+    let null = serde_json::json!({"type": "null"});
+    match schema {
+        Value::Object(members) => {
+            members.retain(|name, value| name != "default" || !value.is_null());
+            if let Some(Value::Array(types)) = members.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    members.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(alternatives)) = members.get_mut("anyOf") {
+                alternatives.retain(|alternative| *alternative != null);
+                if let [Value::Object(only)] = alternatives.as_slice() {
+                    let only = only.clone();
+                    members.remove("anyOf");
+                    members.extend(only);
+                }
+            }
+            members.values_mut().for_each(without_null);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(without_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 #[cfg(test)]

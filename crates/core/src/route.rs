@@ -155,6 +155,29 @@ impl PathPattern {
     }
 }
 
+/// Whether an authority is a host with or without a port, so that all who read it read the same host. An empty one is plain.
+#[must_use]
+pub fn is_plain_authority(authority: &[u8]) -> bool {
+    let (host, port) = match authority.strip_prefix(b"[") {
+        Some(rest) => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
+            let (address, rest) = rest.split_at_checked(end).unwrap_or_default();
+            if address.is_empty() || !address.iter().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte)) {
+                return false;
+            }
+            (&b""[..], rest.strip_prefix(b"]").unwrap_or(rest))
+        }
+        None => {
+            let end = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
+            authority.split_at_checked(end).unwrap_or_default()
+        }
+    };
+    let port = port.strip_prefix(b":").unwrap_or(port);
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+}
+
 /// The host of an authority: without port and trailing dot, brackets kept.
 fn host_of(authority: &[u8]) -> &[u8] {
     let end = match authority.iter().rposition(|byte| *byte == b':') {
@@ -170,7 +193,10 @@ fn host_of(authority: &[u8]) -> &[u8] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AmbiguousPath;
 
-/// The percent-decoded path of a request target, without the query.
+/// The longest path that is judged, in bytes as sent and without the query: it bounds what matching costs.
+pub const LONGEST_PATH: usize = 4_096;
+
+/// The percent-decoded path of a request target, without the query and without `;parameters`, which many servers ignore.
 ///
 /// # Errors
 /// [`AmbiguousPath`] where a rule for one path could be evaded by writing it differently: dot segments (also with
@@ -178,17 +204,19 @@ pub struct AmbiguousPath;
 /// are not UTF-8 (RFC 3986, sections 5.2.4 and 6.2.2). Such requests are not meant well, or are worth mending.
 pub fn decode_path(target: &[u8]) -> Result<Cow<'_, str>, AmbiguousPath> {
     let raw = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    if raw.len() > LONGEST_PATH {
+        return Err(AmbiguousPath);
+    }
     if raw == b"*" {
         return Ok(Cow::Borrowed("*"));
     }
-    let plain = raw.iter().all(|byte| !matches!(byte, 0..=0x1f | 0x7f | b'%' | b'\\' | b'#'));
+    let plain = raw.iter().all(|byte| !matches!(byte, 0..=0x1f | 0x7f | b'%' | b'\\' | b'#' | b';'));
     let path = if plain { Cow::Borrowed(std::str::from_utf8(raw).map_err(|_| AmbiguousPath)?) } else { Cow::Owned(decode_escapes(raw)?) };
     let rest = path.strip_prefix('/').ok_or(AmbiguousPath)?;
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {
-        let name = segment.split(';').next().unwrap_or_default();
         let empty_within = segment.is_empty() && segments.peek().is_some();
-        if empty_within || name == "." || name == ".." {
+        if empty_within || segment == "." || segment == ".." {
             return Err(AmbiguousPath);
         }
     }
@@ -198,17 +226,22 @@ pub fn decode_path(target: &[u8]) -> Result<Cow<'_, str>, AmbiguousPath> {
 fn decode_escapes(raw: &[u8]) -> Result<String, AmbiguousPath> {
     let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut decoded = Vec::with_capacity(raw.len());
-    let mut bytes = raw.iter().copied();
+    let mut bytes = raw.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         let byte = match byte {
             b'%' => {
                 let (high, low) = (bytes.next().and_then(hex), bytes.next().and_then(hex));
                 match high.zip(low).map(|(high, low)| high << 4 | low) {
-                    None | Some(b'/') => return Err(AmbiguousPath),
+                    None | Some(b'/' | b';') => return Err(AmbiguousPath),
                     Some(byte) => byte,
                 }
             }
             b'#' => return Err(AmbiguousPath),
+            b';' => {
+                // Up to the end of the segment, whose slash is not part of the parameters.
+                while bytes.next_if(|byte| *byte != b'/').is_some() {}
+                continue;
+            }
             byte => byte,
         };
         if matches!(byte, 0..=0x1f | 0x7f | b'\\') {

@@ -5,6 +5,8 @@
 pub enum Reason {
     /// The path can be read in more than one way, so no rule can be trusted to match it.
     AmbiguousPath,
+    /// The host can be read in more than one way.
+    AmbiguousHost,
     /// Two sources carry two different credentials.
     ConflictingCredentials,
     /// The route needs a credential and there is none.
@@ -23,8 +25,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AmbiguousPath,
+        Self::AmbiguousHost,
         Self::ConflictingCredentials,
         Self::Unauthenticated,
         Self::InvalidKey,
@@ -39,6 +42,7 @@ impl Reason {
     pub const fn code(self) -> &'static str {
         match self {
             Self::AmbiguousPath => "ambiguous_path",
+            Self::AmbiguousHost => "ambiguous_host",
             Self::ConflictingCredentials => "conflicting_credentials",
             Self::Unauthenticated => "unauthenticated",
             Self::InvalidKey => "invalid_key",
@@ -53,7 +57,10 @@ impl Reason {
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
-            Self::AmbiguousPath => "The path must not hold empty or dot segments, backslashes, fragments or encoded separators",
+            Self::AmbiguousPath => {
+                "The path must not hold empty or dot segments, backslashes, fragments or encoded separators, nor more than 4096 bytes"
+            }
+            Self::AmbiguousHost => "The host must be a name or an address, with or without a port",
             Self::ConflictingCredentials => "Two different credentials were sent. Send one",
             Self::Unauthenticated => "Authentication required. Provide API key in Authorization or X-API-Key header",
             Self::InvalidKey => "The API key is not valid",

@@ -41,6 +41,11 @@ extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, _end_of_stre
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(context: u32, _trailers: u32) -> u32 {
+    http::request_trailers(context) as u32
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
     http::response_headers(context) as u32
 }

@@ -15,6 +15,7 @@ pub(super) const COUNTER: u32 = 0;
 #[derive(Clone, Copy)]
 pub(crate) enum Map {
     Request = 0,
+    RequestTrailers = 1,
     Response = 2,
 }
 
@@ -42,8 +43,9 @@ mod tests {
         assert_eq!([OK, NOT_FOUND, CAS_MISMATCH], [sdk::Status::Ok as u32, sdk::Status::NotFound as u32, sdk::Status::CasMismatch as u32]);
         assert_eq!(PLUGIN_CONFIGURATION, sdk::BufferType::PluginConfiguration as u32);
         assert_eq!(COUNTER, sdk::MetricType::Counter as u32);
-        let maps = [sdk::MapType::HttpRequestHeaders as u32, sdk::MapType::HttpResponseHeaders as u32];
-        assert_eq!([Map::Request as u32, Map::Response as u32], maps);
+        assert_eq!(Map::Request as u32, sdk::MapType::HttpRequestHeaders as u32);
+        assert_eq!(Map::RequestTrailers as u32, sdk::MapType::HttpRequestTrailers as u32);
+        assert_eq!(Map::Response as u32, sdk::MapType::HttpResponseHeaders as u32);
         assert_eq!([Action::Continue as u32, Action::Pause as u32], [sdk::Action::Continue as u32, sdk::Action::Pause as u32]);
         assert_eq!(Level::Error as u32, sdk::LogLevel::Error as u32);
     }

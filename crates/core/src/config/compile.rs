@@ -177,7 +177,7 @@ impl Compiler<'_> {
             value
         }
         NodeSizes {
-            slots: within(self, "slots", node.slots, 65_536, 64, 4_194_304),
+            slots: within(self, "slots", node.slots, 65_536, 64, 1_048_576),
             known_keys: within(self, "known_keys", node.known_keys, 8_192, 16, 1_000_000),
             unknown_keys: within(self, "unknown_keys", node.unknown_keys, 8_192, 16, 1_000_000),
             ipv6_prefix: within(self, "ipv6_prefix", node.ipv6_prefix, 64, 32, 128),

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Plugin {
     /// The realm named in `WWW-Authenticate`. Default: `tollgate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,
     /// Where credentials are and how they are recognised.
     pub credentials: Credentials,
     /// Named sets of limits. Default: free 100/min, basic 500/min, pro 1,000/min, enterprise unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Vec<Tier>>,
     /// Consumers known without a backend.
     pub consumers: Vec<Consumer>,
@@ -20,6 +22,7 @@ pub struct Plugin {
     /// What is asked of requests that no route matches; without `name` and `match`.
     pub default_route: Route,
     /// The tier whose limits anonymous requests meet, per address. Default: none, unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_tier: Option<String>,
     /// Address rules of every route.
     pub addresses: Addresses,
@@ -39,12 +42,14 @@ pub struct Plugin {
 #[serde(deny_unknown_fields, default)]
 pub struct Credentials {
     /// Places a credential may be in. Default: `Authorization: Bearer …` and `X-API-Key: …`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<Source>>,
     /// Whether the upstream gets the credential too. Default: false.
     pub forward: bool,
     /// Keys that tell issued credentials from forged ones.
     pub issuer_keys: Vec<IssuerKey>,
     /// What `hmac-sha256:` hashes were made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pepper: Option<Secret>,
 }
 
@@ -122,13 +127,13 @@ pub struct Limit {
     /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`.
     pub per: String,
     /// Units a token bucket holds. Default: `rate`.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub burst: Option<u64>,
     /// Over what the limit is counted. `node`: this Envoy, all its workers.
     #[serde(default)]
     pub scope: Scope,
     /// Names of the routes it applies to. Default: all.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub routes: Option<Vec<String>>,
     /// Judged and counted, not enforced. Default: false.
     #[serde(default)]
@@ -204,9 +209,10 @@ pub struct ApiKey {
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
     /// Its name, required in `routes`: lower-case letters, digits, `-` and `_`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Which requests it matches, required in `routes`.
-    #[serde(rename = "match")]
+    #[serde(skip_serializing_if = "Option::is_none", rename = "match")]
     pub matching: Option<Match>,
     /// Neither authenticated nor limited. Default: false.
     pub exempt: bool,
@@ -215,14 +221,18 @@ pub struct Route {
     /// Whether a credential is needed. Default: `required`.
     pub auth: Auth,
     /// The tier whose limits anonymous requests meet here, per address. Default: the global one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_tier: Option<String>,
     /// Units a request costs: 0 to 1,000,000. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<u32>,
     /// Statuses that are charged, such as `2xx` or `404`; other answers give their units back. Default: all are charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub charge_when: Option<Vec<String>>,
     /// Address rules beside the global ones; both must pass.
     pub addresses: Addresses,
     /// Origins whose pages may read denials.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
 }
 
@@ -236,12 +246,16 @@ pub struct Match {
     /// Methods. Default: all.
     pub methods: Vec<String>,
     /// This path. At most one of `path`, `prefix`, `template` and `regex` may be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// This path and those below it, by whole segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// A template: `/users/{id}`, `/files/{*rest}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// A regular expression over the whole decoded path.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
 }
 
@@ -289,6 +303,7 @@ pub struct Answers {
     /// The form of error bodies. Default: `coded`.
     pub body: BodyStyle,
     /// Which limit headers are sent. Default: `x-ratelimit` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_headers: Option<Vec<LimitHeaders>>,
     /// The form of `X-RateLimit-Reset`. Default: `epoch`.
     pub reset: Reset,
@@ -340,10 +355,13 @@ pub enum Reset {
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityHeaders {
     /// Default: `x-consumer-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
     /// Default: `x-consumer-tier`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
     /// Default: `x-credential-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
 
@@ -352,12 +370,16 @@ pub struct IdentityHeaders {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Node {
-    /// Subjects kept in each of the two tables, consumers and addresses: 64 to 4,194,304. Default: 65,536.
+    /// Subjects kept in each of the two tables, consumers and addresses: 64 to 1,048,576. Default: 65,536.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     /// Valid keys a worker remembers: 16 to 1,000,000. Default: 8,192.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub known_keys: Option<usize>,
     /// Refused keys a worker remembers: 16 to 1,000,000. Default: 8,192.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_keys: Option<usize>,
     /// Bits of an IPv6 address that make a client: 32 to 128. Default: 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6_prefix: Option<u8>,
 }

@@ -58,6 +58,7 @@ fn paths_are_decoded_and_lose_their_query() {
         (b"/a%20b/", "/a b/"),
         (b"/%25", "/%"),
         (b"/%c3%a9", "/\u{e9}"),
+        (b"/admin;x=%2f1/users;y", "/admin/users"),
         (b"/...", "/..."),
         (b"/.well-known/x", "/.well-known/x"),
         (b"*", "*"),
@@ -83,6 +84,10 @@ fn ambiguous_paths_are_refused() {
         b"/docs/..;x=y/admin",
         b"/docs%2fadmin",
         b"/docs%5cadmin",
+        b"/admin%3bx/users",
+        b"/;/admin",
+        b"/a/.;x/b",
+        &[&b"/"[..], &[b'a'; LONGEST_PATH]].concat(),
         b"/docs\\admin",
         b"/a#b",
         b"/a%",
@@ -104,4 +109,42 @@ fn statuses_are_inclusive_ranges() {
     let statuses = Statuses(Box::new([(200, 299), (404, 404)]));
     assert!(statuses.contain(200) && statuses.contain(299) && statuses.contain(404));
     assert!(!statuses.contain(199) && !statuses.contain(300) && !statuses.contain(403));
+}
+
+#[test]
+fn authorities_are_one_host_and_perhaps_a_port() {
+    for plain in [
+        &b"api.example.com"[..],
+        b"api.example.com:8080",
+        b"API_x-1.",
+        b"127.0.0.1:1",
+        b"[::1]",
+        b"[2001:db8::1]:443",
+        b"[::ffff:192.0.2.1]",
+        b"",
+        b"a:",
+    ] {
+        assert!(is_plain_authority(plain), "{}", plain.escape_ascii());
+    }
+    for odd in [
+        &b"a,b"[..],
+        b"a@b",
+        b"a b",
+        b"a:1:2",
+        b"a:x",
+        b"a:123456",
+        b"[::1",
+        b"[::1]x",
+        b"[]",
+        b"[a,b]",
+        b"a/b",
+        b"a\\b",
+        b"a?b",
+        b"a#b",
+        b"a%62",
+        b"\xff",
+        b"a\x00",
+    ] {
+        assert!(!is_plain_authority(odd), "{}", odd.escape_ascii());
+    }
 }

@@ -132,10 +132,24 @@ impl Compiler<'_> {
     }
 
     pub(super) fn header_name(&mut self, path: &str, name: &str) -> String {
-        const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "te", "upgrade"];
+        // They steer HTTP or the proxy, or mean something else to everybody.
+        const RESERVED: [&str; 12] = [
+            "host",
+            "content-length",
+            "content-type",
+            "transfer-encoding",
+            "connection",
+            "te",
+            "trailer",
+            "upgrade",
+            "cookie",
+            "forwarded",
+            "x-forwarded-for",
+            "x-request-id",
+        ];
         let lower = name.to_ascii_lowercase();
         if !is_token(name) || name.len() > 64 || RESERVED.contains(&lower.as_str()) {
-            self.problem(path, quoted(name), "a header name of at most 64 characters that does not steer HTTP itself");
+            self.problem(path, quoted(name), "a header name of at most 64 characters that means nothing else to HTTP or the proxy");
         }
         lower
     }
@@ -150,10 +164,16 @@ impl Compiler<'_> {
             tier: name("tier", &headers.tier, "x-consumer-tier"),
             credential: name("credential", &headers.credential, "x-credential-id"),
         };
-        if names.consumer == names.tier || names.consumer == names.credential || names.tier == names.credential {
-            self.problem("identity_headers", "one name for two headers", "three different names");
+        // Many upstreams take `_` for `-`.
+        let [consumer, tier, credential] = [&names.consumer, &names.tier, &names.credential].map(|name| name.replace('_', "-"));
+        if consumer == tier || consumer == credential || tier == credential {
+            self.problem("identity_headers", "one name for two headers", "three names that differ in more than `-` and `_`");
         }
-        let is_source = |name: &str| sources.iter().any(|source| matches!(source, Source::Header { name: own, .. } if own == name));
+        let is_source = |name: &str| {
+            sources
+                .iter()
+                .any(|source| matches!(source, Source::Header { name: own, .. } if own.replace('_', "-") == name.replace('_', "-")))
+        };
         for (field, name) in [("consumer", &names.consumer), ("tier", &names.tier), ("credential", &names.credential)] {
             if is_source(name) {
                 self.problem(format!("identity_headers.{field}"), quoted(name), "a header that no credential is taken from");

@@ -73,6 +73,9 @@ impl Compiler<'_> {
         let Some(names) = names else {
             return Routes::All;
         };
+        if names.is_empty() {
+            self.problem(path, "an empty list", "names of routes; without the field the limit applies to all");
+        }
         let mut positions = Vec::with_capacity(names.len());
         for (position, name) in names.iter().enumerate() {
             let found = if name == "default" { Some(route_names.len()) } else { route_names.iter().position(|own| own == name) };

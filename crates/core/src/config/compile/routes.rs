@@ -9,6 +9,8 @@ use crate::route::{Auth, Cors, HostPattern, Matcher, PathPattern, Route};
 
 /// The most routes: matching is one pass over them.
 const MOST_ROUTES: usize = 1_000;
+/// The most regular expressions: each costs a pass over the path, up to a tenth of a millisecond for the longest.
+const MOST_REGEXES: usize = 64;
 /// The largest cost of a request.
 const LARGEST_COST: u32 = 1_000_000;
 
@@ -16,6 +18,10 @@ impl Compiler<'_> {
     pub(super) fn route_names<'a>(&mut self, routes: &'a [doc::Route]) -> Vec<&'a str> {
         if routes.len() > MOST_ROUTES {
             self.problem("routes", format!("{} routes", routes.len()), format!("at most {MOST_ROUTES}"));
+        }
+        let regexes = routes.iter().filter(|route| route.matching.as_ref().is_some_and(|matching| matching.regex.is_some())).count();
+        if regexes > MOST_REGEXES {
+            self.problem("routes", format!("{regexes} routes with `regex`"), format!("at most {MOST_REGEXES}"));
         }
         let names: Vec<&str> = routes.iter().map(|route| route.name.as_deref().unwrap_or_default()).collect();
         for (position, route) in routes.iter().enumerate() {
@@ -45,6 +51,9 @@ impl Compiler<'_> {
         let cost = route.cost.unwrap_or(1);
         if cost > LARGEST_COST {
             self.problem(format!("{path}.cost"), cost.to_string(), format!("0 to {LARGEST_COST}"));
+        }
+        if route.charge_when.as_ref().is_some_and(Vec::is_empty) {
+            self.problem(format!("{path}.charge_when"), "an empty list", "statuses; without the field all are charged");
         }
         let charge_when = route.charge_when.as_deref().and_then(|patterns| match units::statuses(patterns) {
             Ok(statuses) => Some(statuses),

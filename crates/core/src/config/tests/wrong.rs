@@ -22,18 +22,20 @@ pub(super) const CREDENTIALS: &[Wrong] = &[
     ),
     (
         r#"{"credentials":{"sources":[{"header":"x y"}]}}"#,
-        &["credentials.sources[0].header: found `x y`; allowed: a header name of at most 64 characters that does not steer HTTP itself"],
+        &[
+            "credentials.sources[0].header: found `x y`; allowed: a header name of at most 64 characters that means nothing else to HTTP or the proxy",
+        ],
     ),
     (
         r#"{"credentials":{"sources":[{"header":"Content-Length"}]}}"#,
         &[
-            "credentials.sources[0].header: found `Content-Length`; allowed: a header name of at most 64 characters that does not steer HTTP itself",
+            "credentials.sources[0].header: found `Content-Length`; allowed: a header name of at most 64 characters that means nothing else to HTTP or the proxy",
         ],
     ),
     (
         r#"{"credentials":{"sources":[{"header":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}]}}"#,
         &[
-            "credentials.sources[0].header: found `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`; allowed: a header name of at most 64 characters that does not steer HTTP itself",
+            "credentials.sources[0].header: found `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`; allowed: a header name of at most 64 characters that means nothing else to HTTP or the proxy",
         ],
     ),
     (
@@ -172,6 +174,18 @@ pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
 /// Routes, addresses, CORS, headers and sizes.
 pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
     (
+        r#"{"default_route":{"charge_when":[]}}"#,
+        &["default_route.charge_when: found an empty list; allowed: statuses; without the field all are charged"],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"1s","routes":[]}]}]}"#,
+        &["tiers[0].limits[0].routes: found an empty list; allowed: names of routes; without the field the limit applies to all"],
+    ),
+    (
+        r#"{"identity_headers":{"tier":"x_user","consumer":"X-User"}}"#,
+        &["identity_headers: found one name for two headers; allowed: three names that differ in more than `-` and `_`"],
+    ),
+    (
         r#"{"routes":[{"name":"a","match":{"hosts":["example.com.","[::1]:80"]}}]}"#,
         &[
             "routes[0].match.hosts[0]: found `example.com.`; allowed: a host without port and final dot, such as `api.example.com` or `*.example.com`",
@@ -290,16 +304,18 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
     ),
     (
         r#"{"identity_headers":{"consumer":"x-id","tier":"X-ID"}}"#,
-        &["identity_headers: found one name for two headers; allowed: three different names"],
+        &["identity_headers: found one name for two headers; allowed: three names that differ in more than `-` and `_`"],
     ),
     (
         r#"{"identity_headers":{"credential":"host"}}"#,
-        &["identity_headers.credential: found `host`; allowed: a header name of at most 64 characters that does not steer HTTP itself"],
+        &[
+            "identity_headers.credential: found `host`; allowed: a header name of at most 64 characters that means nothing else to HTTP or the proxy",
+        ],
     ),
     (
         r#"{"node":{"slots":63,"known_keys":15,"unknown_keys":15,"ipv6_prefix":31}}"#,
         &[
-            "node.slots: found 63; allowed: 64 to 4194304",
+            "node.slots: found 63; allowed: 64 to 1048576",
             "node.known_keys: found 15; allowed: 16 to 1000000",
             "node.unknown_keys: found 15; allowed: 16 to 1000000",
             "node.ipv6_prefix: found 31; allowed: 32 to 128",
@@ -308,7 +324,7 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
     (
         r#"{"node":{"slots":4194305,"known_keys":1000001,"unknown_keys":1000001,"ipv6_prefix":129}}"#,
         &[
-            "node.slots: found 4194305; allowed: 64 to 4194304",
+            "node.slots: found 4194305; allowed: 64 to 1048576",
             "node.known_keys: found 1000001; allowed: 16 to 1000000",
             "node.unknown_keys: found 1000001; allowed: 16 to 1000000",
             "node.ipv6_prefix: found 129; allowed: 32 to 128",
@@ -319,6 +335,11 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
 /// Documents of another shape: one problem each, for a reader stops at the first.
 pub(super) const SHAPES: &[Wrong] = &[
     ("", &["document: found nothing; allowed: a JSON object; `{}` would refuse every request"]),
+    (
+        r#"{"routes":[{"name":"a","match":{"path":null},"exempt":true}]}"#,
+        &["routes[0].match.path: found null; allowed: a value, or nothing: leave the field out"],
+    ),
+    (r#"{"routes":null}"#, &["routes: found invalid type: null (line 1, column 14); allowed: a sequence"]),
     ("[]", &["document: found an array; allowed: an object"]),
     (r#"{"routes":[{"name":"a","match":{}},["b",{},true]]}"#, &["routes[1]: found an array; allowed: an object"]),
     (r#"{"node":{},"default_route":{"addresses":[["10.0.0.0/8"]]}}"#, &["default_route.addresses: found an array; allowed: an object"]),
