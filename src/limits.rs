@@ -264,14 +264,13 @@ impl Limiter {
         for _ in 0..MOST_RETRIES {
             let version = self.set.read(&key, shared)?;
             let mut entry = self.set.entry(ask.subject.tag, ask.tier.shape, ask.tier.limits, ask.now)?;
-            if entry.merged {
+            if entry.is_overflow() {
                 counters.count(Counter::Merged);
             }
             // A purse holds the node's units, whoever judges meanwhile.
-            let purse = self
-                .purses
-                .peek(&ask.subject.tag)
-                .filter(|purse| whose == Whose::Node && purse.tier == ask.tier.position && purse.shape == ask.tier.shape && !entry.merged);
+            let purse = self.purses.peek(&ask.subject.tag).filter(|purse| {
+                whose == Whose::Node && purse.tier == ask.tier.position && purse.shape == ask.tier.shape && !entry.is_overflow()
+            });
             let returned = purse.is_some_and(|purse| purse.return_to(&mut entry, ask.tier.limits, ask.now));
             let refusal = spend(&mut entry, ask, applying, counters);
             let chunk = match refusal {
@@ -285,14 +284,12 @@ impl Limiter {
                 counters.count(Counter::CasRetry);
                 continue;
             }
-            let done = purse::Exchange { chunk, returned, spent: refusal.is_none() && !entry.merged };
+            let done = purse::Exchange { chunk, returned, spent: refusal.is_none() && !entry.is_overflow() };
             if whose == Whose::Node {
                 self.settle_purse(ask, applying, &done, standings, counters);
             }
-            // What went to the overflow cannot be given back: later the subject may be elsewhere.
-            let charged = if entry.merged { 0 } else { applying };
             return Ok(match refusal {
-                None => Outcome::Admitted(ask.charge(ask.now, charged)),
+                None => Outcome::Admitted(ask.charge(ask.now, applying)),
                 Some(wait) => Outcome::Refused { wait },
             });
         }
@@ -330,8 +327,8 @@ impl Limiter {
         for _ in 0..MOST_RETRIES {
             let version = self.set.read(&key, shared)?;
             let mut entry = self.set.entry(back.subject.tag, tier.shape, tier.limits, now)?;
-            if entry.fresh || entry.merged {
-                // Nothing of the charge is left, or it went to an entry that others share.
+            if entry.fresh || entry.is_overflow() {
+                // Nothing of the charge is left, or the subject shares the overflow, where nothing is given back.
                 return Ok(());
             }
             purse::give_back(&mut entry, tier.limits, &back.units, back.as_of, now);

@@ -47,8 +47,6 @@ pub(super) struct Entry {
     pub(super) states: [RateState; MOST_LIMITS],
     /// Nothing was kept for the subject.
     pub(super) fresh: bool,
-    /// The states are the overflow's: other subjects spend from them too.
-    pub(super) merged: bool,
     tag: u64,
     shape: u64,
     place: Place,
@@ -100,7 +98,6 @@ impl Set {
                 overflow = Some(raw);
             } else if raw.idle_at <= now.0 {
                 idle = Some((raw.start, raw.end));
-                own += usize::from(raw.tag != OVERFLOW);
             } else {
                 own += usize::from(raw.tag != OVERFLOW);
             }
@@ -111,12 +108,10 @@ impl Set {
             None => None,
         };
         match (free, overflow) {
-            (Some(place), Some(overflow)) if overflow.idle_at > now.0 => {
-                Ok(Entry { merged: false, tag, place, ..self.kept(&overflow, limits)? })
-            }
+            (Some(place), Some(overflow)) if overflow.idle_at > now.0 => Ok(Entry { tag, place, ..self.kept(&overflow, limits)? }),
             (Some(place), _) => Ok(Entry { tag, place, ..Entry::untouched(shape, limits) }),
             (None, Some(overflow)) => self.kept(&overflow, limits),
-            (None, None) => Ok(Entry { merged: true, ..Entry::untouched(shape, limits) }),
+            (None, None) => Ok(Entry::untouched(shape, limits)),
         }
     }
 
@@ -188,18 +183,23 @@ impl Set {
         if !bytes.is_empty() {
             return Err(Broken);
         }
-        Ok(Entry { states, fresh: false, merged: raw.tag == OVERFLOW, tag: raw.tag, shape: raw.shape, place: Place::Kept(raw.states) })
+        Ok(Entry { states, fresh: false, tag: raw.tag, shape: raw.shape, place: Place::Kept(raw.states) })
     }
 }
 
 impl Entry {
+    /// Whether other subjects spend from these states too.
+    pub(super) const fn is_overflow(&self) -> bool {
+        self.tag == OVERFLOW
+    }
+
     /// An overflow nothing has been charged to.
     fn untouched(shape: u64, limits: &[Limit]) -> Self {
         let mut states = [RateState::Bucket(BucketState::default()); MOST_LIMITS];
         for (state, limit) in states.iter_mut().zip(limits) {
             *state = limit.rate.untouched();
         }
-        Self { states, fresh: true, merged: false, tag: OVERFLOW, shape, place: Place::Append }
+        Self { states, fresh: true, tag: OVERFLOW, shape, place: Place::Append }
     }
 }
 
