@@ -45,7 +45,7 @@ fn request((method, path, authority, headers): &Parts) -> Vec<u8> {
     values.extend(keys);
     let path = [b"/".to_vec(), text(path, &targets)].concat();
     let path = if path.starts_with(b"//") { &path[1..] } else { &path };
-    let authority = text(authority, &words("api.example.org|example.org|:443|.|[::1]"));
+    let authority = text(authority, &words("api.example.org|example.org|:443|.|[::1]|[|]|@|:"));
     let headers: Vec<(&[u8], Vec<u8>)> =
         headers.iter().map(|(name, value)| (&*names[usize::from(*name) % names.len()], text(value, &values))).collect();
     let mut pairs: Vec<Pair<'_>> =
@@ -73,6 +73,7 @@ fn judge(map: &[u8], inside: bool) {
 }
 
 fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
+    assert!(plain::is_plain_authority(head.authority), "{}", head.authority.escape_ascii());
     let credentials = plain::credentials(pairs);
     match permit.api_key {
         Some(position) => {
@@ -105,6 +106,7 @@ fn denied(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], denial: &Denial) {
         Reason::InvalidKey => !KEYS.iter().any(|key| plain::credentials(pairs).iter().all(|own| own == key.as_bytes())),
         Reason::DuplicateCredentials => !plain::each_place_once(pairs) || values_with_comma(pairs),
         Reason::ConflictingCredentials => plain::credentials(pairs).windows(2).any(|two| two[0] != two[1]),
+        Reason::AmbiguousHost => !plain::is_plain_authority(head.authority),
         Reason::AmbiguousPath => decode_path(head.target).is_err(),
         Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => true,
     };

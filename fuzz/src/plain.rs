@@ -46,9 +46,31 @@ pub(crate) fn split(target: &[u8]) -> (&[u8], Vec<&[u8]>) {
 
 /// The values of `api_key` in a query.
 pub(crate) fn parameters(target: &[u8]) -> Vec<&[u8]> {
-    let value = |part: &&'_ [u8]| part == b"api_key" || part.starts_with(b"api_key=");
-    let parts = split(target).1.into_iter().filter(value);
-    parts.map(|part| part.strip_prefix(b"api_key=").unwrap_or_default()).collect()
+    let pairs = split(target).1.into_iter().map(|part| part.split_at(part.iter().position(|byte| *byte == b'=').unwrap_or(part.len())));
+    pairs.filter(|(name, _)| unescape(name) == b"api_key").map(|(_, value)| value.strip_prefix(b"=").unwrap_or_default()).collect()
+}
+
+/// The path's segments without escapes and without `;parameters`.
+pub(crate) fn path(target: &[u8]) -> Vec<u8> {
+    let name = |segment: &[u8]| unescape(segment.split(|byte| *byte == b';').next().unwrap_or_default());
+    split(target).0.split(|byte| *byte == b'/').map(name).collect::<Vec<_>>().join(&b'/')
+}
+
+/// Whether an authority is `host`, `host:port`, `[address]` or `[address]:port`, as far as characters tell.
+pub(crate) fn is_plain_authority(authority: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(authority) else { return false };
+    let (host, port) = match text.split_once(']') {
+        Some((address, port)) if port.is_empty() || port.starts_with(':') => (address, port.get(1..).unwrap_or_default()),
+        Some(_) => return false,
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    let host_is_plain = match host.strip_prefix('[') {
+        Some(address) => {
+            text.contains(']') && !address.is_empty() && address.chars().all(|one| one.is_ascii_hexdigit() || ":.".contains(one))
+        }
+        None => !text.contains(']') && host.chars().all(|one| one.is_ascii_alphanumeric() || "-._~".contains(one)),
+    };
+    host_is_plain && port.len() <= 5 && port.chars().all(|digit| digit.is_ascii_digit())
 }
 
 /// Bytes without escapes; broken escapes stay.
@@ -91,7 +113,7 @@ pub(crate) fn each_place_once(pairs: &[Pair<'_>]) -> bool {
 
 /// Whether a request may pass without a key by the policy of `fixture`.
 pub(crate) fn may_be_anonymous(pairs: &[Pair<'_>]) -> bool {
-    let path = unescape(split(last(pairs, ":path")).0);
+    let path = path(last(pairs, ":path"));
     let below = |prefix: &[u8]| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
     let there = |name: &str| !values(pairs, name).is_empty();
     let preflight = last(pairs, ":method") == b"OPTIONS" && there("origin") && there("access-control-request-method");

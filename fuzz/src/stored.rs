@@ -118,9 +118,6 @@ fn check_standings(tier: &Tier, standings: &Standings) {
 fn judge(value: &[u8], case: &Case, steps: &[Step]) {
     let tier = &LIMITS.tiers[case.tier];
     let found = set::find(value, TAG, tier, NOW);
-    if found == Found::LeftOut {
-        return;
-    }
     let mut shared = Stored { value: value.to_vec(), version: 1, lost: case.lost };
     let mut workers = [Limiter::new(64), Limiter::new(64)];
     let mut counters = Counters::default();
@@ -136,24 +133,23 @@ fn judge(value: &[u8], case: &Case, steps: &[Step]) {
                 charges.push((charge, standings));
             }
             Outcome::Refused { .. } => {}
-            Outcome::Unavailable => {
-                assert!(case.tier == CLOSED && matches!(found, Found::Malformed | Found::Unclear), "unavailable: {found:?}")
-            }
+            Outcome::Unavailable => assert_eq!((case.tier, &found), (CLOSED, &Found::Malformed), "unavailable"),
         }
     }
-    let degraded = counters.get(Counter::Degraded);
     let most = match &found {
         Found::Malformed if case.tier == CLOSED => 0,
         // A worker that judges alone has a memory of its own, and there are two.
-        Found::Malformed | Found::Unclear | Found::LeftOut => 2 * BURST,
+        Found::Malformed => 2 * BURST,
         Found::Kept(remaining) => *remaining,
-        Found::Absent | Found::Shared => BURST,
+        Found::Absent => BURST,
     };
     assert!(units <= most, "{units} units, at most {most}: {found:?}");
+    let degraded = counters.get(Counter::Degraded);
     match found {
-        Found::Malformed => assert!(degraded > 0 && shared.version == 1, "what is malformed is neither used nor written"),
-        Found::Kept(_) | Found::Absent | Found::Shared => assert_eq!(degraded, 0, "{found:?}"),
-        Found::Unclear | Found::LeftOut => {}
+        Found::Malformed => {
+            assert_eq!((degraded, shared.version), (u64::from(MOST_ASKS), 1), "what is malformed is neither used nor written");
+        }
+        Found::Kept(_) | Found::Absent => assert_eq!(degraded, 0, "{found:?}"),
     }
     if let Some(before) = set::in_use(value, NOW) {
         let after = set::in_use(&shared.value, 0).expect("a set that was well is malformed");

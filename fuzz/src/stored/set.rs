@@ -7,16 +7,21 @@ use tollgate_core::time::{Instant, SECOND};
 
 use crate::input::Edge;
 
-/// Whether two kinds of malformed sets are left out, because the filter does not yet refuse them: windows at the end of time,
-/// and an entry to share whose length is not that of its limits.
+/// Whether windows at the end of time are left out, because the arithmetic of windows does not yet expect them.
 const LEFT_OUT: bool = true;
 /// The largest number stored: moved by some bytes it is still far from the end of time.
 const LARGEST: u64 = if LEFT_OUT { 0x7f7f_7f7f_7f7f_7f7f } else { u64::MAX };
 
+/// The tag of the entry that is shared where all places are taken.
+const OVERFLOW: u64 = 0;
+/// Places in a set, beside those of overflows.
+const PLACES: usize = 4;
+
 /// An entry, its numbers near those that matter.
 #[derive(Clone, Debug, TypeGenerator)]
 pub(super) struct Entry {
-    own_tag: bool,
+    #[generator(0..4_u8)]
+    whose: u8,
     own_shape: bool,
     idle_at: Edge,
     right_length: bool,
@@ -32,18 +37,12 @@ pub(super) struct Entry {
 /// What a set says of a subject.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// It has an entry; units that the entry admits.
+    /// It has an entry, or must start from the overflow's; units that the entry admits.
     Kept(u64),
-    /// It has none, and there is room.
+    /// Nothing is kept for it.
     Absent,
-    /// It has none, and shares another's.
-    Shared,
-    /// It has none, and shares another's, which may be malformed.
-    Unclear,
     /// The set is not one.
     Malformed,
-    /// See [`LEFT_OUT`].
-    LeftOut,
 }
 
 /// The value these entries are stored as.
@@ -73,7 +72,12 @@ pub(super) fn write(entries: &[Entry], tag: u64, tier: &Tier, now: u64) -> Vec<u
         if !entry.right_length {
             states.resize(states.len().saturating_add_signed(entry.excess.into()), 0);
         }
-        value.extend((if entry.own_tag { tag } else { tag + other }).to_le_bytes());
+        let own = match entry.whose {
+            0 => tag,
+            1 => OVERFLOW,
+            _ => tag + other,
+        };
+        value.extend(own.to_le_bytes());
         value.extend((if entry.own_shape { tier.shape } else { !tier.shape }).to_le_bytes());
         value.extend(number(entry.idle_at, now, SECOND).to_le_bytes());
         value.extend(u16::try_from(states.len()).unwrap().to_le_bytes());
@@ -105,25 +109,24 @@ pub(super) fn in_use(mut value: &[u8], now: u64) -> Option<Vec<(u64, u64)>> {
 /// What a set says of a subject of this tier.
 pub(super) fn find(mut value: &[u8], tag: u64, tier: &Tier, now: u64) -> Found {
     let length: usize = tier.limits.iter().map(|limit| limit.rate.state_len()).sum();
-    let (mut entries, mut idle, mut sharable) = (0, false, Vec::new());
+    let kept = |states: &[u8]| if states.len() == length { Found::Kept(remaining(states, tier, now)) } else { Found::Malformed };
+    let (mut taken, mut idle, mut overflow) = (0, false, None);
     while !value.is_empty() {
         let Some(((own, shape, idle_at, states), rest)) = read(value) else { return Found::Malformed };
-        if (own, shape) == (tag, tier.shape) {
-            return if states.len() == length { Found::Kept(remaining(states, tier, now)) } else { Found::Malformed };
-        }
-        idle |= idle_at <= now;
-        if idle_at > now && shape == tier.shape && entries < 4 {
-            sharable.push(states.len() == length);
-        }
-        entries += 1;
         value = rest;
+        match own {
+            OVERFLOW if shape == tier.shape => overflow = Some((idle_at > now, states)),
+            own if (own, shape) == (tag, tier.shape) => return kept(states),
+            own => {
+                idle |= idle_at <= now;
+                taken += usize::from(own != OVERFLOW);
+            }
+        }
     }
-    match sharable.as_slice() {
-        _ if idle || entries < 4 => Found::Absent,
-        all if LEFT_OUT && all.contains(&false) => Found::LeftOut,
-        all if all.iter().all(|well| !well) => Found::Malformed,
-        all if all.iter().all(|well| *well) => Found::Shared,
-        _ => Found::Unclear,
+    let room = idle || taken < PLACES;
+    match overflow {
+        Some((in_use, states)) if in_use || !room => kept(states),
+        _ => Found::Absent,
     }
 }
 
