@@ -1,4 +1,4 @@
-//! Owns the server behind the proxy: it echoes each request as JSON, remembers it, and holds back what it is told to.
+//! Owns the server behind the proxy (HTTP/1.1 and HTTP/2): it echoes each request as JSON, remembers it, and holds back what it is told to.
 //!
 //! It must not know credentials or limits. A path with `/status/NNN` is answered with that status, one with `/slow/TAG`
 //! only after [`Upstream::release`] of that tag.
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -90,13 +90,17 @@ impl Upstream {
             target: head.uri.to_string(),
             headers: (head.headers.iter()).map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
         };
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let (trailers, body) = match body.collect().await {
+            Ok(collected) => (collected.trailers().cloned().unwrap_or_default(), collected.to_bytes()),
+            Err(_) => Default::default(),
+        };
         let lossy = |(name, value): &(String, Vec<u8>)| json!([name, String::from_utf8_lossy(value)]);
         let echo = json!({
             "method": seen.method,
             "target": seen.target,
             "headers": seen.headers.iter().map(lossy).collect::<Vec<_>>(),
             "body": String::from_utf8_lossy(&body),
+            "trailers": trailers.keys().map(ToString::to_string).collect::<Vec<_>>(),
         });
         let path = head.uri.path().to_owned();
         self.seen.lock().expect("the upstream's memory").push(seen);
@@ -131,7 +135,7 @@ async fn accept(upstream: Arc<Upstream>, socket: std::net::TcpListener) {
                 async move { Ok::<_, Infallible>(upstream.answer(request).await) }
             });
             // A proxy that goes away closes its connections: not this server's failure.
-            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), echo).await);
+            drop(auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), echo).await);
         });
     }
 }

@@ -27,8 +27,15 @@ const LOGGED: [(&str, &str); 10] = [
 pub(super) fn document(setup: &Setup, directory: &Path) -> Value {
     let admin = json!({"address": socket_address("127.0.0.1", 0)});
     let upstream = Upstream::shared().address();
+    let mut over_http2 = cluster("upstream-http2", upstream.port());
+    over_http2["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }});
     let clusters = json!([
         cluster("upstream", upstream.port()),
+        // Trailers pass over HTTP/2 only.
+        over_http2,
         // Nothing listens on port 1: the router answers 503 itself.
         cluster("dead", 1),
     ]);
@@ -63,6 +70,7 @@ fn listener(setup: &Setup, directory: &Path) -> Value {
         }],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
             {"match": {"prefix": "/dead"}, "route": {"cluster": "dead"}},
+            {"match": {"prefix": "/h2/"}, "route": {"cluster": "upstream-http2", "timeout": "30s"}},
             {"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "30s"}},
         ]}]},
         "access_log": [access_log(directory)],

@@ -178,8 +178,10 @@ fn many_and_long_headers_do_no_harm() {
             call.send(GATE.get().await, http).await.assert_admitted();
             let long = Call::get("/odd").api_key(&"k".repeat(30_000)).send(GATE.get().await, http).await;
             long.assert_denied(401, "invalid_key");
-            let path = format!("/{}", "p/".repeat(10_000));
-            Call::get(&path).bearer(ACME).send(GATE.get().await, http).await.assert_admitted();
+            let target = |path: usize, query: usize| format!("/{}?{}", "p".repeat(path), "q".repeat(query));
+            Call::get(&target(4_095, 20_000)).bearer(ACME).send(GATE.get().await, http).await.assert_admitted();
+            let long = Call::get(&target(4_096, 0)).bearer(ACME).send(GATE.get().await, http).await;
+            long.assert_denied(400, "ambiguous_path");
         }
         assert_well().await;
     });

@@ -22,6 +22,7 @@ fn plugin() -> Value {
         "consumers": [consumer("acme", "open", ACME), consumer("limited", "tight", LIMITED)],
         "routes": [
             {"name": "health", "match": {"prefix": "/healthz"}, "exempt": true},
+            {"name": "open", "match": {"prefix": "/h2/open"}, "exempt": true},
             {"name": "free", "match": {"prefix": "/free"}, "auth": "none"},
             {"name": "optional", "match": {"prefix": "/optional"}, "auth": "optional"},
             {"name": "cors", "match": {"prefix": "/cors"}, "preflight": true},
@@ -201,6 +202,21 @@ fn the_access_log_shows_whose_limit_was_reached() {
         let entry = gate.access_log("limited").await.remove(0);
         for (name, value) in [("verdict", "rate_limited"), ("consumer", "limited"), ("tier", "tight")] {
             assert_eq!(entry[name], value, "{entry}");
+        }
+    });
+}
+
+#[test]
+fn trailers_bring_the_upstream_no_claims_and_no_keys() {
+    run(async {
+        for path in ["/h2/who", "/h2/open"] {
+            let mut call = Call::new("POST", path).bearer(ACME).body("x").trailer("x-checksum", "1").trailer("x-api-key", ACME);
+            for name in SPOOFED {
+                call = call.trailer(name, "spoofed");
+            }
+            let answer = call.send(GATE.get().await, Http::Two).await;
+            answer.assert_admitted();
+            assert_eq!(answer.json()["trailers"], json!(["x-checksum"]), "{path}");
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tollgate_tests::plugin::{ACME, bucket, consumer, tier};
-use tollgate_tests::{Call, Http, Setup, Shared, run};
+use tollgate_tests::{Call, Http, RawRequest, Setup, Shared, run};
 
 /// Routes without authentication show by being admitted that they matched: all else needs a key.
 fn plugin() -> Value {
@@ -197,5 +197,30 @@ fn anonymous_requests_without_a_tier_are_unlimited() {
                 assert!(answer.header("x-ratelimit-limit").is_none());
             }
         }
+    });
+}
+
+#[test]
+fn a_host_that_can_be_read_in_two_ways_is_refused() {
+    run(async {
+        let gate = GATE.get().await;
+        let hosts = |lines: &[&str]| {
+            lines.iter().fold(RawRequest::start(b"GET /hosts HTTP/1.1"), |request, host| request.line(format!("host: {host}")))
+        };
+        for lines in [&["evil.net,a.example.org"][..], &["evil.net", "a.example.org"], &["evil.net@a.example.org"], &["a.example.org:1:2"]]
+        {
+            assert_eq!(hosts(lines).send(gate).await.status, 400, "{lines:?}");
+        }
+        assert_eq!(hosts(&["a.example.org:1"]).send(gate).await.status, 200);
+    });
+}
+
+#[test]
+fn parameters_in_a_path_hide_it_from_no_rule() {
+    run(async {
+        for path in ["/v1/closed;x/y", "/v1;a=b/closed", "/v1/closed;"] {
+            assert!(!is_free(Call::get(path)).await, "{path}");
+        }
+        assert!(is_free(Call::get("/v1/open;x/y")).await);
     });
 }
