@@ -52,27 +52,45 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
     deserializer.end().map_err(|error| Problem::new("", error.to_string(), "one JSON object and nothing after it"))?;
     // serde reads an object's fields from an array too, in their order, and takes `null` for "not given". Nobody means the
     // first; the second is what a template with an empty variable writes, and `"path": null` would match every path.
-    if let (Ok(found), Ok(meant)) = (serde_json::from_slice(json), serde_json::to_value(&plugin)) {
-        refuse_lax("", &found, &meant)?;
+    if let Ok(document) = serde_json::from_slice(json) {
+        refuse_lax("", false, &document)?;
     }
     Ok(plugin)
 }
 
-/// Refuses an array where the document's type has an object, and `null` anywhere.
-fn refuse_lax(path: &str, found: &serde_json::Value, meant: &serde_json::Value) -> Result<(), Problems> {
-    use serde_json::Value::{Array, Null, Object};
-    match (found, meant) {
-        (Null, _) => Err(Problem::new(path, "null", "a value, or nothing: leave the field out").into()),
-        (Array(_), Object(_)) => Err(Problem::new(path, "an array", "an object").into()),
-        (Array(found), Array(meant)) => {
-            let mut pairs = found.iter().zip(meant).enumerate();
-            pairs.try_for_each(|(position, (found, meant))| refuse_lax(&format!("{path}[{position}]"), found, meant))
+/// The fields that hold lists; nothing else in a document does, and no list holds another one.
+const LISTS: [&str; 14] = [
+    "sources",
+    "issuer_keys",
+    "tiers",
+    "limits",
+    "consumers",
+    "keys",
+    "routes",
+    "hosts",
+    "methods",
+    "charge_when",
+    "allow",
+    "deny",
+    "origins",
+    "limit_headers",
+];
+
+/// Refuses an array where no list belongs, and `null` anywhere.
+fn refuse_lax(path: &str, may_be_list: bool, value: &serde_json::Value) -> Result<(), Problems> {
+    use serde_json::Value::{Array, Bool, Null, Number, Object, String};
+    match value {
+        Null => Err(Problem::new(path, "null", "a value, or nothing: leave the field out").into()),
+        Array(_) if !may_be_list => Err(Problem::new(path, "an array", "an object").into()),
+        Array(elements) => {
+            let mut elements = elements.iter().enumerate();
+            elements.try_for_each(|(position, element)| refuse_lax(&format!("{path}[{position}]"), false, element))
         }
-        (Object(found), Object(meant)) => found.iter().try_for_each(|(field, found)| {
+        Object(members) => members.iter().try_for_each(|(field, value)| {
             let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-            refuse_lax(&path, found, meant.get(field).unwrap_or(&Null))
+            refuse_lax(&path, LISTS.contains(&field.as_str()), value)
         }),
-        (_, _) => Ok(()),
+        Bool(_) | Number(_) | String(_) => Ok(()),
     }
 }
 
