@@ -1,6 +1,8 @@
 //! The command line from outside: arguments, standard input, output and exit status.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test, also in its functions without an attribute")]
 
+#[path = "cli/bypass.rs"]
+mod bypass;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/command.rs"]
@@ -9,6 +11,8 @@ mod command;
 mod envoy;
 #[path = "cli/hash.rs"]
 mod hash;
+#[path = "cli/logs.rs"]
+mod logs;
 
 use command::tollgate;
 

@@ -1,10 +1,13 @@
 //! Owns `tollgate check`: files in, findings and an exit status out. Must not judge a document itself.
 
+mod capabilities;
+mod disabled;
 mod envoy;
 mod file;
 mod finding;
 mod istio;
 mod judge;
+mod logs;
 mod report;
 mod traps;
 mod tree;
@@ -72,11 +75,21 @@ fn check(content: &Content, judge: Judge) -> Vec<Checked> {
         }
         Content::Trees(trees) => {
             let several = trees.len() > 1;
+            let rooted: Vec<_> =
+                trees.iter().enumerate().map(|(position, tree)| (tree, tree::Path::root(several.then_some(position + 1)))).collect();
             let mut checked = Vec::new();
-            for (position, tree) in trees.iter().enumerate() {
-                let root = tree::Path::root(several.then_some(position + 1));
-                checked.extend(envoy::filters(tree, &root).iter().map(|filter| filter.check(judge)));
-                checked.extend(istio::plugin(tree, &root).map(|plugin| plugin.check(judge)));
+            let mut names = Vec::new();
+            for (tree, root) in &rooted {
+                let filters = envoy::filters(tree, root);
+                checked.extend(filters.iter().map(|filter| filter.check(judge)));
+                names.extend(filters.iter().filter_map(envoy::Filter::name));
+                checked.extend(istio::plugin(tree, root).map(|plugin| plugin.check(judge)));
+            }
+            names.sort_unstable();
+            names.dedup();
+            let findings: Vec<_> = rooted.iter().flat_map(|(tree, root)| disabled::in_resources(tree, root, &names)).collect();
+            if !findings.is_empty() {
+                checked.push(Checked { place: String::new(), size: None, findings });
             }
             if checked.is_empty() {
                 let finding = Finding::error(

@@ -22,7 +22,7 @@ fn all_problems_of_a_plugin_configuration_are_listed() {
         [
             "-: anonymous_tier: found `gold`; allowed: one of `free`, `basic`, `pro`, `enterprise`",
             "-: realm: found ``; allowed: 1 to 128 visible ASCII characters, none of them `\"` or `\\`",
-            "-: node.slots: found 1; allowed: 64 to 4194304",
+            "-: node.slots: found 1; allowed: 64 to 1048576",
         ]
     );
 }
@@ -86,6 +86,24 @@ fn a_route_that_no_tier_can_ever_pay_is_a_warning() {
         run.out
     );
     assert_eq!(tollgate(&["check", "--strict", "-"], &[], document.as_bytes()).status, 1);
+}
+
+#[test]
+fn routes_that_let_every_request_pass_are_a_warning() {
+    for (document, place, found) in [
+        (json!({"routes": [{"name": "a", "match": {}, "exempt": true}]}), "routes[0].match", "nothing, on a route that is `exempt`"),
+        (json!({"routes": [{"name": "a", "match": {"prefix": "/"}, "auth": "none"}]}), "routes[0].match", "every path, on a route with"),
+        (json!({"default_route": {"exempt": true}}), "default_route.exempt", "true: every request that no route matches passes"),
+        (json!({"default_route": {"auth": "none"}}), "default_route.auth", "`none`: every request that no route matches passes"),
+    ] {
+        let run = check(&document.to_string());
+        assert_eq!((run.status, run.out.lines().count()), (0, 2), "{}", run.out);
+        assert!(run.out.starts_with(&format!("-: warning: {place}: found {found}")), "{}", run.out);
+    }
+    for narrower in [json!({"path": "/"}), json!({"methods": ["GET"]}), json!({"hosts": ["a.example"]}), json!({"prefix": "/docs"})] {
+        let document = json!({"routes": [{"name": "a", "match": narrower, "exempt": true}, {"name": "b", "match": {}}]});
+        assert_eq!(check(&document.to_string()).out.lines().count(), 1, "{document}");
+    }
 }
 
 #[test]

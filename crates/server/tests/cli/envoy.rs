@@ -3,12 +3,13 @@ use serde_json::{Value, json};
 use crate::command::{Run, tollgate};
 
 const FILTER: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
-const MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const MANAGER_PLACE: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
-const FILTER_PLACE: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config";
+pub(crate) const MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+pub(crate) const MANAGER_PLACE: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+pub(crate) const FILTER_PLACE: &str =
+    "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config";
 
 /// A filter without faults, around a plugin configuration.
-fn filter(plugin: &Value) -> Value {
+pub(crate) fn filter(plugin: &Value) -> Value {
     json!({"@type": FILTER, "config": {
         "name": "tollgate", "root_id": "tollgate", "failure_policy": "FAIL_RELOAD",
         "vm_config": {"vm_id": "tollgate", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": "tollgate.wasm"}}},
@@ -17,22 +18,22 @@ fn filter(plugin: &Value) -> Value {
 }
 
 /// A connection manager without faults, around a filter.
-fn manager(filter: &Value) -> Value {
+pub(crate) fn manager(filter: &Value) -> Value {
     json!({"@type": MANAGER, "http_filters": [{"name": "t", "typed_config": filter}],
         "use_remote_address": true, "normalize_path": true, "merge_slashes": true,
         "path_with_escaped_slashes_action": "REJECT_REQUEST", "stream_idle_timeout": "30s", "request_timeout": "30s"})
 }
 
-fn bootstrap(manager: &Value) -> String {
-    json!({"static_resources": {"listeners": [{"filter_chains": [{"filters": [{"typed_config": manager}]}]}]}}).to_string()
+pub(crate) fn bootstrap(manager: &Value) -> String {
+    json!({"static_resources": {"listeners": [{"filter_chains": [{"filters": [{"name": "n", "typed_config": manager}]}]}]}}).to_string()
 }
 
-fn check(document: &str) -> Run {
+pub(crate) fn check(document: &str) -> Run {
     tollgate(&["check", "-"], &[], document.as_bytes())
 }
 
 /// All that is said of a bootstrap that [`filter`] and [`manager`] make, after a change.
-fn said(plugin: &Value, change: impl Fn(&mut Value, &mut Value)) -> (i32, Vec<String>) {
+pub(crate) fn said(plugin: &Value, change: impl Fn(&mut Value, &mut Value)) -> (i32, Vec<String>) {
     let mut filter = filter(plugin);
     let mut outer = manager(&Value::Null);
     change(&mut filter["config"], &mut outer);
@@ -156,16 +157,31 @@ fn values_in_the_proxys_configuration_are_judged_and_warned_of_but_not_shown() {
 }
 
 #[test]
-fn a_struct_is_judged_as_protobuf_writes_it() {
-    let as_struct = |plugin: Value| {
-        said(&json!({}), move |config, _| {
-            config["configuration"] = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": plugin});
-        })
+fn a_struct_is_a_problem_because_envoy_does_not_make_json_of_it() {
+    let plugin = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"default_route": {"cost": 5.0}}});
+    let (status, lines) = said(&json!({}), |config, _| config["configuration"] = plugin.clone());
+    assert_eq!((status, lines.len()), (1, 1), "{lines:?}");
+    assert!(lines[0].starts_with(&format!("-: {FILTER_PLACE}.configuration: found a Struct, ")), "{lines:?}");
+    assert!(lines[0].contains("; allowed: a google.protobuf.StringValue with the JSON text in `value`"), "{lines:?}");
+}
+
+#[test]
+fn bytes_are_judged_as_envoy_hands_them_over() {
+    let with = |value: &str| {
+        let configuration = json!({"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": value});
+        said(&json!({}), move |config, _| config["configuration"] = configuration.clone())
     };
-    assert_eq!(as_struct(json!({"default_route": {"cost": 5.0}})).0, 0);
-    let (status, lines) = as_struct(json!({"default_route": {"cost": 5.5}}));
+    for value in ["eyJyZWFsbSI6ImFfYn4ifQ==", "eyJyZWFsbSI6ImFfYn4ifQ"] {
+        assert_eq!(with(value), (0, vec!["-: ok (0 routes, 4 tiers, 0 consumers)".to_owned()]));
+    }
+    let (status, lines) = with("eyJyZWFsbSI6IiJ9");
+    assert_eq!((status, lines.len()), (1, 1), "{lines:?}");
+    assert!(lines[0].starts_with(&format!("-: {FILTER_PLACE}.configuration.value / realm: found ``; ")), "{lines:?}");
+    // Protobuf's JSON also takes the alphabet for URLs: here `?>` twice, as `_` and `-`.
+    assert!(with("eyJyZWFsbSI6Ij8-Pz4_PiJ9").1[0].ends_with("ok (0 routes, 4 tiers, 0 consumers)"));
+    let (status, lines) = with("!");
     assert_eq!(status, 1);
-    assert!(lines[0].contains(".configuration.value / default_route.cost: found "), "{lines:?}");
+    assert!(lines[0].starts_with(&format!("-: {FILTER_PLACE}.configuration: found no base64 in `value`; ")), "{lines:?}");
 }
 
 #[test]
@@ -174,7 +190,7 @@ fn configurations_of_another_kind_are_problems() {
         (json!(null), "nothing"),
         (json!({"value": "{}"}), "no `@type`"),
         (json!({"@type": "type.googleapis.com/google.protobuf.StringValue"}), "no such `value`"),
-        (json!({"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": "e30="}), "a google.protobuf.BytesValue"),
+        (json!({"@type": "type.googleapis.com/google.protobuf.Value", "value": {}}), "a google.protobuf.Value"),
     ] {
         let (status, lines) = said(&json!({}), |config, _| config["configuration"] = configuration.clone());
         assert_eq!(status, 1);
@@ -231,4 +247,18 @@ fn an_istio_plugin_is_checked() {
     let good = plugin.replace("FAIL_OPEN", "FAIL_RELOAD").replace("realm: ''", "realm: a")
         + "  vmConfig: {env: [{name: A_PEPPER, valueFrom: HOST}]}\n";
     assert_eq!(check(&good).out, "-: ok (0 routes, 4 tiers, 0 consumers)\n");
+}
+
+#[test]
+fn an_istio_plugins_struct_is_judged_as_istio_writes_it() {
+    let with = |cost: &str| {
+        check(&format!(
+            "kind: WasmPlugin\nspec:\n  url: oci://registry.example/tollgate:1\n  failStrategy: FAIL_RELOAD\n  \
+             pluginConfig: {{default_route: {{cost: {cost}}}}}\n"
+        ))
+    };
+    assert_eq!(with("5.0").out, "-: ok (0 routes, 4 tiers, 0 consumers)\n");
+    let run = with("5.5");
+    assert_eq!(run.status, 1);
+    assert!(run.out.contains("spec.pluginConfig / default_route.cost: found "), "{}", run.out);
 }

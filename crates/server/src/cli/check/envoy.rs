@@ -1,19 +1,27 @@
 //! Owns where Envoy's configuration holds Tollgate's filter. Must not judge: plugin configurations are `judge`'s, the rest is `traps`'.
 
-use serde_json::{Number, Value};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::Value;
 
-use super::Checked;
 use super::finding::Finding;
 use super::judge::{Judge, Judged};
 use super::traps;
 use super::tree::{Path, member, text};
 use super::variables::Variables;
+use super::{Checked, capabilities, disabled, logs};
 
 const FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
-const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+pub(super) const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const TYPED_STRUCT: [&str; 2] = ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"];
 const STRING: &str = "google.protobuf.StringValue";
+const BYTES: &str = "google.protobuf.BytesValue";
 const STRUCT: &str = "google.protobuf.Struct";
+
+/// Protobuf's JSON may leave the padding out.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// One of Tollgate's filters in a document.
 #[derive(Clone, Debug)]
@@ -21,7 +29,14 @@ pub(super) struct Filter<'a> {
     /// The `PluginConfig`.
     config: &'a Value,
     path: Path,
+    around: Around<'a>,
+}
+
+/// What is around a place in a document.
+#[derive(Clone, Debug, Default)]
+struct Around<'a> {
     manager: Option<Manager<'a>>,
+    http_filter: Option<HttpFilter<'a>>,
 }
 
 /// The HttpConnectionManager around a filter.
@@ -31,14 +46,28 @@ pub(super) struct Manager<'a> {
     pub(super) path: Path,
 }
 
+/// An entry of `http_filters`, or what stands for one outside a manager: a resource, a patch.
+#[derive(Clone, Debug)]
+pub(super) struct HttpFilter<'a> {
+    pub(super) entry: &'a Value,
+    pub(super) path: Path,
+    /// The name by which routes refer to it.
+    name: &'a str,
+}
+
 /// All of Tollgate's filters, wherever they are.
 pub(super) fn filters<'a>(tree: &'a Value, root: &Path) -> Vec<Filter<'a>> {
     let mut found = Vec::new();
-    walk(tree, root, None, &mut found);
+    walk(tree, root, &Around::default(), &mut found);
     found
 }
 
-impl Filter<'_> {
+impl<'a> Filter<'a> {
+    /// The name by which routes refer to it.
+    pub(super) fn name(&self) -> Option<&'a str> {
+        self.around.http_filter.as_ref().map(|filter| filter.name)
+    }
+
     pub(super) fn check(&self, judge: Judge) -> Checked {
         let place: String = self.path.member("configuration").member("value").into();
         let judged = match self.plugin() {
@@ -49,31 +78,41 @@ impl Filter<'_> {
         let mut findings: Vec<Finding> =
             judged.findings.into_iter().map(|finding| if finding.path.is_some() { finding.at(&place) } else { finding }).collect();
         findings.extend(traps::of_plugin(self.config, &self.path));
-        findings.extend(self.manager.iter().flat_map(|manager| traps::of_manager(manager, judged.policy.as_ref())));
+        findings.extend(capabilities::of_plugin(self.config, &self.path));
+        findings.extend(self.around.http_filter.as_ref().and_then(disabled::everywhere));
+        if let Some(manager) = &self.around.manager {
+            findings.extend(traps::of_manager(manager, judged.policy.as_ref()));
+            findings.extend(self.name().into_iter().flat_map(|name| disabled::in_manager(manager.config, &manager.path, name)));
+            findings.extend(judged.policy.iter().flat_map(|policy| logs::of_manager(manager, policy)));
+        }
         Checked { place, size, findings }
     }
 
-    /// The plugin configuration as the filter gets it.
+    /// The plugin configuration as the filter gets it: Envoy takes the value out of a StringValue or a BytesValue, and hands any
+    /// other message over as protobuf encodes it, whatever its own reference says of a Struct.
     fn plugin(&self) -> Result<Vec<u8>, Finding> {
         let path = self.path.member("configuration");
-        let wrong = |found: String| Finding::error(path.clone(), found, "a StringValue with JSON in `value`, or a Struct with `value`");
+        let wrong = |found: String| Finding::error(path.clone(), found, "a google.protobuf.StringValue with the JSON text in `value`");
         let configuration = member(self.config, "configuration").ok_or_else(|| wrong("nothing".to_owned()))?;
         let url = text(configuration, &["@type"]).unwrap_or_default();
         match (name_of(url), member(configuration, "value")) {
             (STRING, Some(Value::String(json))) => Ok(json.clone().into_bytes()),
-            (STRUCT, Some(value @ Value::Object(_))) => Ok(struct_json(value).to_string().into_bytes()),
-            (STRING | STRUCT, _) => Err(wrong("no such `value`".to_owned())),
+            (BYTES, Some(Value::String(base64))) => {
+                BASE64.decode(base64.replace('-', "+").replace('_', "/")).map_err(|_| wrong("no base64 in `value`".to_owned()))
+            }
+            (STRUCT, _) => Err(wrong("a Struct, which Envoy does not hand over as JSON: the filter would not start".to_owned())),
+            (STRING | BYTES, _) => Err(wrong("no such `value`".to_owned())),
             ("", _) => Err(wrong("no `@type`".to_owned())),
             (other, _) => Err(wrong(format!("a {other}"))),
         }
     }
 }
 
-fn walk<'a>(node: &'a Value, path: &Path, manager: Option<&Manager<'a>>, found: &mut Vec<Filter<'a>>) {
+fn walk<'a>(node: &'a Value, path: &Path, around: &Around<'a>, found: &mut Vec<Filter<'a>>) {
     match node {
         Value::Array(elements) => {
             for (position, element) in elements.iter().enumerate() {
-                walk(element, &path.element(position), manager, found);
+                walk(element, &path.element(position), around, found);
             }
         }
         Value::Object(members) => {
@@ -81,26 +120,37 @@ fn walk<'a>(node: &'a Value, path: &Path, manager: Option<&Manager<'a>>, found: 
                 && let Some(config) = member(config, "config")
                 && is_tollgates(config)
             {
-                found.push(Filter { config, path: path.member("config"), manager: manager.cloned() });
+                found.push(Filter { config, path: path.member("config"), around: around.clone() });
                 return;
             }
-            let own = message(node, path, MANAGER).map(|(config, path)| Manager { config, path });
+            let mut around = around.clone();
+            if let Some((config, path)) = message(node, path, MANAGER) {
+                around = Around { manager: Some(Manager { config, path }), http_filter: None };
+            } else if around.http_filter.is_none()
+                && let (Some(name), Some(_)) = (text(node, &["name"]), member(node, "typed_config"))
+            {
+                around.http_filter = Some(HttpFilter { entry: node, path: path.clone(), name });
+            }
             for (name, value) in members {
-                walk(value, &path.member(name), own.as_ref().or(manager), found);
+                walk(value, &path.member(name), &around, found);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-/// The body of a message of this type: packed directly or in a TypedStruct.
-fn message<'a>(node: &'a Value, path: &Path, name: &str) -> Option<(&'a Value, Path)> {
+/// The body of a message of this type.
+pub(super) fn message<'a>(node: &'a Value, path: &Path, name: &str) -> Option<(&'a Value, Path)> {
+    unpack(node, path).filter(|(own, ..)| *own == name).map(|(_, body, path)| (body, path))
+}
+
+/// A message's type and body: packed directly or in a TypedStruct.
+pub(super) fn unpack<'a>(node: &'a Value, path: &Path) -> Option<(&'a str, &'a Value, Path)> {
     let own = name_of(text(node, &["@type"])?);
-    if own == name {
-        return Some((node, path.clone()));
+    if TYPED_STRUCT.contains(&own) {
+        return Some((name_of(text(node, &["type_url"])?), member(node, "value")?, path.member("value")));
     }
-    let packed = TYPED_STRUCT.contains(&own) && name_of(text(node, &["type_url"])?) == name;
-    packed.then(|| member(node, "value").map(|body| (body, path.member("value")))).flatten()
+    Some((own, node, path.clone()))
 }
 
 /// The message's name in a type URL.
@@ -119,23 +169,4 @@ fn is_tollgates(config: &Value) -> bool {
 /// Whether a module's path or address names Tollgate in its last part.
 pub(super) fn is_tollgates_module(file: &str) -> bool {
     file.rsplit('/').next().is_some_and(|name| name.contains("tollgate"))
-}
-
-/// A Struct's numbers are doubles, and protobuf writes whole ones without a fraction.
-pub(super) fn struct_json(value: &Value) -> Value {
-    match value {
-        Value::Number(number) => Value::Number(as_double(number).unwrap_or_else(|| number.clone())),
-        Value::Array(elements) => elements.iter().map(struct_json).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), struct_json(value))).collect(),
-        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
-    }
-}
-
-/// 2^63: whole doubles below it are printed digit by digit.
-const WHOLE: f64 = 9_223_372_036_854_775_808.0;
-
-fn as_double(number: &Number) -> Option<Number> {
-    let double = number.as_f64()?;
-    #[expect(clippy::cast_possible_truncation, reason = "whole and smaller than 2^63")]
-    if double.fract() == 0.0 && double.abs() < WHOLE { Some(Number::from(double as i64)) } else { Number::from_f64(double) }
 }

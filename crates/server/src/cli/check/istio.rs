@@ -1,9 +1,9 @@
 //! Owns where an Istio WasmPlugin holds Tollgate's configuration. Must not know Envoy's own messages: an EnvoyFilter holds those.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::Checked;
-use super::envoy::{is_tollgates_module, struct_json};
+use super::envoy::is_tollgates_module;
 use super::finding::Finding;
 use super::judge::Judge;
 use super::tree::{Path, list, member, text};
@@ -67,4 +67,23 @@ impl Plugin<'_> {
         }
         Variables::Declared { host, literal }
     }
+}
+
+/// The Struct as Istio writes it for the VM: its numbers are doubles, and protobuf writes whole ones without a fraction.
+fn struct_json(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::Number(as_double(number).unwrap_or_else(|| number.clone())),
+        Value::Array(elements) => elements.iter().map(struct_json).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), struct_json(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// 2^63: whole doubles below it are printed digit by digit.
+const WHOLE: f64 = 9_223_372_036_854_775_808.0;
+
+fn as_double(number: &Number) -> Option<Number> {
+    let double = number.as_f64()?;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and smaller than 2^63")]
+    if double.fract() == 0.0 && double.abs() < WHOLE { Some(Number::from(double as i64)) } else { Number::from_f64(double) }
 }

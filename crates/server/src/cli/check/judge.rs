@@ -63,6 +63,7 @@ impl Judge {
             Err(problems) => return Judged { policy: None, findings: errors(problems).collect() },
         };
         let mut findings = self.references(&document, variables);
+        findings.extend(open_to_all(&document));
         match config::compile(&document, &|name: &str| Some(variables.value(name))) {
             Ok(policy) => {
                 findings.extend(never_admitted(&policy));
@@ -116,6 +117,47 @@ fn variable(name: &str) -> String {
 
 fn errors(problems: Problems) -> impl Iterator<Item = Finding> {
     problems.0.into_iter().map(|problem| Finding::in_plugin(Severity::Error, problem))
+}
+
+/// Routes that let every request pass: sometimes that is meant, and sometimes a route lost its `match`.
+fn open_to_all(document: &doc::Plugin) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut warn = |path: String, found: String, allowed: &str| {
+        findings.push(Finding::in_plugin(Severity::Warning, Problem::new(path, found, allowed)));
+    };
+    for (position, route) in document.routes.iter().enumerate() {
+        let everything = route.matching.as_ref().and_then(everything);
+        if let (Some(everything), Some((field, value))) = (everything, unguarded(route)) {
+            let on = if field == "exempt" { "that is `exempt`".to_owned() } else { format!("with `{field}` {value}") };
+            let found = format!("{everything}, on a route {on}: every request that gets here passes");
+            warn(format!("routes[{position}].match"), found, "a path, hosts or methods, unless that is meant");
+        }
+    }
+    if let Some((field, value)) = unguarded(&document.default_route) {
+        let found = format!("{value}: every request that no route matches passes");
+        warn(format!("default_route.{field}"), found, "a route of its own for what may pass, unless that is meant");
+    }
+    findings
+}
+
+/// The field by which a route asks for no credential, and its value.
+fn unguarded(route: &doc::Route) -> Option<(&'static str, &'static str)> {
+    match route.auth {
+        _ if route.exempt => Some(("exempt", "true")),
+        doc::Auth::None => Some(("auth", "`none`")),
+        doc::Auth::Required | doc::Auth::Optional => None,
+    }
+}
+
+/// What a `match` says that excludes no request.
+fn everything(matching: &doc::Match) -> Option<&'static str> {
+    let doc::Match { hosts, methods, path, prefix, template, regex } = matching;
+    let others = hosts.is_empty() && methods.is_empty() && path.is_none() && template.is_none() && regex.is_none();
+    match prefix.as_deref() {
+        None if others => Some("nothing"),
+        Some("/") if others => Some("every path"),
+        _ => None,
+    }
 }
 
 /// Routes that cost more than some limit they meet ever has: each request is refused, however long one waits.
