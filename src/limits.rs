@@ -6,6 +6,7 @@
 //! spends it from its own memory for up to [`HOLD`]. A chunk is charged as of the end of that time, so whenever its units are
 //! spent within it, the limit would have admitted them (see `tollgate_core::bucket`). Low rates are judged request by request.
 
+mod ask;
 mod purse;
 mod slots;
 
@@ -15,11 +16,13 @@ mod tests;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use tollgate_core::limit::{FailureMode, Limit, Standing};
+use tollgate_core::limit::FailureMode;
 use tollgate_core::time::Instant;
 
 use crate::counters::{Counter, Counters};
 use crate::shared::{Broken, Memory, SharedData};
+use ask::bits;
+pub use ask::{Ask, Charge, MOST_LIMITS, Outcome, Standings, Subject, Table, TierLimits};
 use purse::Purse;
 use slots::{Entry, Set};
 
@@ -36,81 +39,6 @@ const MOST_PURSES: usize = 4_096;
 const MOST_RETRIES: u32 = 64;
 /// Sets of the table a worker keeps by itself while the node's cannot be had: at most 16 MB, whatever the node's size.
 const LOCAL_SETS: u32 = 1_024;
-/// Limits a tier may have.
-pub const MOST_LIMITS: usize = 8;
-
-/// Which of the node's tables a subject is kept in. Addresses can be had for nothing, so they have a table of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
-    /// Consumers, by id.
-    Consumers,
-    /// Clients without identity, by address.
-    Addresses,
-}
-
-/// Who is limited: a keyed 128-bit hash of its name, unpredictable to clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The table it is kept in.
-    pub table: Table,
-    /// Chooses the place in the table.
-    pub place: u64,
-    /// Tells subjects in one place apart.
-    pub tag: u64,
-}
-
-/// The limits of a tier.
-#[derive(Clone, Copy, Debug)]
-pub struct TierLimits<'a> {
-    /// The tier's position in the policy.
-    pub position: usize,
-    /// Its limits.
-    pub limits: &'a [Limit],
-    /// Its fingerprint.
-    pub shape: u64,
-}
-
-/// What a request asks of its limits.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// The tier whose limits it meets.
-    pub tier: TierLimits<'a>,
-    /// Who is limited.
-    pub subject: Subject,
-    /// The position of the request's route.
-    pub route: u16,
-    /// Units the request costs.
-    pub cost: u32,
-    /// The node's monotonic clock.
-    pub now: Instant,
-}
-
-/// What the limits say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All admit it; the units are spent.
-    Admitted(Charge),
-    /// At least one refuses it; nothing is spent.
-    Refused {
-        /// Nanoseconds until all would admit it; `None` if one never will, because the cost is beyond its capacity.
-        wait: Option<u64>,
-    },
-    /// A limit that must be judged cannot be.
-    Unavailable,
-}
-
-/// What was spent, for giving it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// Whose units they are.
-    pub subject: Subject,
-    /// Units, from each of the limits.
-    pub units: u32,
-    /// When they count as spent.
-    as_of: Instant,
-    /// The limits, as bits by position.
-    limits: u8,
-}
 
 /// Whose states an exchange is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +55,6 @@ struct Return {
     units: purse::Units,
     as_of: Instant,
 }
-
-/// Where the subject stands with each limit that applied, by position.
-pub type Standings = [Option<Standing>; MOST_LIMITS];
 
 /// The limits of one worker.
 #[derive(Debug)]
@@ -160,7 +85,7 @@ impl Limiter {
     /// Judges a request and spends its units, or spends nothing.
     pub fn judge<S: SharedData>(&mut self, ask: &Ask<'_>, shared: &mut S, counters: &mut Counters) -> (Outcome, Standings) {
         let mut standings = Standings::default();
-        let applying = applying(ask);
+        let applying = ask.applying();
         if applying == 0 {
             return (Outcome::Admitted(ask.charge(ask.now, 0)), standings);
         }
@@ -177,7 +102,7 @@ impl Limiter {
 
     /// Judges a request without shared data, by each limit's failure mode.
     pub fn judge_alone(&mut self, ask: &Ask<'_>, counters: &mut Counters) -> (Outcome, Standings) {
-        self.alone(ask, applying(ask), counters)
+        self.alone(ask, ask.applying(), counters)
     }
 
     /// Gives back the units of an admitted request, as far as time has not refilled them already, and corrects where it stands.
@@ -363,12 +288,6 @@ impl Limiter {
     }
 }
 
-impl Ask<'_> {
-    fn charge(&self, as_of: Instant, limits: u8) -> Charge {
-        Charge { subject: self.subject, units: self.cost, as_of, limits }
-    }
-}
-
 /// Spends the request's units from every limit that applies, or from none: the wait where one refuses.
 fn spend(entry: &mut Entry, ask: &Ask<'_>, applying: u8, counters: &mut Counters) -> Option<Option<u64>> {
     let units = u64::from(ask.cost);
@@ -405,12 +324,4 @@ fn standings_of(entry: &Entry, ask: &Ask<'_>, applying: u8) -> Standings {
         }
     }
     standings
-}
-
-fn applying(ask: &Ask<'_>) -> u8 {
-    bits(ask.tier.limits, |limit| limit.routes.include(ask.route))
-}
-
-fn bits(limits: &[Limit], holds: impl Fn(&Limit) -> bool) -> u8 {
-    limits.iter().take(MOST_LIMITS).enumerate().fold(0, |bits, (position, limit)| bits | (u8::from(holds(limit)) << position))
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use tollgate_core::config;
-use tollgate_core::limit::Rate;
+use tollgate_core::limit::{Limit, Rate};
 use tollgate_core::policy::Policy;
 use tollgate_core::time::SECOND;
 

@@ -64,7 +64,8 @@ pub struct Source {
     /// The authentication scheme before the credential, such as `Bearer`; only with `header`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
-    /// A query parameter's name. It is taken out of the path, so that no log shows it.
+    /// A query parameter's name. The filter takes it out of the path before the upstream and the access log; a request that
+    /// Envoy itself refuses is logged as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
 }
