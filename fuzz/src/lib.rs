@@ -17,6 +17,8 @@ mod gate;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod left_out;
+#[cfg(test)]
 mod path;
 #[cfg(test)]
 mod plain;

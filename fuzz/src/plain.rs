@@ -32,7 +32,7 @@ pub(crate) fn last<'a>(pairs: &[Pair<'a>], name: &str) -> &'a [u8] {
 /// What follows `Bearer`, if that is the scheme.
 pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
-    let (scheme, rest) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+    let (scheme, rest) = value.split_at(value.iter().position(|byte| b" \t".contains(byte)).unwrap_or(value.len()));
     scheme.eq_ignore_ascii_case(b"bearer").then(|| rest.trim_ascii())
 }
 

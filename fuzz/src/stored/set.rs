@@ -6,11 +6,10 @@ use tollgate_core::policy::Tier;
 use tollgate_core::time::{Instant, SECOND};
 
 use crate::input::Edge;
+use crate::left_out;
 
-/// Whether windows at the end of time are left out, because the arithmetic of windows does not yet expect them.
-const LEFT_OUT: bool = true;
 /// The largest number stored: moved by some bytes it is still far from the end of time.
-const LARGEST: u64 = if LEFT_OUT { 0x7f7f_7f7f_7f7f_7f7f } else { u64::MAX };
+const LARGEST: u64 = if left_out::END_OF_TIME { 0x7f7f_7f7f_7f7f_7f7f } else { u64::MAX };
 
 /// The tag of the entry that is shared where all places are taken.
 const OVERFLOW: u64 = 0;
