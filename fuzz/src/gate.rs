@@ -8,10 +8,10 @@ use tollgate_filter::admission::{Denial, Edit, Gate, Permit, Verdict};
 use tollgate_filter::head::Head;
 use tollgate_filter::reply::Replies;
 
+use crate::BRIEFLY;
 use crate::fixture::{Host, KEYS, POLICY, map};
 use crate::input::{Numbers, Splice, numbers, several, text, words};
 use crate::plain::{self, Pair};
-use crate::{BRIEFLY, left_out};
 
 const WALL: u64 = 1_768_348_740 * SECOND;
 const IDENTITY: [&str; 3] = ["x-consumer-id", "x-consumer-tier", "x-credential-id"];
@@ -62,9 +62,6 @@ fn judge(map: &[u8], inside: bool) {
         (Err(_), None) => return,
         (head, pairs) => panic!("read {:?} for {pairs:?}", head.is_ok()),
     };
-    if left_out::PORT_WITHOUT_COLON && head.authority.windows(2).any(|two| two[0] == b']' && two[1].is_ascii_digit()) {
-        return;
-    }
     let mut host = Host { address: inside.then(|| "10.1.2.3".parse().unwrap()), ..Host::default() };
     for _ in 0..2 {
         match gate.judge(&head, Instant(5 * SECOND), &mut host) {

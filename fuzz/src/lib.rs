@@ -17,7 +17,6 @@ mod gate;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
-mod left_out;
 #[cfg(test)]
 mod path;
 #[cfg(test)]

@@ -158,24 +158,28 @@ impl PathPattern {
 /// Whether an authority is a host with or without a port, so that all who read it read the same host. An empty one is plain.
 #[must_use]
 pub fn is_plain_authority(authority: &[u8]) -> bool {
-    let (host, port) = match authority.strip_prefix(b"[") {
+    let (host, rest) = match authority.strip_prefix(b"[") {
         Some(rest) => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+            let end = rest.iter().position(|byte| *byte == b']');
+            let Some((address, [_, rest @ ..])) = end.and_then(|end| rest.split_at_checked(end)) else {
                 return false;
             };
-            let (address, rest) = rest.split_at_checked(end).unwrap_or_default();
             if address.is_empty() || !address.iter().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte)) {
                 return false;
             }
-            (&b""[..], rest.strip_prefix(b"]").unwrap_or(rest))
+            (&b""[..], rest)
         }
         None => {
             let end = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
             authority.split_at_checked(end).unwrap_or_default()
         }
     };
-    let port = port.strip_prefix(b":").unwrap_or(port);
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+    let port_is_plain = match rest {
+        [] => true,
+        [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        [_, ..] => false,
+    };
+    port_is_plain && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte))
 }
 
 /// The host of an authority: without port and trailing dot, brackets kept.
@@ -223,10 +227,12 @@ pub fn decode_path(target: &[u8]) -> Result<Cow<'_, str>, AmbiguousPath> {
     Ok(path)
 }
 
+/// Decodes escapes and leaves out parameters, which must hold nothing either that another reader could take for a separator.
 fn decode_escapes(raw: &[u8]) -> Result<String, AmbiguousPath> {
     let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut decoded = Vec::with_capacity(raw.len());
-    let mut bytes = raw.iter().copied().peekable();
+    let mut in_parameters = false;
+    let mut bytes = raw.iter().copied();
     while let Some(byte) = bytes.next() {
         let byte = match byte {
             b'%' => {
@@ -238,16 +244,21 @@ fn decode_escapes(raw: &[u8]) -> Result<String, AmbiguousPath> {
             }
             b'#' => return Err(AmbiguousPath),
             b';' => {
-                // Up to the end of the segment, whose slash is not part of the parameters.
-                while bytes.next_if(|byte| *byte != b'/').is_some() {}
+                in_parameters = true;
                 continue;
+            }
+            b'/' => {
+                in_parameters = false;
+                b'/'
             }
             byte => byte,
         };
-        if matches!(byte, 0..=0x1f | 0x7f | b'\\') {
+        if matches!(byte, 0..=0x1f | 0x7f | b'\\') || (in_parameters && !byte.is_ascii()) {
             return Err(AmbiguousPath);
         }
-        decoded.push(byte);
+        if !in_parameters {
+            decoded.push(byte);
+        }
     }
     String::from_utf8(decoded).map_err(|_| AmbiguousPath)
 }

@@ -55,7 +55,7 @@ impl SlidingWindow {
     #[must_use]
     pub fn spend(&self, state: WindowState, now: Instant, as_of: Instant, units: u64) -> Option<WindowState> {
         let current = self.current(&state, now);
-        let charged = self.number(as_of).clamp(current, current + 1);
+        let charged = self.number(as_of).clamp(current, current.saturating_add(1));
         let units = u32::try_from(units).ok()?;
         let used = self.used(&state, current);
         if used + u64::from(units) > u64::from(self.limit) {
@@ -101,15 +101,16 @@ impl SlidingWindow {
     fn until_used(&self, state: &WindowState, now: Instant, allowed: u64) -> u64 {
         let current = self.current(state, now);
         let mut used = self.used(state, current);
-        let mut number = current.saturating_sub(SUB_WINDOWS);
         let mut free_at = now.0;
-        while used > allowed && number <= state.newest {
+        for number in current.saturating_sub(SUB_WINDOWS)..=state.newest {
+            if used <= allowed {
+                break;
+            }
             let count = state.count(number);
             used -= u64::from(count);
             if count > 0 {
-                free_at = (number + SUB_WINDOWS + 1).saturating_mul(self.sub);
+                free_at = number.saturating_add(SUB_WINDOWS + 1).saturating_mul(self.sub);
             }
-            number += 1;
         }
         free_at.saturating_sub(now.0)
     }
@@ -124,7 +125,9 @@ impl SlidingWindow {
     }
 
     fn used(&self, state: &WindowState, current: u64) -> u64 {
-        (current.saturating_sub(SUB_WINDOWS)..=state.newest.min(current + 1)).map(|number| u64::from(state.count(number))).sum()
+        (current.saturating_sub(SUB_WINDOWS)..=state.newest.min(current.saturating_add(1)))
+            .map(|number| u64::from(state.count(number)))
+            .sum()
     }
 }
 
@@ -143,7 +146,7 @@ impl WindowState {
 
     fn advance(&mut self, to: u64) {
         let steps = to.saturating_sub(self.newest).min(PLACES as u64);
-        for number in (to + 1).saturating_sub(steps)..=to {
+        for number in to.saturating_add(1).saturating_sub(steps)..=to {
             if let Some(count) = self.counts.get_mut(place(number)) {
                 *count = 0;
             }

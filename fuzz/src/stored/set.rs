@@ -6,10 +6,6 @@ use tollgate_core::policy::Tier;
 use tollgate_core::time::{Instant, SECOND};
 
 use crate::input::Edge;
-use crate::left_out;
-
-/// The largest number stored: moved by some bytes it is still far from the end of time.
-const LARGEST: u64 = if left_out::END_OF_TIME { 0x7f7f_7f7f_7f7f_7f7f } else { u64::MAX };
 
 /// The tag of the entry that is shared where all places are taken.
 const OVERFLOW: u64 = 0;
@@ -46,7 +42,7 @@ pub(super) enum Found {
 
 /// The value these entries are stored as.
 pub(super) fn write(entries: &[Entry], tag: u64, tier: &Tier, now: u64) -> Vec<u8> {
-    let number = |edge: Edge, near, unit| edge.number(near, unit).min(LARGEST);
+    let number = |edge: Edge, near, unit| edge.number(near, unit);
     let mut value = Vec::new();
     for (other, entry) in (1..).zip(entries) {
         let mut states = Vec::new();
