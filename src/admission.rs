@@ -90,8 +90,8 @@ pub struct Limited {
 pub enum Edit<'a> {
     /// Takes a header away, however often it is there.
     Remove(&'a [u8]),
-    /// Sets a header, replacing what is there.
-    Set(&'a str, &'a [u8]),
+    /// Adds a header of a name that is not there: any that was has been removed before. It costs less than replacing.
+    Add(&'a str, &'a [u8]),
 }
 
 impl Gate {
@@ -238,11 +238,10 @@ impl Gate {
             let names = &policy.identity_headers;
             [(&names.consumer, consumer.id.as_str()), (&names.tier, tier), (&names.credential, key.id.as_str())]
         });
-        let set_over = move |name: &[u8]| identity.is_some_and(|identity| identity.iter().any(|(own, _)| own.as_bytes() == name));
-        let claims = head.claims.iter().filter(move |name| !set_over(name)).map(|name| Edit::Remove(name));
+        let claims = head.claims.iter().map(|name| Edit::Remove(name));
         let credentials = (!policy.forward_credentials).then(|| credential::headers(&policy.sources, head));
         let credentials = credentials.into_iter().flatten().map(|name| Edit::Remove(name.as_bytes()));
-        let identity = identity.into_iter().flatten().map(|(name, value)| Edit::Set(name, value.as_bytes()));
+        let identity = identity.into_iter().flatten().map(|(name, value)| Edit::Add(name, value.as_bytes()));
         claims.chain(credentials).chain(identity)
     }
 

@@ -138,12 +138,10 @@ fn redacted(gate: &Gate, head: &Head<'_>) {
 fn edited<'a>(pairs: &[Pair<'a>], edits: &[Edit<'a>]) -> Vec<Pair<'a>> {
     let mut pairs = pairs.to_vec();
     for edit in edits {
-        let (name, value) = match edit {
-            Edit::Remove(name) => (*name, None),
-            Edit::Set(name, value) => (name.as_bytes(), Some(*value)),
-        };
-        pairs.retain(|(own, _)| *own != name);
-        pairs.extend(value.map(|value| (name, value)));
+        match edit {
+            Edit::Remove(name) => pairs.retain(|(own, _)| own != name),
+            Edit::Add(name, value) => pairs.push((name.as_bytes(), value)),
+        }
     }
     pairs
 }

@@ -88,6 +88,14 @@ pub(super) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostE
     })
 }
 
+/// Adds a header beside those that are there.
+pub(super) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: pointers and lengths are those of slices.
+    checked("add_header_map_value", unsafe {
+        imports::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
 /// Takes a header away, however often it is there.
 pub(super) fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointer and length are those of a slice.

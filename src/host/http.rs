@@ -154,7 +154,7 @@ fn admit(gate: &Gate, permit: &Permit, head: &Head<'_>) -> Result<(), HostError>
     for edit in gate.edits(permit, head) {
         match edit {
             Edit::Remove(name) => abi::remove_header(Map::Request, name)?,
-            Edit::Set(name, value) => abi::set_header(Map::Request, name, value)?,
+            Edit::Add(name, value) => abi::add_header(Map::Request, name, value)?,
         }
     }
     redact(gate, head)?;
