@@ -38,7 +38,8 @@ pub(crate) fn exact() -> Value {
 pub(crate) fn anonymous() -> Value {
     let mut document = purse();
     if let Some(fields) = document.as_object_mut() {
-        let limit = json!({"name": "address", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 100});
+        // Every address stays in use for a minute, so that the table fills.
+        let limit = json!({"name": "address", "algorithm": "sliding_window", "rate": 100, "per": "60s"});
         if let Some(tiers) = fields.get_mut("tiers").and_then(Value::as_array_mut) {
             tiers.push(json!({"name": "anonymous", "limits": [limit]}));
         }
