@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::access::limited_as;
-use tollgate_core::policy::{Policy, Source};
+use tollgate_core::policy::{Policy, Source, Tier};
 use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
@@ -33,10 +33,18 @@ pub struct Gate {
     names: Names,
     keys: ApiKeyJudge,
     limiter: Limiter,
-    random: [u8; 16],
-    node_key: Option<[u8; 16]>,
+    hash_key: HashKey,
     /// What this worker counts.
     pub counters: Counters,
+}
+
+/// What subjects are hashed with, so that no client can aim at a place in the node's tables.
+#[derive(Debug)]
+struct HashKey {
+    /// This worker's own.
+    own: [u8; 16],
+    /// That of all workers of the node, once it is known.
+    of_node: Option<[u8; 16]>,
 }
 
 /// What is to be done with a request.
@@ -104,8 +112,7 @@ impl Gate {
             names: Names::new(&policy),
             keys: ApiKeyJudge::new(&policy, half(first)),
             limiter: Limiter::new(policy.node.slots),
-            random: half(second),
-            node_key: None,
+            hash_key: HashKey { own: half(second), of_node: None },
             counters: Counters::default(),
             policy,
         }
@@ -160,21 +167,17 @@ impl Gate {
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         }
         denial.api_key = permit.api_key;
-        let (cost, anonymous_tier) = (route.cost, route.anonymous_tier);
-        let (tier, subject) = match self.subject(permit.api_key, anonymous_tier, node) {
+        let (tier, subject) = match whose_limits(&self.policy, &mut self.hash_key, permit.api_key, route, node) {
             Ok(Some(found)) => found,
             Ok(None) => return Verdict::Admit(permit),
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
-        let Some(limits) = limits_of(&self.policy, tier) else {
-            return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
-        };
-        let ask = Ask { tier: limits, subject, route: position, cost, now };
-        let (outcome, standings) = match self.node_key {
+        let ask = Ask { tier, subject, route: position, cost: route.cost, now };
+        let (outcome, standings) = match self.hash_key.of_node {
             Some(_) => self.limiter.judge(&ask, node, &mut self.counters),
             None => self.limiter.judge_alone(&ask, &mut self.counters),
         };
-        let limited = Limited { tier, standings, charge: None };
+        let limited = Limited { tier: tier.position, standings, charge: None };
         match outcome {
             Outcome::Admitted(charge) => Verdict::Admit(Permit { limited: Some(Limited { charge: Some(charge), ..limited }), ..permit }),
             Outcome::Refused { wait } => Verdict::Deny(Denial { reason: Reason::RateLimited, wait, limited: Some(limited), ..denial }),
@@ -182,61 +185,12 @@ impl Gate {
         }
     }
 
-    /// The tier whose limits a request meets and who meets them; `None` where there is nothing to limit.
-    fn subject(
-        &mut self,
-        api_key: Option<usize>,
-        anonymous_tier: Option<usize>,
-        node: &mut impl Node,
-    ) -> Result<Option<(usize, Subject)>, Reason> {
-        let consumer = api_key.and_then(|position| self.policy.api_keys.get(position)).map(|key| key.consumer);
-        let tier = match (consumer, api_key) {
-            (Some(consumer), _) => self.policy.consumers.get(consumer).map(|consumer| consumer.tier),
-            (None, Some(_)) => None,
-            (None, None) => match anonymous_tier {
-                Some(tier) => Some(tier),
-                None => return Ok(None),
-            },
-        };
-        let tier = tier.ok_or(Reason::Unavailable)?;
-        let named = self.policy.tiers.get(tier).ok_or(Reason::Unavailable)?;
-        if named.limits.is_empty() {
-            return Ok(None);
-        }
-        let key = self.hash_key(node);
-        // A consumer has one tier and keeps its state when that is changed; an address may meet several.
-        let subject = match consumer.and_then(|consumer| self.policy.consumers.get(consumer)) {
-            Some(consumer) => subject(key, Table::Consumers, &[consumer.id.as_bytes()]),
-            None => {
-                let address = node.source_address().ok_or(Reason::Unavailable)?;
-                let tier = self.policy.tiers.get(tier).map_or("", |tier| tier.name.as_str()).as_bytes();
-                match limited_as(address, self.policy.node.ipv6_prefix) {
-                    IpAddr::V4(address) => subject(key, Table::Addresses, &[tier, &[0], &address.octets()]),
-                    IpAddr::V6(address) => subject(key, Table::Addresses, &[tier, &[0], &address.octets()]),
-                }
-            }
-        };
-        Ok(Some((tier, subject)))
-    }
-
-    /// The key subjects are hashed with: that of the node, or this worker's own as long as the node's cannot be had. Limits
-    /// cannot be shared then and are judged by their failure mode.
-    fn hash_key(&mut self, shared: &mut impl SharedData) -> [u8; 16] {
-        if self.node_key.is_none() {
-            self.node_key = node_key(self.random, shared).ok();
-        }
-        self.node_key.unwrap_or(self.random)
-    }
-
     /// The changes an admitted request needs: credentials and false claims go, the verified identity comes.
     pub fn edits<'a>(&'a self, permit: &Permit, head: &'a Head<'_>) -> impl Iterator<Item = Edit<'a>> {
         let policy = &self.policy;
-        let api_key = permit.api_key.and_then(|position| policy.api_keys.get(position));
-        let consumer = api_key.and_then(|key| policy.consumers.get(key.consumer));
-        let identity = api_key.zip(consumer).map(|(key, consumer)| {
-            let tier = policy.tiers.get(consumer.tier).map_or("", |tier| tier.name.as_str());
+        let identity = permit.api_key.and_then(|position| policy.identity(position)).map(|identity| {
             let names = &policy.identity_headers;
-            [(&names.consumer, consumer.id.as_str()), (&names.tier, tier), (&names.credential, key.id.as_str())]
+            [(&names.consumer, identity.consumer), (&names.tier, identity.tier), (&names.credential, identity.credential)]
         });
         let claims = head.claims.iter().map(|name| Edit::Remove(name));
         let credentials = (!policy.forward_credentials).then(|| credential::headers(&policy.sources, head));
@@ -281,7 +235,7 @@ impl Gate {
         let charge_when = self.policy.routes.get(usize::from(permit.route)).and_then(|route| route.charge_when.as_ref());
         if let (Some(charge_when), Some(limited)) = (charge_when, &mut permit.limited)
             && !charge_when.contain(status)
-            && let (Some(charge), Some(tier)) = (&limited.charge, limits_of(&self.policy, limited.tier))
+            && let (Some(charge), Some(tier)) = (&limited.charge, limits_at(&self.policy, limited.tier))
         {
             self.limiter.give_back(tier, charge, &mut limited.standings, now, shared, &mut self.counters);
         }
@@ -296,20 +250,68 @@ impl Gate {
     /// Gives back what this worker holds and does not use.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) {
         let policy = &self.policy;
-        self.limiter.give_back_idle(now, |tier| limits_of(policy, tier), shared, &mut self.counters);
+        self.limiter.give_back_idle(now, |tier| limits_at(policy, tier), shared, &mut self.counters);
     }
 }
 
-/// Reads the node's key, or makes it of `random` if this worker is the first to ask.
-fn node_key(random: [u8; 16], shared: &mut impl SharedData) -> Result<[u8; 16], Broken> {
-    let mut value = Vec::new();
-    if shared.get(NODE_KEY, &mut value)?.is_none() {
-        if shared.set(NODE_KEY, &random, None)? {
-            return Ok(random);
+impl HashKey {
+    /// The node's key, or this worker's own as long as the node's cannot be had. Limits cannot be shared then and are judged by
+    /// their failure mode.
+    fn get(&mut self, shared: &mut impl SharedData) -> [u8; 16] {
+        if self.of_node.is_none() {
+            self.of_node = self.read(shared).ok();
         }
-        shared.get(NODE_KEY, &mut value)?;
+        self.of_node.unwrap_or(self.own)
     }
-    value.as_slice().try_into().map_err(|_| Broken)
+
+    /// Reads the node's key, or makes it of this worker's if it is the first to ask.
+    fn read(&self, shared: &mut impl SharedData) -> Result<[u8; 16], Broken> {
+        let mut value = Vec::new();
+        if shared.get(NODE_KEY, &mut value)?.is_none() {
+            if shared.set(NODE_KEY, &self.own, None)? {
+                return Ok(self.own);
+            }
+            shared.get(NODE_KEY, &mut value)?;
+        }
+        value.as_slice().try_into().map_err(|_| Broken)
+    }
+}
+
+/// The limits a request meets and who meets them; `None` where there is nothing to limit.
+fn whose_limits<'a>(
+    policy: &'a Policy,
+    hash_key: &mut HashKey,
+    api_key: Option<usize>,
+    route: &Route,
+    node: &mut impl Node,
+) -> Result<Option<(TierLimits<'a>, Subject)>, Reason> {
+    let consumer = match api_key {
+        Some(position) => {
+            let key = policy.api_keys.get(position).ok_or(Reason::Unavailable)?;
+            Some(policy.consumers.get(key.consumer).ok_or(Reason::Unavailable)?)
+        }
+        None => None,
+    };
+    let Some(position) = consumer.map_or(route.anonymous_tier, |consumer| Some(consumer.tier)) else {
+        return Ok(None);
+    };
+    let tier = policy.tiers.get(position).ok_or(Reason::Unavailable)?;
+    if tier.limits.is_empty() {
+        return Ok(None);
+    }
+    let key = hash_key.get(node);
+    // A consumer has one tier and keeps its state when that is changed; an address may meet several.
+    let subject = match consumer {
+        Some(consumer) => subject(key, Table::Consumers, &[consumer.id.as_bytes()]),
+        None => {
+            let address = node.source_address().ok_or(Reason::Unavailable)?;
+            match limited_as(address, policy.node.ipv6_prefix) {
+                IpAddr::V4(address) => subject(key, Table::Addresses, &[tier.name.as_bytes(), &[0], &address.octets()]),
+                IpAddr::V6(address) => subject(key, Table::Addresses, &[tier.name.as_bytes(), &[0], &address.octets()]),
+            }
+        }
+    };
+    Ok(Some((limits_of(tier, position), subject)))
 }
 
 fn addresses_admit(policy: &Policy, route: &Route, node: &mut impl Node) -> bool {
@@ -337,8 +339,12 @@ fn authenticate(
     }
 }
 
-fn limits_of(policy: &Policy, position: usize) -> Option<TierLimits<'_>> {
-    policy.tiers.get(position).map(|tier| TierLimits { position, limits: &tier.limits, shape: tier.shape })
+fn limits_of(tier: &Tier, position: usize) -> TierLimits<'_> {
+    TierLimits { position, limits: &tier.limits, shape: tier.shape }
+}
+
+fn limits_at(policy: &Policy, position: usize) -> Option<TierLimits<'_>> {
+    policy.tiers.get(position).map(|tier| limits_of(tier, position))
 }
 
 fn subject(key: [u8; 16], table: Table, name: &[&[u8]]) -> Subject {

@@ -135,7 +135,7 @@ fn anonymous_requests_are_limited_by_address_and_apart_from_consumers() {
 #[test]
 fn workers_of_a_node_share_limits_and_those_without_it_fall_back() {
     let (mut first, mut second, mut node) = (gate(&serde_json::json!({})), gate(&serde_json::json!({})), node());
-    second.random = [9; 16];
+    second.hash_key.own = [9; 16];
     let key = [("x-api-key", "k1")];
     let admitted =
         (0..6).filter(|number| reason(judge(if number % 2 == 0 { &mut first } else { &mut second }, &mut node, "/", &key)).is_none());

@@ -11,8 +11,7 @@ use crate::head::Head;
 use crate::host::abi::{Action, HostError, Level, Map};
 use crate::host::root::HostShared;
 use crate::host::{Vm, abi, monotonic, with_vm};
-use crate::reply::{Answer, Replies};
-use crate::shared::{Broken, SharedData, Version};
+use crate::reply::{self, Answer, Replies};
 
 /// A request in flight.
 #[derive(Clone, Copy)]
@@ -24,20 +23,7 @@ pub(super) struct Stream {
     wall: u64,
 }
 
-/// The host, for one request: its shared data and its client's address.
-struct Request;
-
-impl SharedData for Request {
-    fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
-        HostShared.get(key, value)
-    }
-
-    fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
-        HostShared.set(key, value, expected)
-    }
-}
-
-impl Node for Request {
+impl Node for HostShared {
     fn source_address(&mut self) -> Option<IpAddr> {
         let mut address = Vec::new();
         abi::property("source\0address", &mut address).ok()?.then(|| parse_source(&address))?
@@ -75,7 +61,7 @@ pub(super) fn request_headers(context: u32) -> Action {
             gate.counters.count(Counter::HostError);
             return refuse_unjudged();
         };
-        let verdict = gate.judge(&head, now, &mut Request);
+        let verdict = gate.judge(&head, now, &mut HostShared);
         let action = match verdict {
             Verdict::Admit(permit) => match admit(gate, &permit, &head) {
                 Ok(()) => {
@@ -178,9 +164,11 @@ fn deny(gate: &mut Gate, replies: &Replies, head: &Head<'_>, denial: &Denial, wa
 
 /// Answers a request that could not even be read.
 fn refuse_unjudged() -> Action {
+    let reason = Reason::Unavailable;
     let headers = vec![("retry-after", "1".to_owned())];
-    let answer = Answer { status: 503, grpc_status: Some(14), headers, body: Reason::Unavailable.message().to_owned() };
-    if let Err(error) = send(&answer, Reason::Unavailable) {
+    let body = reason.message().to_owned();
+    let answer = Answer { status: reply::status(reason), grpc_status: Some(reply::grpc_status(reason)), headers, body };
+    if let Err(error) = send(&answer, reason) {
         abi::log(Level::Error, &format!("tollgate: a request cannot be answered: {error}"));
     }
     Action::Pause
@@ -200,14 +188,10 @@ fn filter_state(gate: &Gate, route: Option<u16>, api_key: Option<usize>, verdict
     if let Some(route) = route.and_then(|position| policy.routes.get(usize::from(position))) {
         abi::set_property("tollgate.route", route.name.as_bytes())?;
     }
-    if let Some(key) = api_key.and_then(|position| policy.api_keys.get(position))
-        && let Some(consumer) = policy.consumers.get(key.consumer)
-    {
-        abi::set_property("tollgate.consumer", consumer.id.as_bytes())?;
-        abi::set_property("tollgate.credential", key.id.as_bytes())?;
-        if let Some(tier) = policy.tiers.get(consumer.tier) {
-            abi::set_property("tollgate.tier", tier.name.as_bytes())?;
-        }
+    if let Some(identity) = api_key.and_then(|position| policy.identity(position)) {
+        abi::set_property("tollgate.consumer", identity.consumer.as_bytes())?;
+        abi::set_property("tollgate.credential", identity.credential.as_bytes())?;
+        abi::set_property("tollgate.tier", identity.tier.as_bytes())?;
     }
     Ok(())
 }

@@ -18,15 +18,10 @@ const FAST_TICK: u32 = (GIVE_BACK_EVERY / 1_000_000) as u32;
 pub(super) struct Root {
     /// `None` until a configuration is accepted: every request is then refused.
     pub(super) gate: Option<(Gate, Replies)>,
-    clock: WallClock,
+    /// How far the wall clock is ahead of the monotonic one, compared at each publication instead of at each request.
+    wall_ahead: u64,
     ticks_fast: bool,
     last_published: u64,
-}
-
-/// The wall clock as a distance from the monotonic one, compared at each publication instead of at each request.
-#[derive(Default)]
-struct WallClock {
-    ahead: u64,
 }
 
 /// Metric ids of this VM, by number of the counter. Made once: the same name twice makes two ids.
@@ -53,7 +48,7 @@ impl SharedData for HostShared {
 impl Root {
     /// The wall clock at a reading of the monotonic one: nanoseconds since 1970.
     pub(super) fn wall(&self, now: tollgate_core::time::Instant) -> u64 {
-        now.0.saturating_add(self.clock.ahead)
+        now.0.saturating_add(self.wall_ahead)
     }
 
     /// Makes sure units this worker holds are soon given back if nobody spends them.
@@ -66,7 +61,7 @@ impl Root {
 
     fn compare_clocks(&mut self) {
         if let (Ok(wall), Ok(monotonic)) = (abi::wall_nanos(), abi::monotonic_nanos()) {
-            self.clock.ahead = wall.saturating_sub(monotonic);
+            self.wall_ahead = wall.saturating_sub(monotonic);
         }
     }
 }

@@ -22,8 +22,10 @@ const LAYOUT: u8 = 1;
 /// The tag of an overflow; no subject has it.
 const OVERFLOW: u64 = 0;
 
-/// Bytes before an entry's states: tag, shape, when it is idle, length of the states.
-const ENTRY_HEAD: usize = 8 + 8 + 8 + 2;
+/// Where an entry says when it is idle: after its tag and its shape.
+const IDLE_AT: usize = 8 + 8;
+/// Bytes before an entry's states: those, the time, and the length of the states.
+const ENTRY_HEAD: usize = IDLE_AT + 8 + 2;
 
 /// The key of the set a subject belongs to.
 pub(super) fn key(subject: Subject, sets: u32) -> String {
@@ -54,7 +56,7 @@ pub(super) struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// The states start here.
+    /// Where it is, from here on.
     Kept(usize),
     /// At the end.
     Append,
@@ -65,7 +67,6 @@ enum Place {
 /// An entry as it lies in a set.
 struct Raw {
     start: usize,
-    states: usize,
     end: usize,
     tag: u64,
     shape: u64,
@@ -130,9 +131,10 @@ impl Set {
         let mut states = Vec::with_capacity(states_len(limits));
         entry.states.iter().take(limits.len()).for_each(|state| state.encode(&mut states));
         match entry.place {
-            Place::Kept(at) => {
-                self.bytes.get_mut(at..at + states.len()).ok_or(Broken)?.copy_from_slice(&states);
-                self.bytes.get_mut(at - 10..at - 2).ok_or(Broken)?.copy_from_slice(&idle_at);
+            Place::Kept(start) => {
+                let entry = self.bytes.get_mut(start..start + ENTRY_HEAD + states.len()).ok_or(Broken)?;
+                entry.get_mut(IDLE_AT..IDLE_AT + 8).ok_or(Broken)?.copy_from_slice(&idle_at);
+                entry.get_mut(ENTRY_HEAD..).ok_or(Broken)?.copy_from_slice(&states);
             }
             Place::Replace(start, end) => {
                 self.bytes.drain(start..end);
@@ -166,14 +168,13 @@ impl Set {
         if bytes.len() < len {
             return Err(Broken);
         }
-        let states = start + ENTRY_HEAD;
         let (tag, shape, idle_at) = (u64::from_le_bytes(*tag), u64::from_le_bytes(*shape), u64::from_le_bytes(*idle_at));
-        Ok(Some(Raw { start, states, end: states + len, tag, shape, idle_at }))
+        Ok(Some(Raw { start, end: start + ENTRY_HEAD + len, tag, shape, idle_at }))
     }
 
     /// The states of an entry as it lies in the set.
     fn kept(&self, raw: &Raw, limits: &[Limit]) -> Result<Entry, Broken> {
-        let mut bytes = self.bytes.get(raw.states..raw.end).ok_or(Broken)?;
+        let mut bytes = self.bytes.get(raw.start + ENTRY_HEAD..raw.end).ok_or(Broken)?;
         let mut states = [RateState::Bucket(BucketState::default()); MOST_LIMITS];
         for (state, limit) in states.iter_mut().zip(limits) {
             let (own, rest) = bytes.split_at_checked(limit.rate.state_len()).ok_or(Broken)?;
@@ -183,7 +184,7 @@ impl Set {
         if !bytes.is_empty() {
             return Err(Broken);
         }
-        Ok(Entry { states, fresh: false, tag: raw.tag, shape: raw.shape, place: Place::Kept(raw.states) })
+        Ok(Entry { states, fresh: false, tag: raw.tag, shape: raw.shape, place: Place::Kept(raw.start) })
     }
 }
 
