@@ -14,3 +14,4 @@ pub mod secret;
 pub mod time;
 pub mod verdict;
 pub mod window;
+pub mod wire;

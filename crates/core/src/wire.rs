@@ -1,0 +1,215 @@
+//! Owns what a node and the backend say to each other: the format `tollgate-node`, its version and its messages. Must not know how
+//! messages travel or what is done with them.
+//!
+//! Every message is one JSON object whose member `wire` names format and version: `"tollgate-node/1"`. A receiver takes the versions
+//! from [`OLDEST`] to [`VERSION`], ignores members it does not know, and refuses everything else. Golden files in
+//! `crates/core/tests/wire/` hold each version to its words. Times are milliseconds; those that travel to a node are relative, because its wall clock is not trusted.
+//!
+//! | request | body | answer |
+//! | --- | --- | --- |
+//! | `POST /internal/v1/incarnations`, authorized by the node's credential | [`Hello`] | [`Welcome`] |
+//! | `POST /internal/v1/resolve`, authorized by the token, as all below | [`Resolve`] | [`Resolved`] |
+//! | `GET /internal/v1/changes?after=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
+//! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
+//!
+//! A token is refused with 401: the node then says hello again. Every other status than 200 is a failure.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::config::document::Tier;
+
+/// The format's name.
+pub const FORMAT: &str = "tollgate-node";
+/// The version this code speaks.
+pub const VERSION: u32 = 1;
+/// The oldest version this code takes.
+pub const OLDEST: u32 = 1;
+
+/// The largest body of an answer, in bytes; a node refuses a larger one.
+pub const LARGEST_ANSWER: usize = 256 * 1024;
+/// The most changes in one answer; more follow in the next.
+pub const MOST_CHANGES: usize = 256;
+/// The longest a poll for changes is held, in milliseconds: shorter than what proxies between the two cut off.
+pub const LONGEST_WAIT: u64 = 25_000;
+/// The most used credentials in one report.
+pub const MOST_USED: usize = 1_024;
+
+/// Why bytes are not a message.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Not the JSON of this message.
+    #[error("not this message: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Another format, or a version that is not spoken here.
+    #[error("another format or version: `{0}`; spoken here: `{FORMAT}/{OLDEST}` to `{FORMAT}/{VERSION}`")]
+    Version(String),
+}
+
+/// A node presents itself: one process of Envoy, in one life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// 32 hexadecimal digits, random: this life of the node.
+    pub incarnation: String,
+    /// Its label, from `--service-node`; at most 128 characters. Only a label: it proves nothing.
+    pub node: String,
+    /// The module's version.
+    pub module: String,
+}
+
+/// The backend takes a node in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What the node authorizes itself with, bound to its incarnation: visible ASCII, at most 512 characters.
+    pub token: String,
+    /// For how long.
+    pub expires_in_ms: u64,
+}
+
+/// A node asks whose a credential is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolve {
+    /// The id inside the key, where it has the form of an issued one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// SHA-256 of the whole key: 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Whose a credential is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The revision the answer was read at.
+    pub revision: u64,
+    /// Whose it is; absent: nobody's that may pass. Revoked, expired, disabled and unknown are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+}
+
+/// A valid credential.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// The credential's id, which is no secret.
+    pub credential: String,
+    /// The scopes it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// When it ends, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+    /// The consumer's id.
+    pub consumer: String,
+    /// The consumer's tier.
+    pub tier: Tier,
+}
+
+/// What has changed after a revision, in the order it was committed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The revision up to which the answer is complete: the next poll's `after`.
+    pub revision: u64,
+    /// How long the backend held the poll; at its end the answer was complete.
+    pub held_ms: u64,
+    /// What was asked after is not known here, or no longer: the node must forget everything it was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+    /// The changes; none if the time to wait has passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// One change. Exactly one of the optional members is there; a receiver that knows none of those it gets forgets everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its revision.
+    pub revision: u64,
+    /// A credential changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialChange>,
+    /// A consumer changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<ConsumerChange>,
+    /// A tier has these limits from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+}
+
+/// A credential changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialChange {
+    /// Its id.
+    pub id: String,
+    /// It is revoked or expired and never comes back. Otherwise it must be resolved again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+}
+
+/// A consumer changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerChange {
+    /// Its id.
+    pub id: String,
+    /// Its tier from now on; absent: none of its credentials may pass, until they are resolved again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+}
+
+/// What a node has to tell. It is kept until acknowledged, sent again unchanged under the same number, and applied once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Counts the reports of an incarnation, from 1.
+    pub sequence: u64,
+    /// When credentials were last used; at most [`MOST_USED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used: Vec<Used>,
+}
+
+/// When a credential was last used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// The credential's id.
+    pub credential: String,
+    /// Milliseconds since 1970 by the node's clock; the backend takes a future one as now.
+    pub at_ms: u64,
+}
+
+/// A report has been applied, now or before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The report's number.
+    pub sequence: u64,
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T> {
+    wire: String,
+    #[serde(flatten)]
+    message: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    wire: Option<String>,
+}
+
+/// Writes a message.
+///
+/// # Errors
+/// Never for the messages of this module; whatever serde says of others.
+pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, WireError> {
+    Ok(serde_json::to_vec(&Tagged { wire: format!("{FORMAT}/{VERSION}"), message })?)
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// [`WireError`] if it is of another format or version, or not of this shape.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    let tag = serde_json::from_slice::<Tag>(bytes)?.wire.unwrap_or_default();
+    let version = tag.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix('/')).and_then(|version| version.parse().ok());
+    if !version.is_some_and(|version: u32| (OLDEST..=VERSION).contains(&version)) {
+        let shown: String = tag.chars().take(40).collect();
+        return Err(WireError::Version(shown.escape_debug().to_string()));
+    }
+    Ok(serde_json::from_slice(bytes)?)
+}
