@@ -8,7 +8,7 @@ mod compile;
 mod problem;
 mod units;
 
-pub use compile::{compile, default_tiers};
+pub use compile::{check_tier, compile, compile_tier, default_tiers};
 pub use problem::{Problem, Problems};
 
 use crate::policy::Policy;

@@ -37,6 +37,29 @@ pub struct Policy {
     pub filter_state: bool,
     /// Sizes of what the node keeps.
     pub node: NodeSizes,
+    /// Who knows the other credentials.
+    pub backend: Option<Backend>,
+}
+
+/// The backend that knows the credentials the policy does not name.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// The proxy's cluster.
+    pub cluster: String,
+    /// The host named in requests.
+    pub authority: String,
+    /// What the node presents itself with.
+    pub credential: Secret,
+    /// Nanoseconds a request waits for an answer.
+    pub timeout: u64,
+    /// Nanoseconds for which what was said is trusted.
+    pub max_staleness: u64,
+    /// Credentials a worker resolves at once.
+    pub resolves_in_flight: usize,
+    /// The bound on an address's unknown credentials: a tier of one limit.
+    pub per_address: Tier,
+    /// The bound on a node's.
+    pub per_node: Tier,
 }
 
 /// A named set of limits.

@@ -17,6 +17,8 @@ pub enum Reason {
     DuplicateCredentials,
     /// The client's address is denied, or not among those allowed.
     AddressDenied,
+    /// Too many unknown credentials came from the client's address.
+    TooManyUnknownKeys,
     /// A rate is spent.
     RateLimited,
     /// Something needed for the verdict could not be had.
@@ -25,7 +27,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AmbiguousPath,
         Self::AmbiguousHost,
         Self::ConflictingCredentials,
@@ -33,6 +35,7 @@ impl Reason {
         Self::InvalidKey,
         Self::DuplicateCredentials,
         Self::AddressDenied,
+        Self::TooManyUnknownKeys,
         Self::RateLimited,
         Self::Unavailable,
     ];
@@ -48,6 +51,7 @@ impl Reason {
             Self::InvalidKey => "invalid_key",
             Self::DuplicateCredentials => "duplicate_credentials",
             Self::AddressDenied => "address_denied",
+            Self::TooManyUnknownKeys => "too_many_unknown_keys",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
         }
@@ -66,6 +70,7 @@ impl Reason {
             Self::InvalidKey => "The API key is not valid",
             Self::DuplicateCredentials => "A credential header was sent more than once",
             Self::AddressDenied => "Requests from this address are not allowed",
+            Self::TooManyUnknownKeys => "Too many unknown API keys came from this address. Retry later",
             Self::RateLimited => "Rate limit exceeded",
             Self::Unavailable => "The request could not be judged. Retry later",
         }

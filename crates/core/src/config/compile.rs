@@ -1,5 +1,6 @@
 //! Owns the judgement of a document's values: it makes a valid policy, or says everything that is wrong.
 
+mod backend;
 mod credentials;
 mod limits;
 mod routes;
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 
 use super::problem::{Problem, Problems};
 use super::{Environment, document as doc};
-use crate::policy::{Answers, BodyStyle, NodeSizes, Policy, ResetForm};
+use crate::policy::{Answers, BodyStyle, NodeSizes, Policy, ResetForm, Tier};
 use crate::route::{Matcher, PathPattern, Route};
 
 const NAME: &str = "1 to 64 lower-case letters, digits, `-` and `_`";
@@ -19,9 +20,31 @@ const ID: &str = "1 to 128 visible ASCII characters, none of them `\"` or `\\`";
 /// # Errors
 /// Every problem found.
 pub fn compile(document: &doc::Plugin, environment: &dyn Environment) -> Result<Policy, Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment };
+    let mut compiler = Compiler { problems: Vec::new(), environment, foreign_routes: false };
     let policy = compiler.policy(document);
     if compiler.problems.is_empty() { Ok(policy) } else { Err(Problems(compiler.problems)) }
+}
+
+/// Compiles a tier that a backend has sent, for the routes of `policy`. Routes of other names are other nodes'.
+///
+/// # Errors
+/// Every problem found.
+pub fn compile_tier(tier: &doc::Tier, policy: &Policy) -> Result<Tier, Problems> {
+    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true };
+    // The last route is the default one, which has no entry in a document.
+    let names: Vec<&str> = policy.routes.iter().rev().skip(1).rev().map(|route| route.name.as_str()).collect();
+    let tier = compiler.tier("tier", tier, &names);
+    if compiler.problems.is_empty() { Ok(tier) } else { Err(Problems(compiler.problems)) }
+}
+
+/// Judges a tier by itself, as a backend must that knows no node's routes.
+///
+/// # Errors
+/// Every problem found.
+pub fn check_tier(tier: &doc::Tier) -> Result<(), Problems> {
+    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true };
+    let _ = compiler.tier("", tier, &[]);
+    if compiler.problems.is_empty() { Ok(()) } else { Err(Problems(compiler.problems)) }
 }
 
 /// The tiers in force where a document names none: free 100/min, basic 500/min, pro 1,000/min, enterprise unlimited.
@@ -50,6 +73,8 @@ pub fn default_tiers() -> Vec<doc::Tier> {
 struct Compiler<'a> {
     problems: Vec<Problem>,
     environment: &'a dyn Environment,
+    /// Whether a limit may name routes that are not there.
+    foreign_routes: bool,
 }
 
 impl Compiler<'_> {
@@ -105,6 +130,7 @@ impl Compiler<'_> {
             identity_headers,
             filter_state: document.filter_state,
             node: self.node(&document.node),
+            backend: document.backend.as_ref().and_then(|backend| self.backend(backend)),
         }
     }
 

@@ -47,6 +47,33 @@ fn wrong_credentials_are_named() {
 }
 
 #[test]
+fn wrong_backends_are_named() {
+    check(wrong::BACKEND);
+}
+
+#[test]
+fn a_tier_from_the_backend_is_compiled_for_the_routes_there_are() {
+    let policy = load(br#"{"routes":[{"name":"a","match":{"path":"/a"}},{"name":"b","match":{"path":"/b"}}]}"#, &environment).unwrap();
+    let limit = |routes: &[&str]| serde_json::json!({"name": "l", "algorithm": "token_bucket", "rate": 5, "per": "1s", "routes": routes});
+    let tier = |routes: &[&str]| serde_json::from_value(serde_json::json!({"name": "t", "limits": [limit(routes)]})).unwrap();
+    let applies = |routes: &[&str]| {
+        let tier = compile_tier(&tier(routes), &policy).unwrap();
+        (0..3).filter(|route| tier.limits[0].routes.include(*route)).collect::<Vec<_>>()
+    };
+    assert_eq!(applies(&["b", "default"]), [1, 2]);
+    assert_eq!(applies(&["elsewhere"]), [0_u16; 0], "a route of other nodes is not any of this one's");
+    let Err(problems) = check_tier(
+        &serde_json::from_value(
+            serde_json::json!({"name": "T", "limits": [{"name": "l", "algorithm": "token_bucket", "rate": 0, "per": "1s"}]}),
+        )
+        .unwrap(),
+    ) else {
+        panic!("wrong, and accepted")
+    };
+    assert_eq!(problems.0.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["name", "limits[0].rate"]);
+}
+
+#[test]
 fn wrong_tiers_and_consumers_are_named() {
     check(wrong::TIERS_AND_CONSUMERS);
 }

@@ -92,8 +92,8 @@ proptest! {
                 Step::BackBy(nanos) => now = latest - nanos,
                 Step::Spend(units) => if let Some(next) = spend_now(&window, state, now, units) {
                     state = next;
-                    // The reading was old: the spend itself happens no earlier than the last one.
-                    spends.push((latest, units));
+                    // A spend happens when its clock was read, which may be before the last write.
+                    spends.push((now, units));
                 },
                 Step::Take { units, hold, spent, spend_after } => if now == latest && let Some(next) = window.spend(state, Instant(now), Instant(now + hold), units) {
                     state = next;

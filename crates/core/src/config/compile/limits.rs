@@ -17,15 +17,16 @@ const LARGEST_RATE: u64 = 1_000_000_000;
 
 impl Compiler<'_> {
     pub(super) fn tier(&mut self, path: &str, tier: &doc::Tier, route_names: &[&str]) -> Tier {
-        self.name(&format!("{path}.name"), &tier.name);
+        let field = |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+        self.name(&field("name"), &tier.name);
         if tier.limits.len() > MOST_LIMITS {
-            self.problem(format!("{path}.limits"), format!("{} limits", tier.limits.len()), format!("at most {MOST_LIMITS}"));
+            self.problem(field("limits"), format!("{} limits", tier.limits.len()), format!("at most {MOST_LIMITS}"));
         }
         let names: Vec<&str> = tier.limits.iter().map(|limit| limit.name.as_str()).collect();
-        self.unique(&format!("{path}.limits"), "name", &names);
+        self.unique(&field("limits"), "name", &names);
         let limits = tier.limits.iter().enumerate();
         let limits: Vec<Limit> =
-            limits.filter_map(|(position, limit)| self.limit(&format!("{path}.limits[{position}]"), limit, route_names)).collect();
+            limits.filter_map(|(position, limit)| self.limit(&field(&format!("limits[{position}]")), limit, route_names)).collect();
         Tier { name: tier.name.clone(), shape: shape(&limits), limits: limits.into() }
     }
 
@@ -81,6 +82,7 @@ impl Compiler<'_> {
             let found = if name == "default" { Some(route_names.len()) } else { route_names.iter().position(|own| own == name) };
             match found.and_then(|found| u16::try_from(found).ok()) {
                 Some(found) => positions.push(found),
+                None if self.foreign_routes => {}
                 None => self.problem(format!("{path}[{position}]"), quoted(name), one_of(route_names.iter().copied().chain(["default"]))),
             }
         }

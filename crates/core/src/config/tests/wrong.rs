@@ -4,6 +4,39 @@
 pub(super) type Wrong = (&'static str, &'static [&'static str]);
 
 /// Realm, sources and secrets.
+pub(super) const BACKEND: &[Wrong] = &[
+    (r#"{"backend":{"cluster":"backend"}}"#, &["backend: found nothing (line 1, column 32); allowed: the field `credential` is required"]),
+    (
+        r#"{"backend":{"cluster":"back end","credential":{"env":"LONG"}}}"#,
+        &[
+            "backend.cluster: found `back end`; allowed: the name of a cluster of the proxy: 1 to 256 visible ASCII characters",
+            "backend.cluster: found `back end`; allowed: a host, with or without a port",
+        ],
+    ),
+    (
+        r#"{"backend":{"cluster":"b","authority":"a b","credential":{"env":"SHORT"}}}"#,
+        &[
+            "backend.authority: found `a b`; allowed: a host, with or without a port",
+            "backend.credential: found 4 bytes; allowed: at least 16 bytes",
+        ],
+    ),
+    (
+        r#"{"backend":{"cluster":"b","credential":{"env":"LONG"},"timeout":"49ms","max_staleness":"61m"}}"#,
+        &[
+            "backend.timeout: found `49ms`; allowed: a duration from `50ms` to `30s`",
+            "backend.max_staleness: found `61m`; allowed: a duration from `1s` to `3600s`",
+        ],
+    ),
+    (
+        r#"{"backend":{"cluster":"b","credential":{"env":"LONG"},"resolves_in_flight":0,"unknown_per_address":0,"unknown_per_node":1000001}}"#,
+        &[
+            "backend.resolves_in_flight: found 0; allowed: 1 to 1024",
+            "backend.unknown_per_address: found 0; allowed: 1 to 1000000",
+            "backend.unknown_per_node: found 1000001; allowed: 1 to 1000000",
+        ],
+    ),
+];
+
 pub(super) const CREDENTIALS: &[Wrong] = &[
     (
         r#"{"identity_headers":{"tier":"X-API-Key"}}"#,
@@ -348,7 +381,7 @@ pub(super) const SHAPES: &[Wrong] = &[
     (
         r#"{"realms":"a"}"#,
         &[
-            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`",
+            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`",
         ],
     ),
     ("{} {}", &["document: found trailing characters at line 1 column 4; allowed: one JSON object and nothing after it"]),

@@ -82,8 +82,9 @@ impl Judge {
         let issuer_keys = credentials.issuer_keys.iter().enumerate();
         let issuer_keys = issuer_keys.map(|(position, key)| (format!("credentials.issuer_keys[{position}].secret"), &key.secret));
         let pepper = credentials.pepper.iter().map(|pepper| ("credentials.pepper".to_owned(), pepper));
+        let backend = document.backend.iter().map(|backend| ("backend.credential".to_owned(), &backend.credential));
         let mut findings = Vec::new();
-        for (path, secret) in issuer_keys.chain(pepper) {
+        for (path, secret) in issuer_keys.chain(pepper).chain(backend) {
             if secret.inline.is_some() && !self.dev {
                 let problem = Problem::new(format!("{path}.inline"), "a secret in the document", "`{\"env\": NAME}`, or --dev");
                 findings.push(Finding::in_plugin(Severity::Error, problem));

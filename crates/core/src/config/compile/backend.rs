@@ -1,0 +1,72 @@
+//! Owns the judgement of where the backend is and what a node may ask of it.
+
+use super::{Compiler, is_id, quoted};
+use crate::config::{document as doc, units};
+use crate::policy::{Backend, Tier};
+use crate::time::SECOND;
+
+const CLUSTER: &str = "the name of a cluster of the proxy: 1 to 256 visible ASCII characters";
+const MILLISECOND: u64 = SECOND / 1_000;
+
+impl Compiler<'_> {
+    pub(super) fn backend(&mut self, backend: &doc::Backend) -> Option<Backend> {
+        let is_cluster = |name: &str| (1..=256).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_cluster(&backend.cluster) {
+            self.problem("backend.cluster", quoted(&backend.cluster), CLUSTER);
+        }
+        // What Istio calls `outbound|8443||host` is a cluster but no host.
+        let authority = backend.authority.as_deref().unwrap_or_else(|| backend.cluster.rsplit('|').next().unwrap_or_default());
+        if !is_id(authority) {
+            let field = if backend.authority.is_some() { "backend.authority" } else { "backend.cluster" };
+            self.problem(field, quoted(authority), "a host, with or without a port");
+        }
+        let timeout = self.span("backend.timeout", backend.timeout.as_deref(), "1s", 50 * MILLISECOND, 30 * SECOND);
+        let max_staleness = self.span("backend.max_staleness", backend.max_staleness.as_deref(), "60s", SECOND, 3_600 * SECOND);
+        let in_flight = backend.resolves_in_flight.unwrap_or(64);
+        if !(1..=1_024).contains(&in_flight) {
+            self.problem("backend.resolves_in_flight", in_flight.to_string(), "1 to 1024");
+        }
+        let per_address = self.bound("backend.unknown_per_address", backend.unknown_per_address.unwrap_or(60), "60s");
+        let per_node = self.bound("backend.unknown_per_node", backend.unknown_per_node.unwrap_or(2_000), "1s");
+        Some(Backend {
+            cluster: backend.cluster.clone(),
+            authority: authority.to_owned(),
+            credential: self.secret("backend.credential", &backend.credential)?,
+            timeout: timeout?,
+            max_staleness: max_staleness?,
+            resolves_in_flight: in_flight,
+            per_address: per_address?,
+            per_node: per_node?,
+        })
+    }
+
+    fn span(&mut self, path: &str, given: Option<&str>, default: &str, least: u64, most: u64) -> Option<u64> {
+        let text = given.unwrap_or(default);
+        let nanos = units::duration(text).filter(|nanos| (least..=most).contains(nanos));
+        if nanos.is_none() {
+            let shown = |nanos: u64| if nanos < SECOND { format!("{}ms", nanos / MILLISECOND) } else { format!("{}s", nanos / SECOND) };
+            self.problem(path, quoted(text), format!("a duration from `{}` to `{}`", shown(least), shown(most)));
+        }
+        nanos
+    }
+
+    /// A tier of one bucket.
+    fn bound(&mut self, path: &str, rate: u32, per: &str) -> Option<Tier> {
+        if !(1..=1_000_000).contains(&rate) {
+            self.problem(path, rate.to_string(), "1 to 1000000");
+            return None;
+        }
+        let limit = doc::Limit {
+            name: "unknown".to_owned(),
+            algorithm: doc::Algorithm::TokenBucket,
+            rate: u64::from(rate),
+            per: per.to_owned(),
+            burst: None,
+            scope: doc::Scope::Node,
+            routes: None,
+            shadow: false,
+            failure_mode: doc::FailureMode::Degrade,
+        };
+        Some(self.tier(path, &doc::Tier { name: "unknown".to_owned(), limits: vec![limit] }, &[]))
+    }
+}
