@@ -1,3 +1,24 @@
-//! Owns what runs beside the proxy: today the command line. Must not judge documents itself: `tollgate_core::config` does.
+//! Owns what runs beside the proxy: the backend and the command line. Must not judge documents itself: `tollgate_core::config` does.
+//!
+//! `http -> operations -> store`: an operation is a whole, knows nothing of HTTP, and looks at the principal itself: it touches nothing outside
+//! of what the principal is bound to. Operations that write take a [`store::Write`], so that a caller can do more in the same transaction.
 
+pub mod admin_keys;
+pub mod api_keys;
+pub mod changes;
 pub mod cli;
+pub mod clock;
+pub mod consumers;
+pub mod failure;
+pub mod idempotency;
+pub mod init;
+pub mod nodes;
+pub mod organisations;
+pub mod page;
+pub mod permission;
+pub mod reports;
+pub mod resolve;
+pub mod secrets;
+pub mod self_service;
+pub mod store;
+pub mod tiers;

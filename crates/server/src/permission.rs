@@ -1,0 +1,177 @@
+//! Owns who may do what: permissions, the roles that grant them, and the principal that has a role. Must not know how a principal proved
+//! itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// What an endpoint asks of whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Permission {
+    /// See organisations.
+    OrganisationsRead,
+    /// Make and change organisations.
+    OrganisationsWrite,
+    /// See consumers.
+    ConsumersRead,
+    /// Make, change and delete consumers.
+    ConsumersWrite,
+    /// See tiers.
+    TiersRead,
+    /// Make, change and delete tiers.
+    TiersWrite,
+    /// See API keys.
+    KeysRead,
+    /// Make, change, rotate and revoke API keys.
+    KeysWrite,
+    /// See the API keys of one's own consumer.
+    OwnKeysRead,
+    /// Make, rotate and revoke API keys of one's own consumer.
+    OwnKeysWrite,
+    /// See admin keys.
+    AdminKeysRead,
+    /// Make and revoke admin keys.
+    AdminKeysWrite,
+    /// See nodes and their credentials.
+    NodesRead,
+    /// Make and revoke the credentials of nodes.
+    NodesWrite,
+}
+
+/// A named set of permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, everywhere.
+    Admin,
+    /// Sees everything; writes consumers and keys.
+    Operator,
+    /// The keys of one consumer.
+    Developer,
+    /// Sees everything but admin keys.
+    Viewer,
+}
+
+/// Who asks: the holder of an admin key, or the backend itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Who it is, as the audit log names it: `admin_key:<id>`, `init`, `self_service`.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The organisation it is bound to; `None`: all.
+    pub organisation: Option<String>,
+    /// The consumer a developer is bound to.
+    pub consumer: Option<String>,
+}
+
+// === impl Permission ===
+
+impl Permission {
+    /// All there are.
+    pub const ALL: [Self; 14] = [
+        Self::OrganisationsRead,
+        Self::OrganisationsWrite,
+        Self::ConsumersRead,
+        Self::ConsumersWrite,
+        Self::TiersRead,
+        Self::TiersWrite,
+        Self::KeysRead,
+        Self::KeysWrite,
+        Self::OwnKeysRead,
+        Self::OwnKeysWrite,
+        Self::AdminKeysRead,
+        Self::AdminKeysWrite,
+        Self::NodesRead,
+        Self::NodesWrite,
+    ];
+
+    /// Its name, such as `keys:write`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OrganisationsRead => "organisations:read",
+            Self::OrganisationsWrite => "organisations:write",
+            Self::ConsumersRead => "consumers:read",
+            Self::ConsumersWrite => "consumers:write",
+            Self::TiersRead => "tiers:read",
+            Self::TiersWrite => "tiers:write",
+            Self::KeysRead => "keys:read",
+            Self::KeysWrite => "keys:write",
+            Self::OwnKeysRead => "own_keys:read",
+            Self::OwnKeysWrite => "own_keys:write",
+            Self::AdminKeysRead => "admin_keys:read",
+            Self::AdminKeysWrite => "admin_keys:write",
+            Self::NodesRead => "nodes:read",
+            Self::NodesWrite => "nodes:write",
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+// === impl Role ===
+
+impl Role {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Operator, Self::Developer, Self::Viewer];
+
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// Whether it grants a permission.
+    #[must_use]
+    pub const fn grants(self, permission: Permission) -> bool {
+        use Permission as P;
+        match self {
+            Self::Admin => true,
+            Self::Operator => {
+                matches!(
+                    permission,
+                    P::OrganisationsRead
+                        | P::ConsumersRead
+                        | P::ConsumersWrite
+                        | P::TiersRead
+                        | P::KeysRead
+                        | P::KeysWrite
+                        | P::AdminKeysRead
+                        | P::NodesRead
+                )
+            }
+            Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite),
+            Self::Viewer => matches!(permission, P::OrganisationsRead | P::ConsumersRead | P::TiersRead | P::KeysRead | P::NodesRead),
+        }
+    }
+}
+
+// === impl Principal ===
+
+impl Principal {
+    /// The backend itself, with every right of an administrator; `name` is how the audit log calls it.
+    #[must_use]
+    pub fn backend(name: &str) -> Self {
+        Self { name: name.to_owned(), role: Role::Admin, organisation: None, consumer: None }
+    }
+
+    /// Asks for a permission.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] if its role does not grant it.
+    pub fn may(&self, permission: Permission) -> Result<(), Failure> {
+        if self.role.grants(permission) { Ok(()) } else { Err(Failure::Forbidden) }
+    }
+}
