@@ -1,24 +1,27 @@
 //! Owns the order of checks: address rules, authentication, limits. Must not know how a verdict is told to the proxy.
 
-use std::hash::Hasher;
-use std::net::IpAddr;
+mod asking;
+mod subject;
 
-use siphasher::sip128::{Hasher128, SipHasher24};
-use tollgate_core::access::limited_as;
-use tollgate_core::policy::{Policy, Source, Tier};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tollgate_core::policy::{Policy, Source};
 use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
 
 use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential;
+use crate::authn::key_cache::Place;
+use crate::backend::{Backend, TICK_EVERY};
 use crate::counters::{Counter, Counters};
 use crate::head::{Field, Head, Malformed, Names};
-use crate::limits::{Ask, Charge, Limiter, Outcome, Standings, Subject, Table, TierLimits};
-use crate::shared::{Broken, SharedData};
-
-/// Where the node's hash key is kept: 16 random bytes, made by whichever worker is first.
-const NODE_KEY: &str = "tollgate/1/node";
+use crate::identity::Identity;
+use crate::limits::{Ask, Charge, GIVE_BACK_EVERY, Limiter, Outcome, Standings, Subject};
+use crate::shared::SharedData;
+use crate::tiers::Tiers;
+use subject::HashKey;
 
 /// What a request's judgement needs of its surroundings.
 pub trait Node: SharedData {
@@ -32,50 +35,45 @@ pub struct Gate {
     policy: Policy,
     names: Names,
     keys: ApiKeyJudge,
+    tiers: Tiers,
     limiter: Limiter,
     hash_key: HashKey,
+    backend: Option<Backend>,
     /// What this worker counts.
     pub counters: Counters,
 }
 
-/// What subjects are hashed with, so that no client can aim at a place in the node's tables.
-#[derive(Debug)]
-struct HashKey {
-    /// This worker's own.
-    own: [u8; 16],
-    /// That of all workers of the node, once it is known.
-    of_node: Option<[u8; 16]>,
-}
-
 /// What is to be done with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It may go on.
     Admit(Permit),
     /// It is answered here.
     Deny(Denial),
+    /// Whose the key at this place is, the backend is being asked: the request waits, or is denied with the second.
+    Wait(Place, Denial),
 }
 
 /// What an admitted request carries on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit {
     /// The position of its route.
     pub route: u16,
-    /// The position of its API key; `None` for a request without identity.
-    pub api_key: Option<usize>,
+    /// Who asks; `None` for a request without identity.
+    pub identity: Option<Rc<Identity>>,
     /// The limits it passed.
     pub limited: Option<Limited>,
 }
 
 /// Why a request is denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The reason.
     pub reason: Reason,
     /// The position of its route, if it got that far.
     pub route: Option<u16>,
-    /// The position of its API key, if it got that far.
-    pub api_key: Option<usize>,
+    /// Who asks, if it got that far.
+    pub identity: Option<Rc<Identity>>,
     /// Nanoseconds after which it may be tried again.
     pub wait: Option<u64>,
     /// The limits it met.
@@ -103,16 +101,18 @@ pub enum Edit<'a> {
 }
 
 impl Gate {
-    /// A gate for `policy`; `random` is unpredictable to clients.
+    /// A gate for `policy`; `label` is how the node calls itself, `random` is unpredictable to clients and this worker's own.
     #[must_use]
-    pub fn new(policy: Policy, random: [u8; 32]) -> Self {
+    pub fn new(policy: Policy, label: &str, random: [u8; 32]) -> Self {
         let (first, second) = random.split_at(16);
         let half = |bytes: &[u8]| bytes.first_chunk().copied().unwrap_or_default();
         Self {
             names: Names::new(&policy),
             keys: ApiKeyJudge::new(&policy, half(first)),
+            tiers: Tiers::new(&policy),
             limiter: Limiter::new(policy.node.slots),
-            hash_key: HashKey { own: half(second), of_node: None },
+            hash_key: HashKey::new(half(second)),
+            backend: policy.backend.as_ref().map(|backend| Backend::new(backend, label, half(second))),
             counters: Counters::default(),
             policy,
         }
@@ -124,6 +124,12 @@ impl Gate {
         &self.policy
     }
 
+    /// The tiers that identities and standings refer to.
+    #[must_use]
+    pub const fn tiers(&self) -> &Tiers {
+        &self.tiers
+    }
+
     /// Reads a request's head from the host's header map.
     ///
     /// # Errors
@@ -132,18 +138,33 @@ impl Gate {
         self.names.read(map)
     }
 
-    /// Judges a request, and spends what it costs.
-    pub fn judge(&mut self, head: &Head<'_>, now: Instant, node: &mut impl Node) -> Verdict {
-        let verdict = self.verdict(head, now, node);
-        self.counters.count(match &verdict {
-            Verdict::Admit(_) => Counter::Admitted,
-            Verdict::Deny(denial) => Counter::Denied(denial.reason),
-        });
+    /// Judges a request, and spends what it costs. One that must wait has spent nothing. `wall` is nanoseconds since 1970.
+    pub fn judge(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
+        let verdict = self.verdict(head, now, wall, node);
+        self.count(&verdict);
         verdict
     }
 
-    fn verdict(&mut self, head: &Head<'_>, now: Instant, node: &mut impl Node) -> Verdict {
-        let mut denial = Denial { reason: Reason::AmbiguousPath, route: None, api_key: None, wait: None, limited: None };
+    /// Judges a request that has waited: whoever it is now is known, or cannot be.
+    pub fn judge_again(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
+        let verdict = match self.verdict(head, now, wall, node) {
+            Verdict::Wait(_, denial) => Verdict::Deny(denial),
+            judged @ (Verdict::Admit(_) | Verdict::Deny(_)) => judged,
+        };
+        self.count(&verdict);
+        verdict
+    }
+
+    fn count(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Admit(_) => self.counters.count(Counter::Admitted),
+            Verdict::Deny(denial) => self.counters.count(Counter::Denied(denial.reason)),
+            Verdict::Wait(..) => {}
+        }
+    }
+
+    fn verdict(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
+        let mut denial = Denial { reason: Reason::AmbiguousPath, route: None, identity: None, wait: None, limited: None };
         let Ok(path) = decode_path(head.target) else {
             return Verdict::Deny(denial);
         };
@@ -155,48 +176,122 @@ impl Gate {
             return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
         };
         denial.route = Some(position);
-        let mut permit = Permit { route: position, api_key: None, limited: None };
+        let mut permit = Permit { route: position, identity: None, limited: None };
         if !addresses_admit(&self.policy, route, node) {
             return Verdict::Deny(Denial { reason: Reason::AddressDenied, ..denial });
         }
         if route.exempt || (route.preflight && head.is_preflight()) {
             return Verdict::Admit(permit);
         }
-        match authenticate(&self.policy, &mut self.keys, route.auth, head, &mut self.counters) {
-            Ok(api_key) => permit.api_key = api_key,
-            Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
+        let (auth, cost, anonymous_tier) = (route.auth, route.cost, route.anonymous_tier);
+        match self.authenticate(auth, head, now, node) {
+            Ok(identity) => permit.identity = identity,
+            Err(Unidentified::Denied(reason, wait)) => return Verdict::Deny(Denial { reason, wait, ..denial }),
+            Err(Unidentified::Asked(place)) => return Verdict::Wait(place, Denial { reason: Reason::Unavailable, ..denial }),
         }
-        denial.api_key = permit.api_key;
-        let (tier, subject) = match whose_limits(&self.policy, &mut self.hash_key, permit.api_key, route, node) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Verdict::Admit(permit),
+        denial.identity.clone_from(&permit.identity);
+        let (outcome, limited) = match self.spend(permit.identity.as_deref(), anonymous_tier, position, cost, now, node) {
+            Ok(Some(judged)) => judged,
+            Ok(None) => {
+                self.note_used(permit.identity.as_deref(), now, wall);
+                return Verdict::Admit(permit);
+            }
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
-        let ask = Ask { tier, subject, route: position, cost: route.cost, now };
-        let (outcome, standings) = match self.hash_key.of_node {
-            Some(_) => self.limiter.judge(&ask, node, &mut self.counters),
-            None => self.limiter.judge_alone(&ask, &mut self.counters),
-        };
-        let limited = Limited { tier: tier.position, standings, charge: None };
         match outcome {
-            Outcome::Admitted(charge) => Verdict::Admit(Permit { limited: Some(Limited { charge: Some(charge), ..limited }), ..permit }),
+            Outcome::Admitted(charge) => {
+                self.note_used(permit.identity.as_deref(), now, wall);
+                Verdict::Admit(Permit { limited: Some(Limited { charge: Some(charge), ..limited }), ..permit })
+            }
             Outcome::Refused { wait } => Verdict::Deny(Denial { reason: Reason::RateLimited, wait, limited: Some(limited), ..denial }),
             Outcome::Unavailable => Verdict::Deny(Denial { reason: Reason::Unavailable, limited: Some(limited), ..denial }),
         }
     }
 
+    fn authenticate(
+        &mut self,
+        auth: Auth,
+        head: &Head<'_>,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Option<Rc<Identity>>, Unidentified> {
+        if auth == Auth::None {
+            return Ok(None);
+        }
+        match credential::find(&self.policy.sources, head).map_err(|reason| Unidentified::Denied(reason, None))? {
+            Some(presented) => self.identify(&presented, now, node).map(Some),
+            None if auth == Auth::Optional => Ok(None),
+            None => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
+        }
+    }
+
+    /// Spends a request's units from the limits it meets; `None` where there is nothing to limit.
+    fn spend(
+        &mut self,
+        identity: Option<&Identity>,
+        anonymous_tier: Option<usize>,
+        route: u16,
+        cost: u32,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Option<(Outcome, Limited)>, Reason> {
+        let Some(position) = identity.map_or(anonymous_tier, |identity| Some(identity.consumer.tier.get())) else {
+            return Ok(None);
+        };
+        let tier = self.tiers.get(position).ok_or(Reason::Unavailable)?;
+        if tier.limits.is_empty() {
+            return Ok(None);
+        }
+        let subject = match identity {
+            Some(identity) => self.hash_key.consumer(&identity.consumer, node),
+            None => {
+                let address = node.source_address().ok_or(Reason::Unavailable)?;
+                self.hash_key.address(&tier.name, address, self.policy.node.ipv6_prefix, node)
+            }
+        };
+        let (outcome, standings) = self.charge(position, subject, route, cost, now, node).ok_or(Reason::Unavailable)?;
+        Ok(Some((outcome, Limited { tier: position, standings, charge: None })))
+    }
+
+    /// Spends units of a subject; `None` if there is no such tier.
+    fn charge(
+        &mut self,
+        tier: usize,
+        subject: Subject,
+        route: u16,
+        cost: u32,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Option<(Outcome, Standings)> {
+        let ask = Ask { tier: self.tiers.limits(tier)?, subject, route, cost, now };
+        Some(match self.hash_key.is_of_node() {
+            true => self.limiter.judge(&ask, node, &mut self.counters),
+            false => self.limiter.judge_alone(&ask, &mut self.counters),
+        })
+    }
+
     /// The changes an admitted request needs: credentials and false claims go, the verified identity comes.
-    pub fn edits<'a>(&'a self, permit: &Permit, head: &'a Head<'_>) -> impl Iterator<Item = Edit<'a>> {
+    pub fn edits<'a>(&'a self, permit: &'a Permit, head: &'a Head<'_>) -> impl Iterator<Item = Edit<'a>> {
         let policy = &self.policy;
-        let identity = permit.api_key.and_then(|position| policy.identity(position)).map(|identity| {
+        let identity = permit.identity.as_deref().map(|identity| {
             let names = &policy.identity_headers;
-            [(&names.consumer, identity.consumer), (&names.tier, identity.tier), (&names.credential, identity.credential)]
+            [
+                (&names.consumer, identity.consumer.id.as_str()),
+                (&names.tier, self.tier_name(identity)),
+                (&names.credential, identity.credential.as_str()),
+            ]
         });
         let claims = head.claims.iter().map(|name| Edit::Remove(name));
         let credentials = (!policy.forward_credentials).then(|| credential::headers(&policy.sources, head));
         let credentials = credentials.into_iter().flatten().map(|name| Edit::Remove(name.as_bytes()));
         let identity = identity.into_iter().flatten().map(|(name, value)| Edit::Add(name, value.as_bytes()));
         claims.chain(credentials).chain(identity)
+    }
+
+    /// The name of an identity's tier.
+    #[must_use]
+    pub fn tier_name(&self, identity: &Identity) -> &str {
+        self.tiers.get(identity.consumer.tier.get()).map(|tier| tier.name.as_str()).unwrap_or_default()
     }
 
     /// Names in a request's trailers that belong in no trailer: claims to an identity, and credentials.
@@ -235,83 +330,32 @@ impl Gate {
         let charge_when = self.policy.routes.get(usize::from(permit.route)).and_then(|route| route.charge_when.as_ref());
         if let (Some(charge_when), Some(limited)) = (charge_when, &mut permit.limited)
             && !charge_when.contain(status)
-            && let (Some(charge), Some(tier)) = (&limited.charge, limits_at(&self.policy, limited.tier))
+            && let (Some(charge), Some(tier)) = (&limited.charge, self.tiers.limits(limited.tier))
         {
             self.limiter.give_back(tier, charge, &mut limited.standings, now, shared, &mut self.counters);
         }
     }
 
-    /// Whether [`tick`](Self::tick) is needed soon, because this worker holds units others may want.
+    /// How soon [`tick`](Self::tick) is needed, in nanoseconds; `None`: only for what is counted.
     #[must_use]
-    pub fn holds_units(&self) -> bool {
-        self.limiter.holds_units()
+    pub fn tick_within(&self) -> Option<u64> {
+        let units = self.limiter.holds_units().then_some(GIVE_BACK_EVERY);
+        let backend = self.backend.as_ref().map(|_| TICK_EVERY);
+        units.into_iter().chain(backend).min()
     }
 
-    /// Gives back what this worker holds and does not use.
-    pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) {
-        let policy = &self.policy;
-        self.limiter.give_back_idle(now, |tier| limits_at(policy, tier), shared, &mut self.counters);
+    fn give_back_idle(&mut self, now: Instant, shared: &mut impl SharedData) {
+        let tiers = &self.tiers;
+        self.limiter.give_back_idle(now, |tier| tiers.limits(tier), shared, &mut self.counters);
     }
 }
 
-impl HashKey {
-    /// The node's key, or this worker's own as long as the node's cannot be had. Limits cannot be shared then and are judged by
-    /// their failure mode.
-    fn get(&mut self, shared: &mut impl SharedData) -> [u8; 16] {
-        if self.of_node.is_none() {
-            self.of_node = self.read(shared).ok();
-        }
-        self.of_node.unwrap_or(self.own)
-    }
-
-    /// Reads the node's key, or makes it of this worker's if it is the first to ask.
-    fn read(&self, shared: &mut impl SharedData) -> Result<[u8; 16], Broken> {
-        let mut value = Vec::new();
-        if shared.get(NODE_KEY, &mut value)?.is_none() {
-            if shared.set(NODE_KEY, &self.own, None)? {
-                return Ok(self.own);
-            }
-            shared.get(NODE_KEY, &mut value)?;
-        }
-        value.as_slice().try_into().map_err(|_| Broken)
-    }
-}
-
-/// The limits a request meets and who meets them; `None` where there is nothing to limit.
-fn whose_limits<'a>(
-    policy: &'a Policy,
-    hash_key: &mut HashKey,
-    api_key: Option<usize>,
-    route: &Route,
-    node: &mut impl Node,
-) -> Result<Option<(TierLimits<'a>, Subject)>, Reason> {
-    let consumer = match api_key {
-        Some(position) => {
-            let key = policy.api_keys.get(position).ok_or(Reason::Unavailable)?;
-            Some(policy.consumers.get(key.consumer).ok_or(Reason::Unavailable)?)
-        }
-        None => None,
-    };
-    let Some(position) = consumer.map_or(route.anonymous_tier, |consumer| Some(consumer.tier)) else {
-        return Ok(None);
-    };
-    let tier = policy.tiers.get(position).ok_or(Reason::Unavailable)?;
-    if tier.limits.is_empty() {
-        return Ok(None);
-    }
-    let key = hash_key.get(node);
-    // A consumer has one tier and keeps its state when that is changed; an address may meet several.
-    let subject = match consumer {
-        Some(consumer) => subject(key, Table::Consumers, &[consumer.id.as_bytes()]),
-        None => {
-            let address = node.source_address().ok_or(Reason::Unavailable)?;
-            match limited_as(address, policy.node.ipv6_prefix) {
-                IpAddr::V4(address) => subject(key, Table::Addresses, &[tier.name.as_bytes(), &[0], &address.octets()]),
-                IpAddr::V6(address) => subject(key, Table::Addresses, &[tier.name.as_bytes(), &[0], &address.octets()]),
-            }
-        }
-    };
-    Ok(Some((limits_of(tier, position), subject)))
+/// Why it is not known who asks.
+enum Unidentified {
+    /// The request is denied; it may be tried again after so many nanoseconds.
+    Denied(Reason, Option<u64>),
+    /// The backend is asked about the key at this place.
+    Asked(Place),
 }
 
 fn addresses_admit(policy: &Policy, route: &Route, node: &mut impl Node) -> bool {
@@ -320,39 +364,6 @@ fn addresses_admit(policy: &Policy, route: &Route, node: &mut impl Node) -> bool
         return true;
     }
     node.source_address().is_some_and(|address| rules.iter().all(|rules| rules.admit(address)))
-}
-
-fn authenticate(
-    policy: &Policy,
-    keys: &mut ApiKeyJudge,
-    auth: Auth,
-    head: &Head<'_>,
-    counters: &mut Counters,
-) -> Result<Option<usize>, Reason> {
-    if auth == Auth::None {
-        return Ok(None);
-    }
-    match credential::find(&policy.sources, head)? {
-        Some(presented) => keys.judge(policy, &presented, counters).map(Some).ok_or(Reason::InvalidKey),
-        None if auth == Auth::Optional => Ok(None),
-        None => Err(Reason::Unauthenticated),
-    }
-}
-
-fn limits_of(tier: &Tier, position: usize) -> TierLimits<'_> {
-    TierLimits { position, limits: &tier.limits, shape: tier.shape }
-}
-
-fn limits_at(policy: &Policy, position: usize) -> Option<TierLimits<'_>> {
-    policy.tiers.get(position).map(|tier| limits_of(tier, position))
-}
-
-fn subject(key: [u8; 16], table: Table, name: &[&[u8]]) -> Subject {
-    let mut hasher = SipHasher24::new_with_key(&key);
-    hasher.write(&[u8::from(table == Table::Addresses)]);
-    name.iter().for_each(|part| hasher.write(part));
-    let hash = hasher.finish128();
-    Subject { table, place: hash.h1, tag: hash.h2 }
 }
 
 #[cfg(test)]

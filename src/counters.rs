@@ -29,10 +29,26 @@ pub enum Counter {
     DroppedUnits,
     /// Statuses the host should not have given.
     HostError,
+    /// Keys the backend was asked about.
+    Asked,
+    /// Answers that said whose a key is.
+    AskedKnown,
+    /// Answers that said it is nobody's.
+    AskedUnknown,
+    /// Keys about which no answer came in time.
+    AskedInVain,
+    /// Keys not asked about, because a bound was reached.
+    NotAsked,
+    /// Calls to the backend that failed, of all kinds.
+    CallFailed,
+    /// Changes heard of.
+    Change,
+    /// Times everything the backend had said was forgotten.
+    Forgotten,
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 19] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -44,6 +60,14 @@ const NAMES: [&str; 11] = [
     "tollgate_merged_subjects",
     "tollgate_purse_dropped_units",
     "tollgate_host_errors",
+    "tollgate_backend.asked",
+    "tollgate_backend.known",
+    "tollgate_backend.unknown",
+    "tollgate_backend.unanswered",
+    "tollgate_backend.not_asked",
+    "tollgate_backend.failed",
+    "tollgate_feed.changes",
+    "tollgate_feed.resets",
 ];
 
 impl Counter {
@@ -69,6 +93,14 @@ impl Counter {
             Self::Merged => 8,
             Self::DroppedUnits => 9,
             Self::HostError => 10,
+            Self::Asked => 11,
+            Self::AskedKnown => 12,
+            Self::AskedUnknown => 13,
+            Self::AskedInVain => 14,
+            Self::NotAsked => 15,
+            Self::CallFailed => 16,
+            Self::Change => 17,
+            Self::Forgotten => 18,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

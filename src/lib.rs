@@ -5,11 +5,14 @@
 
 pub mod admission;
 pub mod authn;
+pub mod backend;
 pub mod counters;
 pub mod head;
+pub mod identity;
 pub mod limits;
 pub mod reply;
 pub mod shared;
+pub mod tiers;
 
 #[cfg(target_family = "wasm")]
 mod host;

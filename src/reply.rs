@@ -9,6 +9,7 @@ use tollgate_core::verdict::Reason;
 
 use crate::admission::{Denial, Limited};
 use crate::head::Head;
+use crate::tiers::Tiers;
 
 /// Headers a page of another origin may read on a denial.
 const EXPOSED: &str =
@@ -34,8 +35,6 @@ pub struct Replies {
     unauthenticated: String,
     /// `WWW-Authenticate` without parameters of the error.
     challenge: String,
-    /// `RateLimit-Policy` items by tier and limit.
-    policies: Vec<Vec<String>>,
 }
 
 impl Replies {
@@ -46,20 +45,18 @@ impl Replies {
             Source::Header { scheme, .. } => scheme.clone(),
             Source::Query(_) => None,
         });
-        let item = |limit: &Limit| format!("\"{}\";q={};w={}", limit.name, limit.rate.capacity(), limit.window_seconds);
         Self {
             unauthenticated: unauthenticated(&policy.sources),
             challenge: format!("{} realm=\"{}\"", scheme.as_deref().unwrap_or("Bearer"), policy.realm),
-            policies: policy.tiers.iter().map(|tier| tier.limits.iter().map(item).collect()).collect(),
         }
     }
 
     /// The answer to a denied request. `wall` is nanoseconds since 1970.
     #[must_use]
-    pub fn denial(&self, policy: &Policy, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
+    pub fn denial(&self, policy: &Policy, tiers: &Tiers, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
         let status = status(denial.reason);
         let retry_after = match (denial.reason, denial.wait) {
-            (Reason::RateLimited, wait) => wait.map(|wait| seconds_ceil(wait).max(1)),
+            (Reason::RateLimited | Reason::TooManyUnknownKeys, wait) => wait.map(|wait| seconds_ceil(wait).max(1)),
             (Reason::Unavailable, _) => Some(1),
             (_, _) => None,
         };
@@ -72,7 +69,7 @@ impl Replies {
             headers.push(("www-authenticate", challenge));
         }
         if let Some(limited) = &denial.limited {
-            self.limit_headers(policy, limited, wall, &mut headers);
+            limit_headers(policy, tiers, limited, wall, &mut headers);
         }
         cors(policy, head, denial, &mut headers);
         if head.is_grpc() {
@@ -81,46 +78,6 @@ impl Replies {
         headers.push(("content-type", content_type(policy.answers.body).to_owned()));
         let body = body(policy.answers.body, status, denial.reason, &message, retry_after);
         Answer { status, grpc_status: None, headers, body }
-    }
-
-    /// Appends the limit headers for how a request stands. `wall` is nanoseconds since 1970.
-    pub fn limit_headers(&self, policy: &Policy, limited: &Limited, wall: u64, headers: &mut Vec<(&'static str, String)>) {
-        let Some(tier) = policy.tiers.get(limited.tier) else {
-            return;
-        };
-        let applied =
-            || tier.limits.iter().zip(&limited.standings).filter_map(|(limit, standing)| standing.map(|standing| (limit, standing)));
-        if policy.answers.x_ratelimit {
-            // A limit in shadow does not bind, so it is not the one to show.
-            let share = |(limit, standing): &(&Limit, _)| -> u128 {
-                let standing: &tollgate_core::limit::Standing = standing;
-                (u128::from(standing.remaining) << 32) / u128::from(limit.rate.capacity().max(1))
-            };
-            if let Some((limit, standing)) = applied().filter(|(limit, _)| !limit.shadow).min_by_key(share) {
-                headers.push(("x-ratelimit-limit", limit.rate.capacity().to_string()));
-                headers.push(("x-ratelimit-remaining", standing.remaining.to_string()));
-                headers.push(("x-ratelimit-reset", reset(policy.answers.reset, wall, standing.until_full)));
-            }
-        }
-        if policy.answers.ratelimit {
-            let mut policies = String::new();
-            let mut states = String::new();
-            let texts = self.policies.get(limited.tier).map(Vec::as_slice).unwrap_or_default();
-            for ((limit, standing), text) in tier.limits.iter().zip(&limited.standings).zip(texts) {
-                if let (Some(standing), false) = (standing, limit.shadow) {
-                    let separator = if policies.is_empty() { "" } else { ", " };
-                    policies.push_str(separator);
-                    policies.push_str(text);
-                    let seconds = seconds_ceil(standing.until_full);
-                    // Writing to a string cannot fail.
-                    let _ = write!(states, "{separator}\"{}\";r={};t={seconds}", limit.name, standing.remaining);
-                }
-            }
-            if !policies.is_empty() {
-                headers.push(("ratelimit-policy", policies));
-                headers.push(("ratelimit", states));
-            }
-        }
     }
 
     fn message(&self, reason: Reason, retry_after: Option<u64>) -> String {
@@ -138,11 +95,55 @@ impl Replies {
             Reason::Unauthenticated => return Some(self.challenge.clone()),
             Reason::InvalidKey => "invalid_token",
             Reason::DuplicateCredentials | Reason::ConflictingCredentials => "invalid_request",
-            Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => {
+            Reason::AmbiguousPath
+            | Reason::AmbiguousHost
+            | Reason::AddressDenied
+            | Reason::TooManyUnknownKeys
+            | Reason::RateLimited
+            | Reason::Unavailable => {
                 return None;
             }
         };
         Some(format!("{}, error=\"{error}\", error_description=\"{}\"", self.challenge, reason.message()))
+    }
+}
+
+/// Appends the limit headers for how a request stands. `wall` is nanoseconds since 1970.
+pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u64, headers: &mut Vec<(&'static str, String)>) {
+    let Some(tier) = tiers.get(limited.tier) else {
+        return;
+    };
+    let applied = || tier.limits.iter().zip(&limited.standings).filter_map(|(limit, standing)| standing.map(|standing| (limit, standing)));
+    if policy.answers.x_ratelimit {
+        // A limit in shadow does not bind, so it is not the one to show.
+        let share = |(limit, standing): &(&Limit, _)| -> u128 {
+            let standing: &tollgate_core::limit::Standing = standing;
+            (u128::from(standing.remaining) << 32) / u128::from(limit.rate.capacity().max(1))
+        };
+        if let Some((limit, standing)) = applied().filter(|(limit, _)| !limit.shadow).min_by_key(share) {
+            headers.push(("x-ratelimit-limit", limit.rate.capacity().to_string()));
+            headers.push(("x-ratelimit-remaining", standing.remaining.to_string()));
+            headers.push(("x-ratelimit-reset", reset(policy.answers.reset, wall, standing.until_full)));
+        }
+    }
+    if policy.answers.ratelimit {
+        let mut policies = String::new();
+        let mut states = String::new();
+        let texts = tiers.policy_items(limited.tier);
+        for ((limit, standing), text) in tier.limits.iter().zip(&limited.standings).zip(texts) {
+            if let (Some(standing), false) = (standing, limit.shadow) {
+                let separator = if policies.is_empty() { "" } else { ", " };
+                policies.push_str(separator);
+                policies.push_str(text);
+                let seconds = seconds_ceil(standing.until_full);
+                // Writing to a string cannot fail.
+                let _ = write!(states, "{separator}\"{}\";r={};t={seconds}", limit.name, standing.remaining);
+            }
+        }
+        if !policies.is_empty() {
+            headers.push(("ratelimit-policy", policies));
+            headers.push(("ratelimit", states));
+        }
     }
 }
 
@@ -153,7 +154,7 @@ pub const fn status(reason: Reason) -> u16 {
         Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::ConflictingCredentials => 400,
         Reason::Unauthenticated | Reason::InvalidKey | Reason::DuplicateCredentials => 401,
         Reason::AddressDenied => 403,
-        Reason::RateLimited => 429,
+        Reason::TooManyUnknownKeys | Reason::RateLimited => 429,
         Reason::Unavailable => 503,
     }
 }

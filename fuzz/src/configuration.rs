@@ -81,7 +81,7 @@ fn load(json: &[u8]) {
     policy.node.known_keys = 16;
     policy.node.unknown_keys = 16;
     let replies = Replies::new(&policy);
-    let mut gate = Gate::new(policy, [7; 32]);
+    let mut gate = Gate::new(policy, "node", [7; 32]);
     let mut host = Host { address: Some("10.1.2.3".parse().unwrap()), ..Host::default() };
     for (path, key) in [("/v1/search?api_key=x", "wrong"), ("/v1/reports/7", ""), ("/healthz", "a"), ("/", "")] {
         let map = map(&[
@@ -92,9 +92,10 @@ fn load(json: &[u8]) {
             (b"origin", b"https://app.example.com"),
         ]);
         let head = gate.read(&map).unwrap();
-        match gate.judge(&head, Instant(SECOND), &mut host) {
+        match gate.judge(&head, Instant(SECOND), SECOND, &mut host) {
             Verdict::Admit(permit) => assert!(gate.edits(&permit, &head).count() <= 8),
-            Verdict::Deny(denial) => assert!(!replies.denial(gate.policy(), &head, &denial, SECOND).body.is_empty()),
+            Verdict::Deny(denial) => assert!(!replies.denial(gate.policy(), gate.tiers(), &head, &denial, SECOND).body.is_empty()),
+            Verdict::Wait(place, _) => assert!(gate.wait(place, 7)),
         }
     }
     gate.tick(Instant(2 * SECOND), &mut host);

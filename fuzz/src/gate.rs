@@ -6,7 +6,7 @@ use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 use tollgate_filter::admission::{Denial, Edit, Gate, Permit, Verdict};
 use tollgate_filter::head::Head;
-use tollgate_filter::reply::Replies;
+use tollgate_filter::reply::{Replies, limit_headers};
 
 use crate::BRIEFLY;
 use crate::fixture::{Host, KEYS, POLICY, map};
@@ -56,7 +56,7 @@ fn request((method, path, authority, headers): &Parts) -> Vec<u8> {
 
 /// Judges a header map twice, the second time with what the gate remembers of the first, and holds both to `plain`.
 fn judge(map: &[u8], inside: bool) {
-    let mut gate = Gate::new(POLICY.clone(), [7; 32]);
+    let mut gate = Gate::new(POLICY.clone(), "node", [7; 32]);
     let (head, pairs) = match (gate.read(map), plain::pairs(map)) {
         (Ok(head), Some(pairs)) => (head, pairs),
         (Err(_), None) => return,
@@ -64,9 +64,10 @@ fn judge(map: &[u8], inside: bool) {
     };
     let mut host = Host { address: inside.then(|| "10.1.2.3".parse().unwrap()), ..Host::default() };
     for _ in 0..2 {
-        match gate.judge(&head, Instant(5 * SECOND), &mut host) {
+        match gate.judge(&head, Instant(5 * SECOND), WALL, &mut host) {
             Verdict::Admit(permit) => admitted(&gate, &head, &pairs, &permit),
             Verdict::Deny(denial) => denied(&gate, &head, &pairs, &denial),
+            Verdict::Wait(..) => panic!("there is no backend to wait for"),
         }
     }
     redacted(&gate, &head);
@@ -75,7 +76,8 @@ fn judge(map: &[u8], inside: bool) {
 fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
     assert!(plain::is_plain_authority(head.authority), "{}", head.authority.escape_ascii());
     let credentials = plain::credentials(pairs);
-    match permit.api_key {
+    let position = permit.identity.as_ref().map(|identity| identity.credential.strip_prefix("key-").unwrap().parse::<usize>().unwrap());
+    match position {
         Some(position) => {
             assert!(!credentials.is_empty() && credentials.iter().all(|own| own == KEYS[position].as_bytes()), "{credentials:?}");
             assert!(plain::each_place_once(pairs), "a repeated credential passed");
@@ -85,7 +87,7 @@ fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
     let edits: Vec<Edit<'_>> = gate.edits(permit, head).collect();
     let after = edited(pairs, &edits);
     for (position, name) in IDENTITY.iter().enumerate() {
-        let key = permit.api_key.map(|key| format!("key-{key}"));
+        let key = permit.identity.as_ref().map(|identity| identity.credential.clone());
         let expected = key.as_ref().map(|key| ["acme", "free", key][position].as_bytes());
         let told: Vec<&[u8]> = after.iter().filter(|(own, _)| dashed(own) == name.as_bytes()).map(|(_, value)| *value).collect();
         assert_eq!(told, Vec::from_iter(expected), "{name}");
@@ -95,7 +97,7 @@ fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
     assert!(plain::values(&after, "x-api-key").is_empty(), "a credential goes on");
     if let Some(limited) = &permit.limited {
         let mut headers = Vec::new();
-        Replies::new(gate.policy()).limit_headers(gate.policy(), limited, WALL, &mut headers);
+        limit_headers(gate.policy(), gate.tiers(), limited, WALL, &mut headers);
         assert_visible(&headers);
     }
 }
@@ -109,9 +111,10 @@ fn denied(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], denial: &Denial) {
         Reason::AmbiguousHost => !plain::is_plain_authority(head.authority),
         Reason::AmbiguousPath => decode_path(head.target).is_err(),
         Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => true,
+        Reason::TooManyUnknownKeys => panic!("there is no backend to ask"),
     };
     assert!(at_fault, "{:?} without cause", denial.reason);
-    let answer = Replies::new(gate.policy()).denial(gate.policy(), head, denial, WALL);
+    let answer = Replies::new(gate.policy()).denial(gate.policy(), gate.tiers(), head, denial, WALL);
     assert!([400, 401, 403, 429, 503].contains(&answer.status));
     assert_visible(&answer.headers);
     match answer.grpc_status {

@@ -196,12 +196,12 @@ fn any_set_admits_no_more_than_the_limit() {
 fn any_bytes_under_every_key_leave_the_gate_to_itself() {
     let map = map(&[(b":method", b"GET"), (b":path", b"/"), (b"x-api-key", KEYS[0].as_bytes())]);
     check!().with_test_time(BRIEFLY).with_max_len(64).for_each(|value: &[u8]| {
-        let mut gate = Gate::new(LIMITS.clone(), [7; 32]);
+        let mut gate = Gate::new(LIMITS.clone(), "node", [7; 32]);
         let mut shared = Stored { value: value.to_vec(), version: 1, lost: 0 };
         let mut admitted = 0;
         for _ in 0..40 {
             let head = gate.read(&map).unwrap();
-            if let Verdict::Admit(mut permit) = gate.judge(&head, Instant(NOW), &mut shared) {
+            if let Verdict::Admit(mut permit) = gate.judge(&head, Instant(NOW), 0, &mut shared) {
                 admitted += 1;
                 gate.answered(&mut permit, 500, Instant(NOW), &mut shared);
             }

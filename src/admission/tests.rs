@@ -4,7 +4,7 @@ use tollgate_core::time::SECOND;
 
 use super::*;
 use crate::head::tests::map;
-use crate::shared::{Memory, Version};
+use crate::shared::{Broken, Memory, Version};
 
 struct FakeNode {
     shared: Memory,
@@ -41,7 +41,7 @@ fn gate(extra: &serde_json::Value) -> Gate {
     for (field, value) in extra.as_object().unwrap() {
         document[field] = value.clone();
     }
-    Gate::new(config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap(), [7; 32])
+    Gate::new(config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap(), "node-1", [7; 32])
 }
 
 /// Judges a request for `path` with these headers.
@@ -53,13 +53,14 @@ fn judge(gate: &mut Gate, node: &mut FakeNode, path: &str, headers: &[(&str, &st
     }
     let map = map(&pairs);
     let head = gate.read(&map).unwrap();
-    gate.judge(&head, Instant(SECOND), node)
+    gate.judge(&head, Instant(SECOND), 0, node)
 }
 
 fn reason(verdict: Verdict) -> Option<Reason> {
     match verdict {
         Verdict::Deny(denial) => Some(denial.reason),
         Verdict::Admit(_) => None,
+        Verdict::Wait(..) => panic!("there is no backend to wait for"),
     }
 }
 
@@ -68,10 +69,10 @@ fn a_known_key_is_admitted_until_its_limit_is_spent() {
     let (mut gate, mut node) = (gate(&serde_json::json!({})), node());
     for _ in 0..3 {
         let Verdict::Admit(permit) = judge(&mut gate, &mut node, "/", &[("x-api-key", "k1")]) else { panic!("denied") };
-        assert_eq!(permit.api_key, Some(0));
+        assert_eq!(permit.identity.unwrap().credential, "acme-1");
     }
     let Verdict::Deny(denial) = judge(&mut gate, &mut node, "/", &[("x-api-key", "k1")]) else { panic!("admitted") };
-    assert_eq!((denial.reason, denial.api_key), (Reason::RateLimited, Some(0)));
+    assert_eq!((denial.reason, denial.identity.is_some()), (Reason::RateLimited, true));
     assert!(denial.wait.is_some_and(|wait| wait >= 59 * SECOND) && denial.limited.is_some());
 }
 
@@ -108,7 +109,7 @@ fn exempt_routes_and_preflights_ask_nothing_and_cost_nothing() {
     let preflight = [(":method", "OPTIONS"), ("origin", "https://a"), ("access-control-request-method", "PUT")];
     for _ in 0..5 {
         let verdict = judge(&mut gate, &mut node, "/healthz?x", &[("x-api-key", "anything")]);
-        assert!(matches!(verdict, Verdict::Admit(Permit { api_key: None, limited: None, .. })));
+        assert!(matches!(verdict, Verdict::Admit(Permit { identity: None, limited: None, .. })));
         assert_eq!(reason(judge(&mut gate, &mut node, "/api/x", &preflight)), None);
     }
     assert_eq!(reason(judge(&mut gate, &mut node, "/healthz/", &[])), Some(Reason::Unauthenticated));
@@ -135,7 +136,7 @@ fn anonymous_requests_are_limited_by_address_and_apart_from_consumers() {
 #[test]
 fn workers_of_a_node_share_limits_and_those_without_it_fall_back() {
     let (mut first, mut second, mut node) = (gate(&serde_json::json!({})), gate(&serde_json::json!({})), node());
-    second.hash_key.own = [9; 16];
+    second.hash_key = HashKey::new([9; 16]);
     let key = [("x-api-key", "k1")];
     let admitted =
         (0..6).filter(|number| reason(judge(if number % 2 == 0 { &mut first } else { &mut second }, &mut node, "/", &key)).is_none());
@@ -164,7 +165,7 @@ fn edits(gate: &mut Gate, headers: &[(&str, &str)]) -> Vec<String> {
     pairs.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let map = map(&pairs);
     let head = gate.read(&map).unwrap();
-    let Verdict::Admit(permit) = gate.judge(&head, Instant(SECOND), &mut node()) else { panic!("denied") };
+    let Verdict::Admit(permit) = gate.judge(&head, Instant(SECOND), 0, &mut node()) else { panic!("denied") };
     let shown = |edit| match edit {
         Edit::Remove(name) => format!("-{}", String::from_utf8_lossy(name)),
         Edit::Add(name, value) => format!("{name}={}", String::from_utf8_lossy(value)),
@@ -210,7 +211,7 @@ fn a_key_in_the_query_is_taken_out_of_the_target() {
     let map = map(&[(b":path", b"/a?key=k1&b=c&token=k1")]);
     let head = gate.read(&map).unwrap();
     assert_eq!(gate.redacted_target(&head).as_deref(), Some(&b"/a?b=c"[..]));
-    assert_eq!(reason(gate.judge(&head, Instant(SECOND), &mut node())), None);
+    assert_eq!(reason(gate.judge(&head, Instant(SECOND), 0, &mut node())), None);
     let plain = crate::head::tests::map(&[(b":path", b"/a?b=c")]);
     assert_eq!(gate.redacted_target(&gate.read(&plain).unwrap()), None);
 }
@@ -222,7 +223,7 @@ proptest::proptest! {
         let map = map(&pairs);
         let mut gate = gate(&serde_json::json!({}));
         let head = gate.read(&map).unwrap();
-        proptest::prop_assert!(reason(gate.judge(&head, Instant(SECOND), &mut node())).is_some());
+        proptest::prop_assert!(reason(gate.judge(&head, Instant(SECOND), 0, &mut node())).is_some());
         let _ = gate.redacted_target(&head);
     }
 }

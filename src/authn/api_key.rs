@@ -1,82 +1,101 @@
-//! Owns the judgement of API keys on one worker, and what it remembers of earlier ones. Must not know where a key was found.
-//!
-//! A key seen before costs one keyed hash (SipHash-2-4, 128 bits, under a random key of this worker) and a constant-time
-//! compare of half of it; neither the key nor its SHA-256 is kept. The caches are bounded and apart from each other, so
-//! that random keys push out nothing but random keys.
+//! Owns the judgement of API keys on one worker, by what it remembers and by the configuration. Must not know where a key was found,
+//! or what a backend says of it.
 
-use std::hash::Hasher;
-use std::num::NonZeroUsize;
+use std::rc::Rc;
 
-use lru::LruCache;
-use siphasher::sip128::{Hasher128, SipHasher24};
-use subtle::ConstantTimeEq;
 use tollgate_core::credential::Provenance;
 use tollgate_core::policy::Policy;
+use tollgate_core::time::Instant;
 
+use crate::authn::key_cache::{Found, KeyCache, Place};
 use crate::counters::{Counter, Counters};
+use crate::identity::Identity;
 
 /// Judges API keys.
 #[derive(Debug)]
 pub struct ApiKeyJudge {
-    hash_key: [u8; 16],
-    known: LruCache<u64, (u64, usize)>,
-    unknown: LruCache<u64, u64>,
+    /// What is remembered of keys seen before.
+    pub cache: KeyCache,
+    /// Who has the configuration's keys, by position.
+    configured: Vec<Rc<Identity>>,
+}
+
+/// What is to be said of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// Whose it is.
+    Known(Rc<Identity>),
+    /// It is forged or unknown.
+    Refused,
+    /// Only the backend knows.
+    Unknown {
+        /// Whether one of the issuer's keys made it, so that it is no guess.
+        issued: bool,
+    },
 }
 
 impl ApiKeyJudge {
     /// A judge that remembers nothing yet; `hash_key` is unpredictable to clients.
     #[must_use]
     pub fn new(policy: &Policy, hash_key: [u8; 16]) -> Self {
-        let size = |size: usize| NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN);
-        Self { hash_key, known: LruCache::new(size(policy.node.known_keys)), unknown: LruCache::new(size(policy.node.unknown_keys)) }
-    }
-
-    /// The position of a presented key in the policy, `None` if it is forged or unknown.
-    pub fn judge(&mut self, policy: &Policy, presented: &[u8], counters: &mut Counters) -> Option<usize> {
-        let (index, check) = self.keyed_hash(presented);
-        if let Some((own, position)) = self.known.get(&index)
-            && bool::from(own.ct_eq(&check))
-        {
-            counters.count(Counter::KnownHit);
-            return Some(*position);
-        }
-        if self.unknown.get(&index).is_some_and(|own| bool::from(own.ct_eq(&check))) {
-            counters.count(Counter::UnknownHit);
-            return None;
-        }
-        counters.count(Counter::KeyMiss);
-        let found = if is_forged(policy, presented) {
-            counters.count(Counter::Forged);
-            None
-        } else {
-            policy.api_keys.find(presented)
+        let identity = |key: &tollgate_core::policy::ApiKey| {
+            let consumer = policy.consumers.get(key.consumer)?;
+            Some(Rc::new(Identity::configured(key.id.clone(), consumer.id.clone(), consumer.tier)))
         };
-        match found {
-            Some(position) => drop(self.known.put(index, (check, position))),
-            None => drop(self.unknown.put(index, check)),
-        }
-        found
+        let configured = (0..).map_while(|position| policy.api_keys.get(position)).filter_map(identity).collect();
+        Self { cache: KeyCache::new(&policy.node, hash_key), configured }
     }
 
-    fn keyed_hash(&self, presented: &[u8]) -> (u64, u64) {
-        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
-        hasher.write(presented);
-        let hash = hasher.finish128();
-        (hash.h1, hash.h2)
+    /// Judges a presented key; also answers where it is remembered.
+    pub fn judge(&mut self, policy: &Policy, presented: &[u8], now: Instant, counters: &mut Counters) -> (Place, Judged) {
+        let place = self.cache.place(presented);
+        let judged = match self.cache.find(place, now) {
+            Found::Known(identity) => {
+                counters.count(Counter::KnownHit);
+                Judged::Known(identity)
+            }
+            Found::Refused => {
+                counters.count(Counter::UnknownHit);
+                Judged::Refused
+            }
+            Found::Nothing => {
+                counters.count(Counter::KeyMiss);
+                self.look_up(place, policy, presented, counters)
+            }
+        };
+        (place, judged)
+    }
+
+    fn look_up(&mut self, place: Place, policy: &Policy, presented: &[u8], counters: &mut Counters) -> Judged {
+        let provenance = provenance(policy, presented);
+        if provenance == Provenance::Forged {
+            counters.count(Counter::Forged);
+            self.cache.refuse(place, None);
+            return Judged::Refused;
+        }
+        if let Some(identity) = policy.api_keys.find(presented).and_then(|position| self.configured.get(position)) {
+            self.cache.know(place, identity.clone());
+            return Judged::Known(identity.clone());
+        }
+        if policy.backend.is_some() {
+            return Judged::Unknown { issued: provenance == Provenance::Issued };
+        }
+        self.cache.refuse(place, None);
+        Judged::Refused
     }
 }
 
-/// Whether the key carries an issuer's prefix, but none of the issuer's keys made it.
-fn is_forged(policy: &Policy, presented: &[u8]) -> bool {
-    let mut forged = false;
+/// What the issuer keys say of a key: forged if it carries the prefix of one, and none has made it.
+fn provenance(policy: &Policy, presented: &[u8]) -> Provenance {
+    let mut provenance = Provenance::Foreign;
     for issuer_key in &policy.issuer_keys {
         match issuer_key.judge(presented) {
-            Provenance::Issued => return false,
-            Provenance::Forged => forged = true,
+            Provenance::Issued => return Provenance::Issued,
+            Provenance::Forged => provenance = Provenance::Forged,
             Provenance::Foreign => {}
         }
     }
-    forged
+    provenance
 }
 
 #[cfg(test)]
@@ -104,6 +123,15 @@ mod tests {
         config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap()
     }
 
+    /// The id of a key that is known; refused ones have none.
+    fn id(judge: &mut ApiKeyJudge, policy: &Policy, key: &[u8], counters: &mut Counters) -> Option<String> {
+        match judge.judge(policy, key, Instant(0), counters).1 {
+            Judged::Known(identity) => Some(identity.credential.clone()),
+            Judged::Refused => None,
+            Judged::Unknown { .. } => panic!("there is no backend to ask"),
+        }
+    }
+
     fn plain(key: &str) -> KeyHash {
         KeyHash::of(&digest(key.as_bytes()), None)
     }
@@ -115,10 +143,9 @@ mod tests {
         let mut judge = ApiKeyJudge::new(&policy, [7; 16]);
         let mut counters = Counters::default();
         for _ in 0..3 {
-            let id = |position: Option<usize>| position.and_then(|position| policy.api_keys.get(position)).map(|key| key.id.as_str());
-            assert_eq!(id(judge.judge(&policy, b"one", &mut counters)), Some("1"));
-            assert_eq!(id(judge.judge(&policy, b"two", &mut counters)), Some("2"));
-            assert_eq!(judge.judge(&policy, b"three", &mut counters), None);
+            assert_eq!(id(&mut judge, &policy, b"one", &mut counters).as_deref(), Some("1"));
+            assert_eq!(id(&mut judge, &policy, b"two", &mut counters).as_deref(), Some("2"));
+            assert_eq!(id(&mut judge, &policy, b"three", &mut counters), None);
         }
         assert_eq!(counters.get(Counter::KnownHit), 4);
         assert_eq!(counters.get(Counter::UnknownHit), 2);
@@ -130,13 +157,12 @@ mod tests {
         let policy = policy(&[("1", plain("one"))], false);
         let mut judge = ApiKeyJudge::new(&policy, [7; 16]);
         let mut counters = Counters::default();
-        assert!(judge.judge(&policy, b"one", &mut counters).is_some());
+        assert!(id(&mut judge, &policy, b"one", &mut counters).is_some());
         for number in 0..1_000 {
-            assert_eq!(judge.judge(&policy, format!("random-{number}").as_bytes(), &mut counters), None);
+            assert_eq!(id(&mut judge, &policy, format!("random-{number}").as_bytes(), &mut counters), None);
         }
-        assert!(judge.judge(&policy, b"one", &mut counters).is_some());
+        assert!(id(&mut judge, &policy, b"one", &mut counters).is_some());
         assert_eq!(counters.get(Counter::KnownHit), 1);
-        assert_eq!((judge.known.len(), judge.unknown.len()), (1, 16));
     }
 
     #[test]
@@ -148,9 +174,9 @@ mod tests {
         let policy = policy(&[("1", plain(&genuine)), ("2", plain(&forged)), ("3", plain("imported"))], true);
         let mut judge = ApiKeyJudge::new(&policy, [7; 16]);
         let mut counters = Counters::default();
-        assert!(judge.judge(&policy, genuine.as_bytes(), &mut counters).is_some());
-        assert!(judge.judge(&policy, b"imported", &mut counters).is_some());
-        assert_eq!(judge.judge(&policy, forged.as_bytes(), &mut counters), None);
+        assert!(id(&mut judge, &policy, genuine.as_bytes(), &mut counters).is_some());
+        assert!(id(&mut judge, &policy, b"imported", &mut counters).is_some());
+        assert_eq!(id(&mut judge, &policy, forged.as_bytes(), &mut counters), None);
         assert_eq!(counters.get(Counter::Forged), 1);
     }
 }

@@ -11,8 +11,8 @@ mod types;
 use std::cell::Cell;
 use std::ptr;
 
-pub(super) use types::{Action, Level, Map};
-use types::{CAS_MISMATCH, COUNTER, NOT_FOUND, OK, PLUGIN_CONFIGURATION};
+pub(super) use types::{Action, Buffer, Level, Map};
+use types::{CAS_MISMATCH, COUNTER, NOT_FOUND, OK, REQUEST};
 
 /// The host answered a call with a status that is not success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,15 +102,49 @@ pub(super) fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     checked("remove_header_map_value", unsafe { imports::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
-/// Reads the plugin's configuration.
-pub(super) fn plugin_configuration(size: usize, into: &mut Vec<u8>) -> Result<(), HostError> {
+/// Reads the first `size` bytes of a buffer.
+pub(super) fn buffer(buffer: Buffer, size: usize, into: &mut Vec<u8>) -> Result<(), HostError> {
     if size == 0 {
         into.clear();
         return Ok(());
     }
     // SAFETY: `receive` passes valid places for the answer.
-    let call = |data, length| unsafe { imports::proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, data, length) };
+    let call = |data, length| unsafe { imports::proxy_get_buffer_bytes(buffer as u32, 0, size, data, length) };
     checked("get_buffer_bytes", receive(into, call))
+}
+
+/// Calls a cluster of the proxy; answers the token its response will carry.
+pub(super) fn http_call(cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout_ms: u32) -> Result<u32, HostError> {
+    let (headers, trailers) = (header_pairs(headers), header_pairs(&[]));
+    let mut token = 0;
+    // SAFETY: pointers and lengths are those of slices, and `token` is a valid place.
+    checked("http_call", unsafe {
+        imports::proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
+}
+
+/// Makes the calls that follow those of another context, until the callback ends.
+pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
+    // SAFETY: no pointers.
+    checked("set_effective_context", unsafe { imports::proxy_set_effective_context(context) })
+}
+
+/// Lets a paused request go on.
+pub(super) fn continue_request() -> Result<(), HostError> {
+    // SAFETY: no pointers.
+    checked("continue_stream", unsafe { imports::proxy_continue_stream(REQUEST) })
 }
 
 /// Reads a property; the segments of its path are separated by zero bytes. `false` if there is none.
@@ -147,9 +181,10 @@ pub(super) fn send_local_response(
     status: u16,
     details: &str,
     body: &str,
-    headers: &[u8],
+    headers: &[(&str, &str)],
     grpc_status: Option<u8>,
 ) -> Result<(), HostError> {
+    let headers = header_pairs(headers);
     let grpc_status = grpc_status.map_or(-1, i32::from);
     // SAFETY: pointers and lengths are those of slices.
     checked("send_local_response", unsafe {
@@ -217,4 +252,19 @@ const fn found(call: &'static str, status: u32) -> Result<bool, HostError> {
             Err(error) => Err(error),
         },
     }
+}
+
+/// Writes headers in the host's form: a count, the lengths, then names and values each followed by a zero byte.
+fn header_pairs(headers: &[(&str, &str)]) -> Vec<u8> {
+    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut map = length(headers.len()).to_vec();
+    for (name, value) in headers {
+        map.extend(length(name.len()));
+        map.extend(length(value.len()));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        map.extend_from_slice(text.as_bytes());
+        map.push(0);
+    }
+    map
 }

@@ -6,21 +6,33 @@ use tollgate_core::access::parse_source;
 use tollgate_core::verdict::Reason;
 
 use crate::admission::{Denial, Edit, Gate, Node, Permit, Verdict};
+use crate::authn::key_cache::Place;
 use crate::counters::Counter;
 use crate::head::Head;
 use crate::host::abi::{Action, HostError, Level, Map};
 use crate::host::root::HostShared;
 use crate::host::{Vm, abi, monotonic, with_vm};
+use crate::identity::Identity;
 use crate::reply::{self, Answer, Replies};
 
 /// A request in flight.
-#[derive(Clone, Copy)]
 pub(super) struct Stream {
     root: u32,
     /// What it was admitted with; `None` before, and for one answered here.
     permit: Option<Permit>,
+    /// The key whose answer it waits for.
+    waits: Option<Place>,
     /// The wall clock when it was judged, in nanoseconds since 1970.
     wall: u64,
+}
+
+/// How a request is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// It has just come.
+    First,
+    /// It has waited.
+    Woken,
 }
 
 impl Node for HostShared {
@@ -32,56 +44,91 @@ impl Node for HostShared {
 
 pub(super) fn create(context: u32, root: u32) {
     with_vm((), |vm| {
-        vm.streams.insert(context, Stream { root, permit: None, wall: 0 });
+        vm.streams.insert(context, Stream { root, permit: None, waits: None, wall: 0 });
     });
 }
 
 pub(super) fn delete(context: u32) {
     with_vm((), |vm| {
-        vm.streams.remove(&context);
+        if let Some(Stream { root, waits: Some(place), .. }) = vm.streams.remove(&context)
+            && let Some((gate, _)) = vm.roots.get_mut(&root).and_then(|root| root.gate.as_mut())
+        {
+            gate.leave(place, context);
+        }
     });
 }
 
 pub(super) fn request_headers(context: u32) -> Action {
     // Whatever goes wrong, the request does not pass.
-    with_vm(Action::Pause, |vm| {
-        let Vm { roots, streams, header_map, .. } = vm;
-        let stream = streams.get_mut(&context);
-        let root = stream.as_ref().and_then(|stream| roots.get_mut(&stream.root));
-        let (Some(stream), Some(root)) = (stream, root) else {
-            return refuse_unjudged();
-        };
-        let now = monotonic();
-        let wall = root.wall(now);
-        let Some((gate, replies)) = &mut root.gate else {
-            return refuse_unjudged();
-        };
-        let judged = abi::header_map(Map::Request, header_map).map_err(|_| ()).and_then(|()| gate.read(header_map).map_err(|_| ()));
-        let Ok(head) = judged else {
-            gate.counters.count(Counter::HostError);
-            return refuse_unjudged();
-        };
-        let verdict = gate.judge(&head, now, &mut HostShared);
-        let action = match verdict {
-            Verdict::Admit(permit) => match admit(gate, &permit, &head) {
-                Ok(()) => {
-                    stream.permit = permit.limited.is_some().then_some(permit);
-                    stream.wall = wall;
-                    Action::Continue
-                }
-                Err(error) => {
-                    gate.counters.count(Counter::HostError);
-                    abi::log(Level::Error, &format!("tollgate: a request cannot be passed on: {error}"));
-                    let denial =
-                        Denial { reason: Reason::Unavailable, route: Some(permit.route), api_key: None, wait: None, limited: None };
-                    deny(gate, replies, &head, &denial, wall)
-                }
-            },
-            Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
-        };
-        root.tick_as_needed();
-        action
-    })
+    with_vm(Action::Pause, |vm| judge(vm, context, Attempt::First))
+}
+
+/// Judges requests that need wait no longer, and lets go on or answers each.
+pub(super) fn wake(vm: &mut Vm, woken: &[u32]) {
+    for context in woken {
+        let waited = vm.streams.get_mut(context).and_then(|stream| stream.waits.take()).is_some();
+        if !waited || abi::set_effective_context(*context).is_err() {
+            continue;
+        }
+        if matches!(judge(vm, *context, Attempt::Woken), Action::Continue)
+            && let Err(error) = abi::continue_request()
+        {
+            // It ends with the proxy's idle timeout.
+            abi::log(Level::Error, &format!("tollgate: a request cannot go on: {error}"));
+        }
+    }
+}
+
+fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
+    let Vm { roots, streams, header_map, .. } = vm;
+    let stream = streams.get_mut(&context);
+    let root = stream.as_ref().and_then(|stream| roots.get_mut(&stream.root));
+    let (Some(stream), Some(root)) = (stream, root) else {
+        return refuse_unjudged();
+    };
+    let now = monotonic();
+    let wall = root.wall(now);
+    let Some((gate, replies)) = &mut root.gate else {
+        return refuse_unjudged();
+    };
+    let judged = abi::header_map(Map::Request, header_map).map_err(|_| ()).and_then(|()| gate.read(header_map).map_err(|_| ()));
+    let Ok(head) = judged else {
+        gate.counters.count(Counter::HostError);
+        return refuse_unjudged();
+    };
+    let verdict = match attempt {
+        Attempt::First => gate.judge(&head, now, wall, &mut HostShared),
+        Attempt::Woken => gate.judge_again(&head, now, wall, &mut HostShared),
+    };
+    let action = match verdict {
+        Verdict::Admit(permit) => match admit(gate, &permit, &head) {
+            Ok(()) => {
+                stream.permit = permit.limited.is_some().then_some(permit);
+                stream.wall = wall;
+                Action::Continue
+            }
+            Err(error) => {
+                gate.counters.count(Counter::HostError);
+                abi::log(Level::Error, &format!("tollgate: a request cannot be passed on: {error}"));
+                let denial = Denial { reason: Reason::Unavailable, route: Some(permit.route), identity: None, wait: None, limited: None };
+                deny(gate, replies, &head, &denial, wall)
+            }
+        },
+        Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
+        Verdict::Wait(place, _) if gate.wait(place, context) => {
+            stream.waits = Some(place);
+            Action::Pause
+        }
+        Verdict::Wait(_, denial) => {
+            gate.counters.count(Counter::Denied(denial.reason));
+            deny(gate, replies, &head, &denial, wall)
+        }
+    };
+    root.tick_as_needed();
+    if attempt == Attempt::First {
+        root.call_out(stream.root, Some(context));
+    }
+    action
 }
 
 /// Trailers may carry what headers may not: claims to an identity, and credentials.
@@ -114,7 +161,7 @@ pub(super) fn response_headers(context: u32) -> Action {
             return Action::Continue;
         };
         let gate = roots.get_mut(&stream.root).and_then(|root| root.gate.as_mut());
-        let (Some(mut permit), Some((gate, replies))) = (stream.permit.take(), gate) else {
+        let (Some(mut permit), Some((gate, _))) = (stream.permit.take(), gate) else {
             return Action::Continue;
         };
         if gate.charge_depends_on_status(&permit)
@@ -125,7 +172,7 @@ pub(super) fn response_headers(context: u32) -> Action {
         }
         if let Some(limited) = &permit.limited {
             let mut headers = Vec::with_capacity(5);
-            replies.limit_headers(gate.policy(), limited, stream.wall, &mut headers);
+            reply::limit_headers(gate.policy(), gate.tiers(), limited, stream.wall, &mut headers);
             for (name, value) in headers {
                 if abi::set_header(Map::Response, name, value.as_bytes()).is_err() {
                     gate.counters.count(Counter::HostError);
@@ -145,16 +192,16 @@ fn admit(gate: &Gate, permit: &Permit, head: &Head<'_>) -> Result<(), HostError>
     }
     redact(gate, head)?;
     if gate.policy().filter_state {
-        filter_state(gate, Some(permit.route), permit.api_key, "admitted")?;
+        filter_state(gate, Some(permit.route), permit.identity.as_deref(), "admitted")?;
     }
     Ok(())
 }
 
 fn deny(gate: &mut Gate, replies: &Replies, head: &Head<'_>, denial: &Denial, wall: u64) -> Action {
     let told = redact(gate, head).and_then(|()| {
-        if gate.policy().filter_state { filter_state(gate, denial.route, denial.api_key, denial.reason.code()) } else { Ok(()) }
+        if gate.policy().filter_state { filter_state(gate, denial.route, denial.identity.as_deref(), denial.reason.code()) } else { Ok(()) }
     });
-    let answer = replies.denial(gate.policy(), head, denial, wall);
+    let answer = replies.denial(gate.policy(), gate.tiers(), head, denial, wall);
     // The answer goes out even if the log cannot be told.
     if send(&answer, denial.reason).and(told).is_err() {
         gate.counters.count(Counter::HostError);
@@ -182,16 +229,16 @@ fn redact(gate: &Gate, head: &Head<'_>) -> Result<(), HostError> {
     }
 }
 
-fn filter_state(gate: &Gate, route: Option<u16>, api_key: Option<usize>, verdict: &str) -> Result<(), HostError> {
+fn filter_state(gate: &Gate, route: Option<u16>, identity: Option<&Identity>, verdict: &str) -> Result<(), HostError> {
     let policy = gate.policy();
     abi::set_property("tollgate.verdict", verdict.as_bytes())?;
     if let Some(route) = route.and_then(|position| policy.routes.get(usize::from(position))) {
         abi::set_property("tollgate.route", route.name.as_bytes())?;
     }
-    if let Some(identity) = api_key.and_then(|position| policy.identity(position)) {
-        abi::set_property("tollgate.consumer", identity.consumer.as_bytes())?;
+    if let Some(identity) = identity {
+        abi::set_property("tollgate.consumer", identity.consumer.id.as_bytes())?;
         abi::set_property("tollgate.credential", identity.credential.as_bytes())?;
-        abi::set_property("tollgate.tier", identity.tier.as_bytes())?;
+        abi::set_property("tollgate.tier", gate.tier_name(identity).as_bytes())?;
     }
     Ok(())
 }
@@ -199,20 +246,5 @@ fn filter_state(gate: &Gate, route: Option<u16>, api_key: Option<usize>, verdict
 fn send(answer: &Answer, reason: Reason) -> Result<(), HostError> {
     let details = format!("tollgate_{}", reason.code());
     let headers: Vec<(&str, &str)> = answer.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    abi::send_local_response(answer.status, &details, &answer.body, &header_map(&headers), answer.grpc_status)
-}
-
-/// Writes headers in the host's form: a count, the lengths, then names and values each followed by a zero byte.
-fn header_map(headers: &[(&str, &str)]) -> Vec<u8> {
-    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-    let mut map = length(headers.len()).to_vec();
-    for (name, value) in headers {
-        map.extend(length(name.len()));
-        map.extend(length(value.len()));
-    }
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        map.extend_from_slice(text.as_bytes());
-        map.push(0);
-    }
-    map
+    abi::send_local_response(answer.status, &details, &answer.body, &headers, answer.grpc_status)
 }

@@ -1,18 +1,19 @@
-//! Owns a root context: configuration, ticks, metrics. Must not know requests.
+//! Owns a root context: configuration, ticks, metrics, calls to the backend. Must not know what a request is judged by.
+
+use hashbrown::HashMap;
+use tollgate_core::wire::LARGEST_ANSWER;
 
 use crate::admission::Gate;
+use crate::backend::call::{Answer, Call, CallError, Purpose};
 use crate::counters::{Counter, Counters};
-use crate::host::{Vm, abi, monotonic, with_vm};
-use crate::limits::GIVE_BACK_EVERY;
+use crate::host::{Vm, abi, http, monotonic, with_vm};
 use crate::reply::Replies;
 use crate::shared::{Broken, SharedData, Version};
 
 /// How often counts are published and the clocks compared, in milliseconds.
 const TICK: u32 = 1_000;
-/// How often while a worker holds units, in milliseconds.
-#[expect(clippy::cast_possible_truncation, reason = "20 fits")]
-const FAST_TICK: u32 = (GIVE_BACK_EVERY / 1_000_000) as u32;
-
+/// The same in nanoseconds, less than a tick that comes early.
+const PUBLISH_EVERY: u64 = 980_000_000;
 /// One plugin configuration on one worker.
 #[derive(Default)]
 pub(super) struct Root {
@@ -20,8 +21,15 @@ pub(super) struct Root {
     pub(super) gate: Option<(Gate, Replies)>,
     /// How far the wall clock is ahead of the monotonic one, compared at each publication instead of at each request.
     wall_ahead: u64,
-    ticks_fast: bool,
+    /// How often the host was asked to tick, in milliseconds.
+    period: u32,
     last_published: u64,
+    /// What the calls under way are for, by the host's token.
+    calls: HashMap<u32, Purpose>,
+    /// What went wrong last, so that a failure is logged once, and its end.
+    failing: Option<CallError>,
+    /// Calls that the host did not take: their failure is told at the next tick, outside of any request.
+    later: Vec<Purpose>,
 }
 
 /// Metric ids of this VM, by number of the counter. Made once: the same name twice makes two ids.
@@ -51,12 +59,60 @@ impl Root {
         now.0.saturating_add(self.wall_ahead)
     }
 
-    /// Makes sure units this worker holds are soon given back if nobody spends them.
+    /// Makes sure that what is due by the clock is done in time.
     pub(super) fn tick_as_needed(&mut self) {
-        let holds = self.gate.as_ref().is_some_and(|(gate, _)| gate.holds_units());
-        if holds != self.ticks_fast && abi::set_tick_period(if holds { FAST_TICK } else { TICK }).is_ok() {
-            self.ticks_fast = holds;
+        let within = self.gate.as_ref().and_then(|(gate, _)| gate.tick_within());
+        let period = within.and_then(|nanos| u32::try_from(nanos / 1_000_000).ok()).unwrap_or(TICK);
+        if period != self.period && abi::set_tick_period(period).is_ok() {
+            self.period = period;
         }
+    }
+
+    /// Makes the calls that are to be made, as the root's own: one that a request makes ends with it. `current` is the context of the callback,
+    /// where that is another.
+    pub(super) fn call_out(&mut self, own: u32, current: Option<u32>) {
+        let Some((gate, _)) = &mut self.gate else {
+            return;
+        };
+        // An answer may lead to more calls; the host never answers before the callback is over.
+        let calls = gate.take_calls();
+        let Some(cluster) = gate.policy().backend.as_ref().filter(|_| !calls.is_empty()) else {
+            return;
+        };
+        let mut failed = Vec::new();
+        if current.is_none() || abi::set_effective_context(own).is_ok() {
+            for call in calls {
+                match send(&cluster.cluster, &cluster.authority, &call) {
+                    Ok(token) => drop(self.calls.insert(token, call.purpose)),
+                    Err(_) => failed.push(call.purpose),
+                }
+            }
+        } else {
+            failed.extend(calls.iter().map(|call| call.purpose));
+        }
+        if let Some(current) = current {
+            // Without it the rest of the callback would be the root's: the request then ends with the proxy's timeout.
+            let _ = abi::set_effective_context(current);
+        }
+        for purpose in failed {
+            self.later.push(purpose);
+        }
+    }
+
+    /// Takes an answer in; answers which requests need wait no longer.
+    fn heard(&mut self, purpose: Purpose, answer: Answer<'_>) -> Vec<u32> {
+        let Some((gate, _)) = &mut self.gate else {
+            return Vec::new();
+        };
+        let outcomes = gate.heard(purpose, answer, monotonic(), &mut HostShared);
+        if outcomes.error != self.failing {
+            match outcomes.error {
+                Some(error) => abi::log(abi::Level::Error, &format!("tollgate: {}: {error}", purpose.name())),
+                None => abi::log(abi::Level::Info, "tollgate: the backend answers again"),
+            }
+            self.failing = outcomes.error;
+        }
+        outcomes.woken
     }
 
     fn compare_clocks(&mut self) {
@@ -98,7 +154,7 @@ pub(super) fn delete(context: u32) {
 /// refuses what the main thread accepted: Envoy would let everything pass there.
 pub(super) fn configure(context: u32, size: usize) -> bool {
     let mut document = Vec::new();
-    if let Err(error) = abi::plugin_configuration(size, &mut document) {
+    if let Err(error) = abi::buffer(abi::Buffer::PluginConfiguration, size, &mut document) {
         abi::log(abi::Level::Error, &format!("tollgate: the configuration cannot be read: {error}"));
         return false;
     }
@@ -114,15 +170,20 @@ pub(super) fn configure(context: u32, size: usize) -> bool {
     };
     let mut random = [0; 32];
     let usable = abi::random(&mut random).is_ok() && random != [0; 32];
+    let mut label = Vec::new();
+    if !matches!(abi::property("node\0id", &mut label), Ok(true)) {
+        label.clear();
+    }
     with_vm(false, |vm| {
         let root = vm.roots.entry(context).or_default();
         root.compare_clocks();
         // Without random bytes caches and tables could be aimed at: nothing is judged, everything refused.
         root.gate = usable.then(|| {
             let replies = Replies::new(&policy);
-            (Gate::new(policy, random), replies)
+            (Gate::new(policy, &String::from_utf8_lossy(&label), random), replies)
         });
-        if abi::set_tick_period(TICK).is_err() || root.gate.is_none() {
+        root.tick_as_needed();
+        if root.period == 0 || root.gate.is_none() {
             abi::log(abi::Level::Error, "tollgate: the host lacks a clock or random bytes; see tollgate_host_errors");
         }
         true
@@ -136,10 +197,14 @@ pub(super) fn tick(context: u32) {
         let Some(root) = roots.get_mut(&context) else {
             return;
         };
-        if let Some((gate, _)) = &mut root.gate {
-            gate.tick(now, &mut HostShared);
+        let mut woken = Vec::new();
+        for purpose in std::mem::take(&mut root.later) {
+            woken.extend(root.heard(purpose, Answer::Broken));
         }
-        if now.0.saturating_sub(root.last_published) >= u64::from(TICK - FAST_TICK) * 1_000_000 {
+        if let Some((gate, _)) = &mut root.gate {
+            woken.extend(gate.tick(now, &mut HostShared));
+        }
+        if now.0.saturating_sub(root.last_published) >= PUBLISH_EVERY {
             root.last_published = now.0;
             root.compare_clocks();
             if let Some((gate, _)) = &mut root.gate {
@@ -147,5 +212,52 @@ pub(super) fn tick(context: u32) {
             }
         }
         root.tick_as_needed();
+        root.call_out(context, None);
+        http::wake(vm, &woken);
     });
+}
+
+/// An answer to one of the root's calls has come, or will not: `headers` is 0 then.
+pub(super) fn answered(context: u32, token: u32, headers: u32, body_size: usize) {
+    with_vm((), |vm| {
+        let Some(root) = vm.roots.get_mut(&context) else {
+            return;
+        };
+        let Some(purpose) = root.calls.remove(&token) else {
+            return;
+        };
+        let mut body = Vec::new();
+        let status = if headers == 0 { None } else { read(body_size, &mut body) };
+        let woken = root.heard(purpose, status.map_or(Answer::Broken, |status| Answer::Whole(status, &body)));
+        root.tick_as_needed();
+        root.call_out(context, None);
+        http::wake(vm, &woken);
+    });
+}
+
+/// Reads the response that the callback is about: its status, and its body if that is not too large.
+fn read(size: usize, body: &mut Vec<u8>) -> Option<u16> {
+    let mut status = Vec::new();
+    let found = abi::header(abi::Map::CallResponse, ":status", &mut status).ok()?;
+    let status = std::str::from_utf8(&status).ok().filter(|_| found)?.parse().ok()?;
+    if size > LARGEST_ANSWER {
+        return None;
+    }
+    abi::buffer(abi::Buffer::CallResponse, size, body).ok()?;
+    Some(status)
+}
+
+fn send(cluster: &str, authority: &str, call: &Call) -> Result<u32, abi::HostError> {
+    let mut headers = vec![
+        (":method", call.method),
+        (":path", call.path.as_str()),
+        (":authority", authority),
+        (":scheme", "https"),
+        ("authorization", call.authorization.as_str()),
+        ("accept", "application/json"),
+    ];
+    if !call.body.is_empty() {
+        headers.push(("content-type", "application/json"));
+    }
+    abi::http_call(cluster, &headers, &call.body, call.timeout_ms)
 }

@@ -31,12 +31,12 @@ fn limited(remaining: [u64; 3]) -> Limited {
 
 fn denial(reason: Reason) -> Denial {
     let wait = (reason == Reason::RateLimited).then_some(59 * SECOND + 1);
-    Denial { reason, route: Some(0), api_key: None, wait, limited: None }
+    Denial { reason, route: Some(0), identity: None, wait, limited: None }
 }
 
 fn answer(extra: &serde_json::Value, head: &Head<'_>, denial: &Denial) -> Answer {
     let policy = policy(extra);
-    Replies::new(&policy).denial(&policy, head, denial, WALL)
+    Replies::new(&policy).denial(&policy, &Tiers::new(&policy), head, denial, WALL)
 }
 
 fn header<'a>(headers: &'a [(&'static str, String)], name: &str) -> Option<&'a str> {
@@ -46,7 +46,7 @@ fn header<'a>(headers: &'a [(&'static str, String)], name: &str) -> Option<&'a s
 fn limit_headers(answers: &serde_json::Value, remaining: [u64; 3]) -> Vec<(&'static str, String)> {
     let policy = policy(&serde_json::json!({"answers": answers}));
     let mut headers = Vec::new();
-    Replies::new(&policy).limit_headers(&policy, &limited(remaining), WALL, &mut headers);
+    super::limit_headers(&policy, &Tiers::new(&policy), &limited(remaining), WALL, &mut headers);
     headers
 }
 

@@ -150,6 +150,15 @@ impl IssuerKey {
     }
 }
 
+/// The id inside a key, where it has the form of an issued one: `<prefix>_<id><secret><tag>`. It is no secret.
+#[must_use]
+pub fn issued_id(presented: &[u8]) -> Option<&str> {
+    let (prefix, body) = std::str::from_utf8(presented).ok()?.split_once('_')?;
+    let has_form =
+        is_prefix(prefix) && body.len() == ID_LEN + SECRET_LEN + TAG_LEN && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if has_form { body.get(..ID_LEN) } else { None }
+}
+
 /// Whether `text` may be the prefix of issued keys.
 #[must_use]
 pub fn is_prefix(text: &str) -> bool {

@@ -155,17 +155,6 @@ pub struct NodeSizes {
     pub ipv6_prefix: u8,
 }
 
-/// Who is asking, as the upstream and the logs are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity<'a> {
-    /// The consumer's id.
-    pub consumer: &'a str,
-    /// The name of the consumer's tier.
-    pub tier: &'a str,
-    /// The API key's id.
-    pub credential: &'a str,
-}
-
 /// An API key's place: whose it is and what it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
@@ -233,15 +222,6 @@ fn half(hash: &KeyHash) -> [u8; 16] {
 }
 
 impl Policy {
-    /// Who is asking with the API key at a position.
-    #[must_use]
-    pub fn identity(&self, api_key: usize) -> Option<Identity<'_>> {
-        let key = self.api_keys.get(api_key)?;
-        let consumer = self.consumers.get(key.consumer)?;
-        let tier = self.tiers.get(consumer.tier)?;
-        Some(Identity { consumer: &consumer.id, tier: &tier.name, credential: &key.id })
-    }
-
     /// The first route that matches, and its position.
     #[must_use]
     pub fn route(&self, target: Target<'_>) -> Option<(u16, &Route)> {

@@ -36,6 +36,11 @@ extern "C" fn proxy_on_tick(root: u32) {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(root: u32, token: u32, headers: u32, body_size: usize, _trailers: u32) {
+    root::answered(root, token, headers, body_size);
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(context: u32, _headers: u32, _end_of_stream: u32) -> u32 {
     http::request_headers(context) as u32
 }

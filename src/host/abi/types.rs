@@ -5,8 +5,15 @@ pub(super) const OK: u32 = 0;
 pub(super) const NOT_FOUND: u32 = 1;
 pub(super) const CAS_MISMATCH: u32 = 8;
 
-/// The buffer that holds the plugin's configuration.
-pub(super) const PLUGIN_CONFIGURATION: u32 = 7;
+/// Buffers that can be read.
+#[derive(Clone, Copy)]
+pub(crate) enum Buffer {
+    CallResponse = 4,
+    PluginConfiguration = 7,
+}
+
+/// Requests, among the streams that can go on.
+pub(super) const REQUEST: u32 = 0;
 
 /// The kind of metric that only grows.
 pub(super) const COUNTER: u32 = 0;
@@ -17,6 +24,7 @@ pub(crate) enum Map {
     Request = 0,
     RequestTrailers = 1,
     Response = 2,
+    CallResponse = 6,
 }
 
 /// What a filter callback answers.
@@ -29,6 +37,7 @@ pub(crate) enum Action {
 /// Severities of the host's log.
 #[derive(Clone, Copy)]
 pub(crate) enum Level {
+    Info = 2,
     Error = 4,
 }
 
@@ -41,7 +50,12 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_sdk() {
         assert_eq!([OK, NOT_FOUND, CAS_MISMATCH], [sdk::Status::Ok as u32, sdk::Status::NotFound as u32, sdk::Status::CasMismatch as u32]);
-        assert_eq!(PLUGIN_CONFIGURATION, sdk::BufferType::PluginConfiguration as u32);
+        assert_eq!(Buffer::PluginConfiguration as u32, sdk::BufferType::PluginConfiguration as u32);
+        assert_eq!(Buffer::CallResponse as u32, sdk::BufferType::HttpCallResponseBody as u32);
+        assert_eq!(Map::CallResponse as u32, sdk::MapType::HttpCallResponseHeaders as u32);
+        assert_eq!(Level::Info as u32, sdk::LogLevel::Info as u32);
+        // The SDK keeps this one to itself: ABI 0.2.1, `proxy_stream_type_t`.
+        assert_eq!(REQUEST, 0);
         assert_eq!(COUNTER, sdk::MetricType::Counter as u32);
         assert_eq!(Map::Request as u32, sdk::MapType::HttpRequestHeaders as u32);
         assert_eq!(Map::RequestTrailers as u32, sdk::MapType::HttpRequestTrailers as u32);

@@ -7,12 +7,13 @@ use super::tree::{Path, descend};
 
 /// The callbacks Envoy makes and the functions it offers, as far as the module exports and imports them. A test holds this to the
 /// module's source. Memory allocation and initialisation are missing: Envoy does not restrict those.
-const USED: [&str; 30] = [
+const USED: [&str; 34] = [
     // Callbacks.
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
     "proxy_on_tick",
+    "proxy_on_http_call_response",
     "proxy_on_request_headers",
     "proxy_on_request_trailers",
     "proxy_on_response_headers",
@@ -30,6 +31,9 @@ const USED: [&str; 30] = [
     "proxy_get_shared_data",
     "proxy_set_shared_data",
     "proxy_send_local_response",
+    "proxy_continue_stream",
+    "proxy_set_effective_context",
+    "proxy_http_call",
     "proxy_set_tick_period_milliseconds",
     "proxy_define_metric",
     "proxy_increment_metric",

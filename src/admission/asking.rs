@@ -1,0 +1,274 @@
+//! Owns what the gate makes of the backend's word: whom it asks about, what it remembers of the answers and the changes. Must not know
+//! how calls travel.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tollgate_core::time::{Instant, SECOND};
+use tollgate_core::verdict::Reason;
+use tollgate_core::wire::{Change, Known};
+
+use super::{Gate, Node, Unidentified};
+use crate::authn::api_key::Judged;
+use crate::authn::key_cache::Place;
+use crate::backend::call::{Answer, Call, CallError, Purpose};
+use crate::backend::{Answered, Event};
+use crate::counters::Counter;
+use crate::identity::{Consumer, Identity, Namespace, Told};
+use crate::limits::{Charge, Outcome, Standings};
+use crate::shared::SharedData;
+use crate::tiers::Unusable;
+
+/// For how long a key stays unknown once the backend said so. Issued keys never come back; only an imported one may be tried before it
+/// is there.
+const REFUSED_FOR: u64 = 10 * SECOND;
+/// How often the use of a credential is noted.
+const NOTE_EVERY: u64 = 60 * SECOND;
+
+/// What came of an answer.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// Requests that need wait no longer.
+    pub woken: Vec<u32>,
+    /// What went wrong, for the log.
+    pub error: Option<CallError>,
+}
+
+impl Gate {
+    /// Who presents a key.
+    pub(super) fn identify(&mut self, presented: &[u8], now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
+        let (place, judged) = self.keys.judge(&self.policy, presented, now, &mut self.counters);
+        let (issued, again) = match judged {
+            Judged::Refused => return Err(Unidentified::Denied(Reason::InvalidKey, None)),
+            Judged::Known(identity) => {
+                let stale = self.backend.as_ref().is_some_and(|backend| !identity.is_fresh(now, backend.fresh(), backend.max_staleness()));
+                if !stale {
+                    return Ok(identity);
+                }
+                (false, true)
+            }
+            Judged::Unknown { issued } => (issued, false),
+        };
+        let Some(backend) = &mut self.backend else {
+            return Err(Unidentified::Denied(Reason::InvalidKey, None));
+        };
+        if backend.is_pending(place) {
+            return Err(Unidentified::Asked(place));
+        }
+        if !backend.has_room(now) {
+            self.counters.count(Counter::NotAsked);
+            return Err(Unidentified::Denied(Reason::Unavailable, None));
+        }
+        // A key that was known before is no guess: there are only as many of them as the worker remembers.
+        let charge = if again { None } else { self.charge_for_asking(issued, now, node)? };
+        if let Some(backend) = &mut self.backend {
+            self.counters.count(Counter::Asked);
+            backend.ask(place, presented, charge, now);
+        }
+        Err(Unidentified::Asked(place))
+    }
+
+    /// What asking about a key costs the client's address, and the node.
+    fn charge_for_asking(&mut self, issued: bool, now: Instant, node: &mut impl Node) -> Result<Option<Charge>, Unidentified> {
+        let Some([per_address, per_node]) = self.tiers.bounds() else {
+            return Err(Unidentified::Denied(Reason::Unavailable, None));
+        };
+        let mut paid = None;
+        if !issued {
+            // Clients whose address is not known share one account.
+            let subject = match node.source_address() {
+                Some(address) => self.hash_key.address("\0unknown", address, self.policy.node.ipv6_prefix, node),
+                None => self.hash_key.own("unknown addresses", node),
+            };
+            match self.charge(per_address, subject, 0, 1, now, node) {
+                Some((Outcome::Admitted(charge), _)) => paid = Some(charge),
+                Some((Outcome::Refused { wait }, _)) => {
+                    self.counters.count(Counter::NotAsked);
+                    return Err(Unidentified::Denied(Reason::TooManyUnknownKeys, wait));
+                }
+                Some((Outcome::Unavailable, _)) | None => return Err(Unidentified::Denied(Reason::Unavailable, None)),
+            }
+        }
+        let subject = self.hash_key.own("unknown", node);
+        match self.charge(per_node, subject, 0, 1, now, node) {
+            Some((Outcome::Admitted(_), _)) => Ok(paid),
+            Some((Outcome::Refused { .. } | Outcome::Unavailable, _)) | None => {
+                self.counters.count(Counter::NotAsked);
+                Err(Unidentified::Denied(Reason::Unavailable, None))
+            }
+        }
+    }
+
+    /// A request waits for the key at a place; `false` if it cannot, and must be denied.
+    pub fn wait(&mut self, place: Place, stream: u32) -> bool {
+        self.backend.as_mut().is_some_and(|backend| backend.wait(place, stream))
+    }
+
+    /// A request that waited has gone away.
+    pub fn leave(&mut self, place: Place, stream: u32) {
+        if let Some(backend) = &mut self.backend {
+            backend.leave(place, stream);
+        }
+    }
+
+    /// The calls to be made now.
+    pub fn take_calls(&mut self) -> Vec<Call> {
+        self.backend.as_mut().map(crate::backend::Backend::take_calls).unwrap_or_default()
+    }
+
+    /// Does what is due by the clock, and answers which requests need wait no longer.
+    pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
+        self.give_back_idle(now, shared);
+        let Some(backend) = &mut self.backend else {
+            return Vec::new();
+        };
+        match backend.tick(now, shared) {
+            Ok(events) => self.take_in(events),
+            // Nothing is heard any longer: what is known ages until it is no longer believed.
+            Err(_) => self.counters.count(Counter::Degraded),
+        }
+        let overdue = self.backend.as_ref().map(|backend| backend.overdue(now)).unwrap_or_default();
+        overdue.into_iter().flat_map(|place| self.close_unanswered(place)).collect()
+    }
+
+    /// Takes the answer to a call.
+    pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Outcomes {
+        let Some(backend) = &mut self.backend else {
+            return Outcomes::default();
+        };
+        let heard = backend.heard(purpose, answer, now, shared);
+        let mut outcomes = Outcomes { woken: Vec::new(), error: heard.error };
+        if heard.error.is_some() {
+            self.counters.count(Counter::CallFailed);
+        }
+        self.take_in(heard.events);
+        match (heard.resolved, purpose) {
+            (Some(answered), _) => outcomes.woken = self.answered_about(answered, now, shared),
+            (None, Purpose::Resolve { place, .. }) => {
+                // A token that is no longer taken is replaced; the requests wait as long as they may.
+                let backend = self.backend.as_mut().filter(|_| heard.error == Some(CallError::Unauthorized));
+                if !backend.is_some_and(|backend| backend.ask_again(place, now)) {
+                    outcomes.woken = self.close_unanswered(place);
+                }
+            }
+            (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. }) => {}
+        }
+        outcomes
+    }
+
+    fn close_unanswered(&mut self, place: Place) -> Vec<u32> {
+        self.counters.count(Counter::AskedInVain);
+        self.backend.as_mut().and_then(|backend| backend.close(place)).map(|closed| closed.waiters).unwrap_or_default()
+    }
+
+    /// Remembers an answer about a key; it is asked for again if something has changed since it was read.
+    fn answered_about(&mut self, answered: Answered, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
+        let Answered { place, sent, answer } = answered;
+        let valid = answer.known.is_some();
+        match answer.known {
+            None => {
+                self.counters.count(Counter::AskedUnknown);
+                self.keys.cache.refuse(place, Some(now.after(REFUSED_FOR)));
+            }
+            Some(known) => {
+                if self.keys.cache.is_outdated(answer.revision, &known.credential, &known.consumer) {
+                    if self.backend.as_mut().is_some_and(|backend| backend.ask_again(place, now)) {
+                        return Vec::new();
+                    }
+                    return self.close_unanswered(place);
+                }
+                match self.identity(known, answer.revision, sent) {
+                    Ok(identity) => {
+                        self.counters.count(Counter::AskedKnown);
+                        self.keys.cache.know(place, Rc::new(identity));
+                    }
+                    Err(Unusable) => return self.close_unanswered(place),
+                }
+            }
+        }
+        let Some(closed) = self.backend.as_mut().and_then(|backend| backend.close(place)) else {
+            return Vec::new();
+        };
+        if let (true, Some(charge), Some([per_address, _])) = (valid, closed.charge, self.tiers.bounds())
+            && let Some(tier) = self.tiers.limits(per_address)
+        {
+            self.limiter.give_back(tier, &charge, &mut Standings::default(), now, shared, &mut self.counters);
+        }
+        closed.waiters
+    }
+
+    fn identity(&mut self, known: Known, revision: u64, as_of: Instant) -> Result<Identity, Unusable> {
+        let tier = self.tiers.learn(&known.tier, revision, &self.policy)?;
+        if !is_id(&known.consumer) || !is_id(&known.credential) {
+            return Err(Unusable);
+        }
+        let consumer = self.keys.cache.consumer(&known.consumer, || Consumer {
+            id: known.consumer.clone(),
+            namespace: Namespace::Backend,
+            tier: Cell::new(tier),
+            revision: Cell::new(revision),
+            gone: Cell::new(false),
+        });
+        if consumer.revision.get() < revision {
+            consumer.revision.set(revision);
+            consumer.tier.set(tier);
+        }
+        let expires = known.expires_in_ms.map(|left| as_of.after(left.saturating_mul(1_000_000)));
+        let told = Told { revision, as_of, expires, noted: Cell::new(None) };
+        Ok(Identity { credential: known.credential, consumer, told: Some(told) })
+    }
+
+    fn take_in(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Forget(revision) => self.forget(revision),
+                Event::Changes(changes) => {
+                    for change in changes.changes {
+                        self.counters.count(Counter::Change);
+                        if self.change(&change).is_err() {
+                            self.forget(change.revision);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, revision: u64) {
+        self.counters.count(Counter::Forgotten);
+        self.keys.cache.forget_told(revision);
+        self.tiers.forget_revisions();
+    }
+
+    /// Carries one change out; an error if it is of a kind that is not known here.
+    fn change(&mut self, change: &Change) -> Result<(), Unusable> {
+        let revision = change.revision;
+        if let Some(credential) = &change.credential {
+            self.keys.cache.credential_changed(&credential.id, revision, credential.gone);
+        } else if let Some(consumer) = &change.consumer {
+            let tier = consumer.tier.as_ref().map(|tier| self.tiers.learn(tier, revision, &self.policy)).transpose()?;
+            self.keys.cache.consumer_changed(&consumer.id, revision, tier);
+        } else if let Some(tier) = &change.tier {
+            self.tiers.change(tier, revision, &self.policy)?;
+        } else {
+            return Err(Unusable);
+        }
+        Ok(())
+    }
+
+    /// Notes that a credential of the backend's was used.
+    pub(super) fn note_used(&mut self, identity: Option<&Identity>, now: Instant, wall: u64) {
+        let Some((identity, told)) = identity.and_then(|identity| Some((identity, identity.told.as_ref()?))) else {
+            return;
+        };
+        let due = told.noted.get().is_none_or(|noted| now.since(noted) >= NOTE_EVERY);
+        if due && self.backend.as_mut().is_some_and(|backend| backend.note_used(&identity.credential, wall)) {
+            told.noted.set(Some(now));
+        }
+    }
+}
+
+/// What may stand in a header and in filter state.
+fn is_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,227 @@
+//! Owns what a worker remembers of API keys: whose they are, which ones nobody knows, and what has changed since. Must not know how
+//! that was found out.
+//!
+//! A key seen before costs one keyed hash (SipHash-2-4, 128 bits, under a random key of this worker) and a constant-time
+//! compare of half of it; neither the key nor its SHA-256 is kept. What is known and what is refused are bounded and apart from each
+//! other, so that random keys push out nothing but random keys.
+
+use std::collections::VecDeque;
+use std::hash::Hasher;
+use std::num::NonZeroUsize;
+use std::rc::{Rc, Weak};
+
+use hashbrown::HashMap;
+use lru::LruCache;
+use siphasher::sip128::{Hasher128, SipHasher24};
+use subtle::ConstantTimeEq;
+use tollgate_core::policy::NodeSizes;
+use tollgate_core::time::Instant;
+
+use crate::identity::{Consumer, Identity};
+
+/// Changes a worker remembers, to judge answers that were on their way meanwhile.
+const MOST_CHANGES: usize = 1_024;
+
+/// A key's place in the cache: no key itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Where to look.
+    index: u64,
+    /// What must be there.
+    check: u64,
+}
+
+/// What is remembered of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Whose it is.
+    Known(Rc<Identity>),
+    /// It was refused.
+    Refused,
+    /// Nothing.
+    Nothing,
+}
+
+/// Who or what a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Credential(u64),
+    Consumer(u64),
+}
+
+/// What a worker remembers of keys.
+#[derive(Debug)]
+pub struct KeyCache {
+    hash_key: [u8; 16],
+    known: LruCache<u64, (u64, Rc<Identity>)>,
+    /// With the end of what the backend said; `None` for what the configuration says.
+    refused: LruCache<u64, (u64, Option<Instant>)>,
+    /// Where the backend's credentials are, by hash of their id.
+    credentials: HashMap<u64, Place>,
+    /// The backend's consumers, by hash of their id.
+    consumers: HashMap<u64, Weak<Consumer>>,
+    /// What has changed lately, in order, and the revision before which nothing is known of changes.
+    changes: VecDeque<(u64, About)>,
+    changes_from: u64,
+}
+
+impl KeyCache {
+    /// Nothing is remembered yet; `hash_key` is unpredictable to clients.
+    #[must_use]
+    pub fn new(sizes: &NodeSizes, hash_key: [u8; 16]) -> Self {
+        let size = |size: usize| NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            hash_key,
+            known: LruCache::new(size(sizes.known_keys)),
+            refused: LruCache::new(size(sizes.unknown_keys)),
+            credentials: HashMap::new(),
+            consumers: HashMap::new(),
+            changes: VecDeque::new(),
+            changes_from: 0,
+        }
+    }
+
+    /// Where a presented key is remembered.
+    #[must_use]
+    pub fn place(&self, presented: &[u8]) -> Place {
+        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
+        hasher.write(presented);
+        let hash = hasher.finish128();
+        Place { index: hash.h1, check: hash.h2 }
+    }
+
+    /// What is remembered of the key at a place.
+    pub fn find(&mut self, place: Place, now: Instant) -> Found {
+        if let Some((check, identity)) = self.known.get(&place.index)
+            && bool::from(check.ct_eq(&place.check))
+        {
+            if !identity.is_over(now) {
+                return Found::Known(identity.clone());
+            }
+            let told = identity.consumer.gone.get();
+            self.forget(place.index);
+            if !told {
+                self.refused.put(place.index, (place.check, Some(Instant(u64::MAX))));
+            }
+        }
+        match self.refused.get(&place.index) {
+            Some((check, until)) if bool::from(check.ct_eq(&place.check)) && until.is_none_or(|until| now < until) => Found::Refused,
+            Some(_) | None => Found::Nothing,
+        }
+    }
+
+    /// Remembers whose the key at a place is.
+    pub fn know(&mut self, place: Place, identity: Rc<Identity>) {
+        self.refused.pop(&place.index);
+        if identity.told.is_some() {
+            self.credentials.insert(self.id_hash(0, &identity.credential), place);
+        }
+        if let Some((index, (check, old))) = self.known.push(place.index, (place.check, identity)) {
+            self.forgotten(Place { index, check }, &old);
+        }
+        if self.consumers.len() > 2 * self.known.cap().get() {
+            self.consumers.retain(|_, consumer| consumer.strong_count() > 0);
+        }
+    }
+
+    /// Remembers that the key at a place is refused: until an instant, or for as long as the configuration stands.
+    pub fn refuse(&mut self, place: Place, until: Option<Instant>) {
+        self.forget(place.index);
+        self.refused.put(place.index, (place.check, until));
+    }
+
+    /// The backend's consumer of this id, if one of its credentials is known; otherwise the one that `make` makes.
+    pub fn consumer(&mut self, id: &str, make: impl FnOnce() -> Consumer) -> Rc<Consumer> {
+        let hash = self.id_hash(1, id);
+        let known = self.consumers.get(&hash).and_then(Weak::upgrade).filter(|consumer| !consumer.gone.get());
+        known.unwrap_or_else(|| {
+            let consumer = Rc::new(make());
+            self.consumers.insert(hash, Rc::downgrade(&consumer));
+            consumer
+        })
+    }
+
+    /// A credential changed at a revision: what is known of it from before ends.
+    pub fn credential_changed(&mut self, id: &str, revision: u64, gone: bool) {
+        let hash = self.id_hash(0, id);
+        self.changed(revision, About::Credential(hash));
+        let Some(place) = self.credentials.get(&hash).copied() else {
+            return;
+        };
+        let older = |identity: &Rc<Identity>| identity.told.as_ref().is_some_and(|told| told.revision < revision);
+        if self.known.peek(&place.index).is_some_and(|(_, identity)| older(identity)) {
+            self.forget(place.index);
+            if gone {
+                self.refused.put(place.index, (place.check, Some(Instant(u64::MAX))));
+            }
+        }
+    }
+
+    /// A consumer changed at a revision: it has a tier at this position from now on, or none.
+    pub fn consumer_changed(&mut self, id: &str, revision: u64, tier: Option<usize>) {
+        let hash = self.id_hash(1, id);
+        self.changed(revision, About::Consumer(hash));
+        let consumer = self.consumers.get(&hash).and_then(Weak::upgrade);
+        if let Some(consumer) = consumer.filter(|consumer| consumer.revision.get() < revision) {
+            consumer.revision.set(revision);
+            match tier {
+                Some(tier) => consumer.tier.set(tier),
+                // Its credentials are resolved again: they may be refused, or the consumer be back.
+                None => consumer.gone.set(true),
+            }
+        }
+    }
+
+    /// Whether what was read at `revision` may have changed before what is known here; answers of that age must be asked for again.
+    #[must_use]
+    pub fn is_outdated(&self, revision: u64, credential: &str, consumer: &str) -> bool {
+        let about = [About::Credential(self.id_hash(0, credential)), About::Consumer(self.id_hash(1, consumer))];
+        revision < self.changes_from
+            || self.changes.iter().rev().take_while(|(at, _)| *at > revision).any(|(_, change)| about.contains(change))
+    }
+
+    /// Forgets everything the backend said. Changes up to `revision` are not known.
+    pub fn forget_told(&mut self, revision: u64) {
+        let told: Vec<u64> = self.known.iter().filter(|(_, (_, identity))| identity.told.is_some()).map(|(index, _)| *index).collect();
+        told.into_iter().for_each(|index| self.forget(index));
+        let refused: Vec<u64> = self.refused.iter().filter(|(_, (_, until))| until.is_some()).map(|(index, _)| *index).collect();
+        for index in refused {
+            self.refused.pop(&index);
+        }
+        self.credentials.clear();
+        self.consumers.clear();
+        self.changes.clear();
+        self.changes_from = revision;
+    }
+
+    fn changed(&mut self, revision: u64, about: About) {
+        if self.changes.len() >= MOST_CHANGES
+            && let Some((oldest, _)) = self.changes.pop_front()
+        {
+            self.changes_from = self.changes_from.max(oldest);
+        }
+        self.changes.push_back((revision, about));
+    }
+
+    fn forget(&mut self, index: u64) {
+        if let Some((check, identity)) = self.known.pop(&index) {
+            self.forgotten(Place { index, check }, &identity);
+        }
+    }
+
+    fn forgotten(&mut self, place: Place, identity: &Identity) {
+        if identity.told.is_some() {
+            let hash = self.id_hash(0, &identity.credential);
+            if self.credentials.get(&hash) == Some(&place) {
+                self.credentials.remove(&hash);
+            }
+        }
+    }
+
+    fn id_hash(&self, kind: u8, id: &str) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
+        hasher.write(&[0, kind]);
+        hasher.write(id.as_bytes());
+        hasher.finish128().h1
+    }
+}

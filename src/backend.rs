@@ -1,0 +1,265 @@
+//! Owns what a worker says to the backend and what it hears: as values, without a network. Must not judge requests or know who carries a
+//! call.
+//!
+//! Calls are made for the node, not for a request: a client that goes away cancels nothing. Each worker asks about the keys it meets; one
+//! of the workers listens for changes, keeps the token fresh and sends the node's reports.
+
+pub mod call;
+mod feed;
+mod report;
+mod resolve;
+mod session;
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+use tollgate_core::policy;
+use tollgate_core::time::Instant;
+use tollgate_core::wire::{self, LONGEST_WAIT, Resolved};
+
+use crate::authn::key_cache::Place;
+use crate::limits::Charge;
+use crate::shared::{Broken, SharedData};
+use call::{Answer, Call, CallError, Purpose};
+pub use feed::Event;
+use feed::Feed;
+use report::Reporter;
+use resolve::Resolver;
+use session::Session;
+
+/// How often [`Backend::tick`] must be called, in nanoseconds: half of what a change may take is spent waiting for it.
+pub const TICK_EVERY: u64 = 50_000_000;
+
+/// A worker's side of the talk with the backend.
+#[derive(Debug)]
+pub struct Backend {
+    settings: policy::Backend,
+    label: String,
+    random: [u8; 16],
+    incarnation: Option<String>,
+    session: Session,
+    feed: Feed,
+    resolver: Resolver,
+    reporter: Reporter,
+    calls: Vec<Call>,
+}
+
+/// What an answer means to the gate.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// What has changed.
+    pub events: Vec<Event>,
+    /// An answer about a key.
+    pub resolved: Option<Answered>,
+    /// What went wrong.
+    pub error: Option<CallError>,
+}
+
+/// An answer about a key.
+#[derive(Debug)]
+pub struct Answered {
+    /// The key's place.
+    pub place: Place,
+    /// When it was asked.
+    pub sent: Instant,
+    /// The answer.
+    pub answer: Resolved,
+}
+
+/// A key is no longer asked about.
+#[derive(Debug)]
+pub struct Closed {
+    /// The requests that waited.
+    pub waiters: Vec<u32>,
+    /// What the key's address has paid.
+    pub charge: Option<Charge>,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Call").field("purpose", &self.purpose).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Backend {
+    /// Nothing has been said yet. `label` is how the node calls itself; `random` is unpredictable and this worker's own.
+    #[must_use]
+    pub fn new(settings: &policy::Backend, label: &str, random: [u8; 16]) -> Self {
+        let hash = |key: &[u8; 16], parts: [&str; 2]| {
+            let mut hasher = SipHasher24::new_with_key(key);
+            parts.iter().for_each(|part| {
+                hasher.write(part.as_bytes());
+                hasher.write(&[0]);
+            });
+            hasher.finish128().h1
+        };
+        // Two backends of one node share nothing.
+        let prefix = format!("tollgate/1/b{:016x}", hash(&[0; 16], [&settings.cluster, &settings.authority]));
+        Self {
+            settings: settings.clone(),
+            label: label.chars().filter(char::is_ascii_graphic).take(128).collect(),
+            random,
+            incarnation: None,
+            session: Session::new(&prefix),
+            feed: Feed::new(&prefix, hash(&random, ["worker", ""])),
+            resolver: Resolver::default(),
+            reporter: Reporter::new(&prefix),
+            calls: Vec::new(),
+        }
+    }
+
+    /// How long what was said is believed.
+    #[must_use]
+    pub const fn max_staleness(&self) -> u64 {
+        self.settings.max_staleness
+    }
+
+    /// When the feed of changes was last known to be complete.
+    #[must_use]
+    pub const fn fresh(&self) -> Instant {
+        self.feed.fresh()
+    }
+
+    /// The calls to be made now.
+    pub fn take_calls(&mut self) -> Vec<Call> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// Whether the key at a place is being asked about.
+    #[must_use]
+    pub fn is_pending(&self, place: Place) -> bool {
+        self.resolver.is_pending(place)
+    }
+
+    /// Whether another key may be asked about.
+    #[must_use]
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.resolver.has_room(self.settings.resolves_in_flight, now)
+    }
+
+    /// Asks whose a key is. `charge` is what its address paid for that.
+    pub fn ask(&mut self, place: Place, presented: &[u8], charge: Option<Charge>, now: Instant) {
+        self.resolver.ask(place, presented, charge, now.after(self.settings.timeout));
+        self.send_resolves(now);
+    }
+
+    /// A request waits for a key's answer; `false` if it cannot.
+    pub fn wait(&mut self, place: Place, stream: u32) -> bool {
+        self.resolver.wait(place, stream)
+    }
+
+    /// A request that waited has gone away.
+    pub fn leave(&mut self, place: Place, stream: u32) {
+        self.resolver.leave(place, stream);
+    }
+
+    /// The key at a place has its answer.
+    pub fn close(&mut self, place: Place) -> Option<Closed> {
+        self.resolver.close(place).map(|pending| Closed { waiters: pending.waiters, charge: pending.charge })
+    }
+
+    /// What was heard about the key at a place is too old: it is asked about again; `false` if there is no time for it.
+    pub fn ask_again(&mut self, place: Place, now: Instant) -> bool {
+        let again = self.resolver.again(place, now);
+        self.send_resolves(now);
+        again
+    }
+
+    /// Keys whose time has passed without an answer.
+    #[must_use]
+    pub fn overdue(&self, now: Instant) -> Vec<Place> {
+        self.resolver.overdue(now)
+    }
+
+    /// Notes that a credential was used; `false` if it should be noted later. `wall` is nanoseconds since 1970.
+    pub fn note_used(&mut self, credential: &str, wall: u64) -> bool {
+        self.reporter.note(credential, wall)
+    }
+
+    /// What is due by the clock: the token, the feed, what waits, the reports.
+    ///
+    /// # Errors
+    /// [`Broken`] where shared data cannot be used; what could be done is done.
+    pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<Vec<Event>, Broken> {
+        self.session.look(now, shared)?;
+        self.send_resolves(now);
+        let events = self.feed.tick(now, shared)?;
+        self.reporter.spill(now, shared)?;
+        if let Some(after) = self.feed.to_poll() {
+            self.lead(after, now, shared)?;
+        }
+        Ok(events)
+    }
+
+    /// Takes the answer to a call.
+    pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Heard {
+        let mut heard = Heard::default();
+        let done = match purpose {
+            Purpose::Hello => self.session.welcomed(answer, now, shared),
+            Purpose::Poll { sent, after } => self.feed.heard(answer, after, sent, now, shared).map(|events| heard.events = events),
+            Purpose::Report { sequence } => self.reporter.reported(answer, sequence, now, shared),
+            Purpose::Resolve { place, sent } => {
+                let resolved = answer.body().and_then(|body| wire::decode(body).map_err(|_| CallError::Failed));
+                self.resolver.note(resolved.is_ok(), now);
+                resolved.map(|answer| heard.resolved = Some(Answered { place, sent, answer }))
+            }
+        };
+        if let Err(error) = done {
+            heard.error = Some(error);
+            if error == CallError::Unauthorized && purpose != Purpose::Hello {
+                self.session.refused(shared);
+            }
+        } else if purpose == Purpose::Hello {
+            self.send_resolves(now);
+        }
+        heard
+    }
+
+    /// What the worker does that listens for the node.
+    fn lead(&mut self, after: Option<u64>, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
+        let incarnation = match &self.incarnation {
+            Some(incarnation) => incarnation,
+            None => self.incarnation.insert(session::incarnation(&self.random, shared)?),
+        };
+        self.calls.extend(self.session.hello(&self.settings, &self.label, now, incarnation));
+        let Some(authorization) = self.session.authorization(now) else {
+            return Ok(());
+        };
+        if self.feed.poll.may(now) {
+            // Several polls fit into the time after which nothing is believed any longer.
+            let wait_ms = LONGEST_WAIT.min(self.settings.max_staleness / 3 / 1_000_000);
+            let path = match after {
+                Some(after) => format!("/internal/v1/changes?after={after}&wait_ms={wait_ms}"),
+                None => "/internal/v1/changes".to_owned(),
+            };
+            let timeout_ms = milliseconds(self.settings.timeout.saturating_add(wait_ms * 1_000_000));
+            self.feed.poll.started(now, timeout_ms);
+            self.calls.push(Call {
+                purpose: Purpose::Poll { sent: now, after },
+                method: "GET",
+                path,
+                authorization: authorization.clone(),
+                body: Vec::new(),
+                timeout_ms,
+            });
+        }
+        self.calls.extend(self.reporter.next_call(&self.settings, &authorization, now, shared)?);
+        Ok(())
+    }
+
+    fn send_resolves(&mut self, now: Instant) {
+        if let Some(authorization) = self.session.authorization(now) {
+            self.calls.extend(self.resolver.calls(&authorization, now));
+        }
+    }
+}
+
+/// Whole milliseconds, at least one: the host takes 0 for "no end".
+fn milliseconds(nanos: u64) -> u32 {
+    u32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

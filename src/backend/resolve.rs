@@ -1,0 +1,128 @@
+//! Owns the keys this worker has asked the backend about: one call a key, however many requests wait for it. Must not know what an
+//! answer means for them.
+
+use hashbrown::HashMap;
+use tollgate_core::credential::{digest, issued_id};
+use tollgate_core::time::Instant;
+use tollgate_core::wire::{self, Resolve};
+
+use super::call::{Call, Purpose};
+use crate::authn::key_cache::Place;
+use crate::limits::Charge;
+
+/// Requests that wait on a worker, all keys together.
+const MOST_WAITERS: usize = 4_096;
+/// So many calls in a row must fail before others are spared the wait.
+const FAILURES_TO_CLOSE: u32 = 3;
+/// For how long they are spared it.
+const CLOSED_FOR: u64 = 500_000_000;
+/// A call is given up so long after its deadline: the host should have said so before.
+const GRACE: u64 = 1_000_000_000;
+
+/// The keys that are asked about.
+#[derive(Debug, Default)]
+pub(super) struct Resolver {
+    pending: HashMap<Place, Pending>,
+    waiters: usize,
+    failures: u32,
+    closed_until: Option<Instant>,
+}
+
+/// A key that is asked about.
+#[derive(Debug)]
+pub(super) struct Pending {
+    message: Resolve,
+    deadline: Instant,
+    sent: bool,
+    /// Contexts of the requests that wait.
+    pub(super) waiters: Vec<u32>,
+    /// What the key's address has paid; it comes back if the key is valid.
+    pub(super) charge: Option<Charge>,
+}
+
+impl Resolver {
+    /// Whether the key at a place is being asked about.
+    pub(super) fn is_pending(&self, place: Place) -> bool {
+        self.pending.contains_key(&place)
+    }
+
+    /// Whether another key may be asked about.
+    pub(super) fn has_room(&self, most: usize, now: Instant) -> bool {
+        self.pending.len() < most && self.closed_until.is_none_or(|until| until <= now)
+    }
+
+    /// Asks about a key, as soon as there is a token.
+    pub(super) fn ask(&mut self, place: Place, presented: &[u8], charge: Option<Charge>, deadline: Instant) {
+        let message = Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)) };
+        self.pending.insert(place, Pending { message, deadline, sent: false, waiters: Vec::new(), charge });
+    }
+
+    /// A request waits for the answer; `false` if it cannot.
+    pub(super) fn wait(&mut self, place: Place, stream: u32) -> bool {
+        match self.pending.get_mut(&place) {
+            Some(pending) if self.waiters < MOST_WAITERS => {
+                self.waiters += 1;
+                pending.waiters.push(stream);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// A request has gone away. Its key is still asked about: the answer is remembered.
+    pub(super) fn leave(&mut self, place: Place, stream: u32) {
+        if let Some(pending) = self.pending.get_mut(&place)
+            && let Some(position) = pending.waiters.iter().position(|own| *own == stream)
+        {
+            pending.waiters.swap_remove(position);
+            self.waiters -= 1;
+        }
+    }
+
+    /// The calls to be made now.
+    pub(super) fn calls(&mut self, authorization: &str, now: Instant) -> Vec<Call> {
+        let unsent = self.pending.iter_mut().filter(|(_, pending)| !pending.sent && now < pending.deadline);
+        let call = |(place, pending): (&Place, &mut Pending)| {
+            pending.sent = true;
+            Some(Call {
+                purpose: Purpose::Resolve { place: *place, sent: now },
+                method: "POST",
+                path: "/internal/v1/resolve".to_owned(),
+                authorization: authorization.to_owned(),
+                body: wire::encode(&pending.message).ok()?,
+                timeout_ms: super::milliseconds(pending.deadline.since(now)),
+            })
+        };
+        unsent.filter_map(call).collect()
+    }
+
+    /// The key at a place must be asked about again; `false` if there is no time for it.
+    pub(super) fn again(&mut self, place: Place, now: Instant) -> bool {
+        match self.pending.get_mut(&place) {
+            Some(pending) if now < pending.deadline => {
+                pending.sent = false;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// The key at a place has got its answer, good or bad.
+    pub(super) fn close(&mut self, place: Place) -> Option<Pending> {
+        let pending = self.pending.remove(&place)?;
+        self.waiters -= pending.waiters.len();
+        Some(pending)
+    }
+
+    /// Keys whose time has passed without an answer.
+    pub(super) fn overdue(&self, now: Instant) -> Vec<Place> {
+        let over = |pending: &Pending| now >= if pending.sent { pending.deadline.after(GRACE) } else { pending.deadline };
+        self.pending.iter().filter(|(_, pending)| over(pending)).map(|(place, _)| *place).collect()
+    }
+
+    /// Notes whether the backend answered, so that a dead one costs few requests their time.
+    pub(super) fn note(&mut self, answered: bool, now: Instant) {
+        self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
+        self.closed_until = (self.failures >= FAILURES_TO_CLOSE).then(|| now.after(CLOSED_FOR));
+    }
+}

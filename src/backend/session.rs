@@ -1,0 +1,161 @@
+//! Owns how the node authorizes itself: its incarnation, and the token that its workers share. Must not know what is asked with it.
+
+use tollgate_core::policy;
+use tollgate_core::time::Instant;
+use tollgate_core::wire::{self, Hello, Welcome};
+
+use super::call::{Answer, Call, CallError, Pace, Purpose};
+use crate::shared::{Broken, SharedData};
+
+/// Where the incarnation is kept: 16 random bytes, made by whichever worker is first. It ends with the process.
+const INCARNATION: &str = "tollgate/1/incarnation";
+/// A token has at most so many characters.
+const LONGEST_TOKEN: usize = 512;
+/// Tokens are taken to be valid for at most a day.
+const LONGEST_LIFE_MS: u64 = 86_400_000;
+
+/// This worker's view of the node's authorization.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Where the token is kept.
+    key: String,
+    token: Option<Token>,
+    hello: Pace,
+}
+
+#[derive(Clone)]
+struct Token {
+    text: String,
+    /// When it is no longer used.
+    ends: Instant,
+    /// When another one is asked for.
+    renew_at: Instant,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+impl Session {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { key: format!("{prefix}/token"), token: None, hello: Pace::default() }
+    }
+
+    /// The value of `authorization`, if there is a token.
+    pub(super) fn authorization(&self, now: Instant) -> Option<String> {
+        let token = self.token.as_ref().filter(|token| now < token.ends)?;
+        Some(format!("Bearer {}", token.text))
+    }
+
+    /// Looks for a token that another worker got, where this one's is old.
+    pub(super) fn look(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
+        if self.token.as_ref().is_some_and(|token| now < token.renew_at) {
+            return Ok(());
+        }
+        let mut value = Vec::new();
+        if shared.get(&self.key, &mut value)?.is_some() {
+            self.token = Token::decode(&value).ok_or(Broken)?.filter(|token| now < token.ends);
+        }
+        Ok(())
+    }
+
+    /// A hello, if it is time for one.
+    pub(super) fn hello(&mut self, settings: &policy::Backend, node: &str, now: Instant, incarnation: &str) -> Option<Call> {
+        if self.token.as_ref().is_some_and(|token| now < token.renew_at) || !self.hello.may(now) {
+            return None;
+        }
+        let hello = Hello { incarnation: incarnation.to_owned(), node: node.to_owned(), module: env!("CARGO_PKG_VERSION").to_owned() };
+        let timeout_ms = super::milliseconds(settings.timeout);
+        self.hello.started(now, timeout_ms);
+        // A secret that is not text is no credential of ours; the backend will say so.
+        let credential = String::from_utf8_lossy(settings.credential.expose());
+        Some(Call {
+            purpose: Purpose::Hello,
+            method: "POST",
+            path: "/internal/v1/incarnations".to_owned(),
+            authorization: format!("Bearer {}", credential.trim()),
+            body: wire::encode(&hello).ok()?,
+            timeout_ms,
+        })
+    }
+
+    /// Takes the answer to a hello.
+    pub(super) fn welcomed(&mut self, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Result<(), CallError> {
+        let token = answer.body().and_then(|body| Token::from_welcome(body, now).ok_or(CallError::Failed));
+        match token {
+            Ok(token) => {
+                self.hello.succeeded(now, 0);
+                // Where the others cannot be told, each of them will ask itself once it leads.
+                let _ = self.store(&token.encode(), shared);
+                self.token = Some(token);
+                Ok(())
+            }
+            Err(error) => {
+                self.hello.failed(now);
+                Err(error)
+            }
+        }
+    }
+
+    /// The token was not accepted: nobody on this node uses it any longer.
+    pub(super) fn refused(&mut self, shared: &mut impl SharedData) {
+        if let Some(token) = self.token.take() {
+            let mut value = Vec::new();
+            if let Ok(Some(_)) = shared.get(&self.key, &mut value)
+                && value == token.encode()
+            {
+                let _ = self.store(&[], shared);
+            }
+        }
+    }
+
+    fn store(&self, value: &[u8], shared: &mut impl SharedData) -> Result<(), Broken> {
+        let mut old = Vec::new();
+        let version = shared.get(&self.key, &mut old)?;
+        // Whoever was faster has a newer one.
+        shared.set(&self.key, value, version).map(|_| ())
+    }
+}
+
+impl Token {
+    fn from_welcome(body: &[u8], now: Instant) -> Option<Self> {
+        let Welcome { token: text, expires_in_ms } = wire::decode(body).ok()?;
+        let fits = (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let life = expires_in_ms.min(LONGEST_LIFE_MS) * 1_000_000;
+        fits.then(|| Self { text, ends: now.after(life / 10 * 9), renew_at: now.after(life / 2) })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        [&self.ends.0.to_le_bytes(), &self.renew_at.0.to_le_bytes(), self.text.as_bytes()].concat()
+    }
+
+    /// `None` if the bytes are none; `Some(None)` if they say that there is no token.
+    #[expect(clippy::option_option, reason = "malformed, absent, present")]
+    fn decode(bytes: &[u8]) -> Option<Option<Self>> {
+        if bytes.is_empty() {
+            return Some(None);
+        }
+        let (ends, bytes) = bytes.split_first_chunk::<8>()?;
+        let (renew_at, text) = bytes.split_first_chunk::<8>()?;
+        let instant = |bytes: &[u8; 8]| Instant(u64::from_le_bytes(*bytes));
+        Some(Some(Self { text: String::from_utf8(text.to_vec()).ok()?, ends: instant(ends), renew_at: instant(renew_at) }))
+    }
+}
+
+/// This life of the node, as 32 hexadecimal digits; made of `random` if this worker is the first to ask.
+pub(super) fn incarnation(random: &[u8; 16], shared: &mut impl SharedData) -> Result<String, Broken> {
+    let mut value = Vec::new();
+    if shared.get(INCARNATION, &mut value)?.is_none() {
+        if shared.set(INCARNATION, random, None)? {
+            value = random.to_vec();
+        } else {
+            shared.get(INCARNATION, &mut value)?;
+        }
+    }
+    if value.len() != random.len() {
+        return Err(Broken);
+    }
+    Ok(super::hex(&value))
+}

@@ -1,0 +1,81 @@
+//! Owns who is asking: a consumer, its credential, and until when that is to be believed. Must not know how it was found out.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tollgate_core::time::Instant;
+
+/// A verified pair of consumer and credential.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The credential's id, which is no secret.
+    pub credential: String,
+    /// Whose it is.
+    pub consumer: Rc<Consumer>,
+    /// What the backend said of it; `None` for one of the configuration.
+    pub told: Option<Told>,
+}
+
+/// Who is limited and billed. All credentials of a consumer share it, so that one change reaches them all.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// Its id.
+    pub id: String,
+    /// Whose name the id is.
+    pub namespace: Namespace,
+    /// The position of its tier.
+    pub tier: Cell<usize>,
+    /// The revision of its tier.
+    pub revision: Cell<u64>,
+    /// None of its credentials may pass any longer.
+    pub gone: Cell<bool>,
+}
+
+/// Who gave a consumer its id: two of the same id are not the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// The plugin's configuration.
+    Configuration,
+    /// The backend.
+    Backend,
+}
+
+/// What the backend said of a credential.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The revision it was true at.
+    pub revision: u64,
+    /// When it was asked: the answer is no older.
+    pub as_of: Instant,
+    /// When the credential ends.
+    pub expires: Option<Instant>,
+    /// When its use was last noted.
+    pub noted: Cell<Option<Instant>>,
+}
+
+impl Identity {
+    /// An identity of the plugin's configuration.
+    #[must_use]
+    pub fn configured(credential: String, consumer: String, tier: usize) -> Self {
+        let consumer = Consumer {
+            id: consumer,
+            namespace: Namespace::Configuration,
+            tier: Cell::new(tier),
+            revision: Cell::new(0),
+            gone: Cell::new(false),
+        };
+        Self { credential, consumer: Rc::new(consumer), told: None }
+    }
+
+    /// Whether it is to be believed at `now`, given when the feed of changes was last known to be complete.
+    #[must_use]
+    pub fn is_fresh(&self, now: Instant, feed: Instant, max_staleness: u64) -> bool {
+        self.told.as_ref().is_none_or(|told| now.since(told.as_of.max(feed)) <= max_staleness)
+    }
+
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.consumer.gone.get() || self.told.as_ref().and_then(|told| told.expires).is_some_and(|expires| expires <= now)
+    }
+}

@@ -1,0 +1,170 @@
+//! Owns the tiers a worker knows: those of its configuration, the bounds on unknown credentials, and those the backend has sent.
+//! Must not judge limits.
+//!
+//! A tier keeps its position for as long as the worker lives, so that what is held of its limits finds back to it.
+
+use hashbrown::HashMap;
+use tollgate_core::config::{compile_tier, document};
+use tollgate_core::limit::Limit;
+use tollgate_core::policy::{Policy, Tier};
+
+use crate::limits::TierLimits;
+
+/// Tiers of the backend a worker keeps; credentials of others cannot be judged.
+const MOST_LEARNT: usize = 1_024;
+
+/// The tiers of one worker, by position.
+#[derive(Debug)]
+pub struct Tiers {
+    entries: Vec<Entry>,
+    learnt: HashMap<String, Learnt>,
+    /// The positions of the bounds, an address's and the node's.
+    bounds: Option<[usize; 2]>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    tier: Tier,
+    /// What `RateLimit-Policy` says of each limit.
+    items: Vec<String>,
+}
+
+/// What the backend sent last of a tier.
+#[derive(Debug)]
+struct Learnt {
+    position: usize,
+    revision: u64,
+    document: document::Tier,
+}
+
+/// A tier the backend has sent cannot be used: it is not valid, or there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the backend sent a tier that cannot be used here")]
+pub struct Unusable;
+
+impl Tiers {
+    /// The tiers of a policy, at their positions there.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let mut tiers = Self { entries: policy.tiers.iter().cloned().map(Entry::new).collect(), learnt: HashMap::new(), bounds: None };
+        if let Some(backend) = &policy.backend {
+            let bounds = [&backend.per_address, &backend.per_node].map(|bound| tiers.push(bound.clone()));
+            tiers.bounds = Some(bounds);
+        }
+        tiers
+    }
+
+    /// The tier at a position.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<&Tier> {
+        self.entries.get(position).map(|entry| &entry.tier)
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self, position: usize) -> Option<TierLimits<'_>> {
+        self.get(position).map(|tier| TierLimits { position, limits: &tier.limits, shape: tier.shape })
+    }
+
+    /// What `RateLimit-Policy` says of its limits, in their order.
+    #[must_use]
+    pub fn policy_items(&self, position: usize) -> &[String] {
+        self.entries.get(position).map(|entry| entry.items.as_slice()).unwrap_or_default()
+    }
+
+    /// The bounds on unknown credentials: of an address, and of the node.
+    #[must_use]
+    pub const fn bounds(&self) -> Option<[usize; 2]> {
+        self.bounds
+    }
+
+    /// The position of a tier as the backend had it at a revision; a newer form that is known already stays.
+    ///
+    /// # Errors
+    /// [`Unusable`], and what was known stays.
+    pub fn learn(&mut self, document: &document::Tier, revision: u64, policy: &Policy) -> Result<usize, Unusable> {
+        if let Some(learnt) = self.learnt.get_mut(&document.name) {
+            let same = learnt.document == *document;
+            if !same && learnt.revision < revision {
+                let entry = self.entries.get_mut(learnt.position).ok_or(Unusable)?;
+                *entry = Entry::new(compile_tier(document, policy).map_err(|_| Unusable)?);
+                document.clone_into(&mut learnt.document);
+            }
+            learnt.revision = learnt.revision.max(revision);
+            return Ok(learnt.position);
+        }
+        if self.learnt.len() >= MOST_LEARNT {
+            return Err(Unusable);
+        }
+        let position = self.push(compile_tier(document, policy).map_err(|_| Unusable)?);
+        self.learnt.insert(document.name.clone(), Learnt { position, revision, document: document.clone() });
+        Ok(position)
+    }
+
+    /// Takes a tier's new form over, if it is known at all.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub fn change(&mut self, document: &document::Tier, revision: u64, policy: &Policy) -> Result<(), Unusable> {
+        if self.learnt.contains_key(&document.name) { self.learn(document, revision, policy).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// What the backend sent is no longer known to be newer than what it will send.
+    pub fn forget_revisions(&mut self) {
+        self.learnt.values_mut().for_each(|learnt| learnt.revision = 0);
+    }
+
+    fn push(&mut self, tier: Tier) -> usize {
+        self.entries.push(Entry::new(tier));
+        self.entries.len() - 1
+    }
+}
+
+impl Entry {
+    fn new(tier: Tier) -> Self {
+        let item = |limit: &Limit| format!("\"{}\";q={};w={}", limit.name, limit.rate.capacity(), limit.window_seconds);
+        Self { items: tier.limits.iter().map(item).collect(), tier }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_core::config;
+
+    fn tier(name: &str, rate: u64) -> document::Tier {
+        let limit = serde_json::json!({"name": "m", "algorithm": "token_bucket", "rate": rate, "per": "1s"});
+        serde_json::from_value(serde_json::json!({"name": name, "limits": [limit]})).unwrap()
+    }
+
+    #[test]
+    fn a_tier_keeps_its_place_and_its_newest_form() {
+        let policy = config::load(b"{}", &|_: &str| None).unwrap();
+        let mut tiers = Tiers::new(&policy);
+        let place = tiers.learn(&tier("free", 5), 7, &policy).unwrap();
+        assert_eq!(place, policy.tiers.len(), "apart from the configuration's tier of that name");
+        let capacity = |tiers: &Tiers| tiers.get(place).unwrap().limits[0].rate.capacity();
+        assert_eq!(tiers.learn(&tier("free", 3), 6, &policy), Ok(place));
+        assert_eq!(capacity(&tiers), 5, "older");
+        tiers.change(&tier("free", 9), 8, &policy).unwrap();
+        assert_eq!((capacity(&tiers), tiers.policy_items(place)), (9, &["\"m\";q=9;w=1".to_owned()][..]));
+        assert_eq!(tiers.change(&tier("free", 0), 9, &policy), Err(Unusable));
+        assert_eq!(capacity(&tiers), 9, "what was known stays");
+        tiers.change(&tier("other", 1), 9, &policy).unwrap();
+        assert_eq!(tiers.learnt.len(), 1, "of no credential here");
+        tiers.forget_revisions();
+        tiers.learn(&tier("free", 2), 1, &policy).unwrap();
+        assert_eq!(capacity(&tiers), 2, "a restored backend counts anew");
+    }
+
+    #[test]
+    fn a_backend_cannot_fill_the_memory_with_tiers() {
+        let policy = config::load(b"{}", &|_: &str| None).unwrap();
+        let mut tiers = Tiers::new(&policy);
+        for number in 0..MOST_LEARNT {
+            tiers.learn(&tier(&format!("t{number}"), 1), 1, &policy).unwrap();
+        }
+        assert_eq!(tiers.learn(&tier("more", 1), 1, &policy), Err(Unusable));
+        assert!(tiers.learn(&tier("t7", 2), 2, &policy).is_ok());
+    }
+}
