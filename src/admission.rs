@@ -140,17 +140,14 @@ impl Gate {
 
     /// Judges a request, and spends what it costs. One that must wait has spent nothing. `wall` is nanoseconds since 1970.
     pub fn judge(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
-        let verdict = self.verdict(head, now, wall, node);
+        let verdict = self.verdict(head, Attempt::First, now, wall, node);
         self.count(&verdict);
         verdict
     }
 
     /// Judges a request that has waited: whoever it is now is known, or cannot be.
     pub fn judge_again(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
-        let verdict = match self.verdict(head, now, wall, node) {
-            Verdict::Wait(_, denial) => Verdict::Deny(denial),
-            judged @ (Verdict::Admit(_) | Verdict::Deny(_)) => judged,
-        };
+        let verdict = self.verdict(head, Attempt::Last, now, wall, node);
         self.count(&verdict);
         verdict
     }
@@ -163,7 +160,7 @@ impl Gate {
         }
     }
 
-    fn verdict(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
+    fn verdict(&mut self, head: &Head<'_>, attempt: Attempt, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
         let mut denial = Denial { reason: Reason::AmbiguousPath, route: None, identity: None, wait: None, limited: None };
         let Ok(path) = decode_path(head.target) else {
             return Verdict::Deny(denial);
@@ -184,7 +181,7 @@ impl Gate {
             return Verdict::Admit(permit);
         }
         let (auth, cost, anonymous_tier) = (route.auth, route.cost, route.anonymous_tier);
-        match self.authenticate(auth, head, now, node) {
+        match self.authenticate(auth, head, attempt, now, node) {
             Ok(identity) => permit.identity = identity,
             Err(Unidentified::Denied(reason, wait)) => return Verdict::Deny(Denial { reason, wait, ..denial }),
             Err(Unidentified::Asked(place)) => return Verdict::Wait(place, Denial { reason: Reason::Unavailable, ..denial }),
@@ -212,6 +209,7 @@ impl Gate {
         &mut self,
         auth: Auth,
         head: &Head<'_>,
+        attempt: Attempt,
         now: Instant,
         node: &mut impl Node,
     ) -> Result<Option<Rc<Identity>>, Unidentified> {
@@ -219,7 +217,7 @@ impl Gate {
             return Ok(None);
         }
         match credential::find(&self.policy.sources, head).map_err(|reason| Unidentified::Denied(reason, None))? {
-            Some(presented) => self.identify(&presented, now, node).map(Some),
+            Some(presented) => self.identify(&presented, attempt, now, node).map(Some),
             None if auth == Auth::Optional => Ok(None),
             None => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
         }
@@ -348,6 +346,15 @@ impl Gate {
         let tiers = &self.tiers;
         self.limiter.give_back_idle(now, |tier| tiers.limits(tier), shared, &mut self.counters);
     }
+}
+
+/// How a request is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// It may wait for the backend.
+    First,
+    /// It has waited.
+    Last,
 }
 
 /// Why it is not known who asks.

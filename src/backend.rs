@@ -259,7 +259,8 @@ fn milliseconds(nanos: u64) -> u32 {
     u32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

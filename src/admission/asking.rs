@@ -8,7 +8,7 @@ use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 use tollgate_core::wire::{Change, Known};
 
-use super::{Gate, Node, Unidentified};
+use super::{Attempt, Gate, Node, Unidentified};
 use crate::authn::api_key::Judged;
 use crate::authn::key_cache::Place;
 use crate::backend::call::{Answer, Call, CallError, Purpose};
@@ -36,7 +36,13 @@ pub struct Outcomes {
 
 impl Gate {
     /// Who presents a key.
-    pub(super) fn identify(&mut self, presented: &[u8], now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
+    pub(super) fn identify(
+        &mut self,
+        presented: &[u8],
+        attempt: Attempt,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Rc<Identity>, Unidentified> {
         let (place, judged) = self.keys.judge(&self.policy, presented, now, &mut self.counters);
         let (issued, again) = match judged {
             Judged::Refused => return Err(Unidentified::Denied(Reason::InvalidKey, None)),
@@ -52,6 +58,9 @@ impl Gate {
         let Some(backend) = &mut self.backend else {
             return Err(Unidentified::Denied(Reason::InvalidKey, None));
         };
+        if attempt == Attempt::Last {
+            return Err(Unidentified::Denied(Reason::Unavailable, None));
+        }
         if backend.is_pending(place) {
             return Err(Unidentified::Asked(place));
         }
@@ -272,3 +281,6 @@ impl Gate {
 fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Holds the wire format to its golden files: version 1 is written and read as they say, for as long as there are nodes that speak it.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, also in its functions without an attribute")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tollgate_core::config::check_tier;
+use tollgate_core::wire::{Acknowledged, Changes, Hello, Report, Resolve, Resolved, WireError, Welcome, decode, encode};
+
+fn golden(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1").join(name)).unwrap()
+}
+
+/// Reads a golden file and writes the same again.
+fn agrees<T: DeserializeOwned + Serialize>(name: &str, seen: &mut BTreeSet<String>) -> T {
+    let text = golden(name);
+    let message: T = decode(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(String::from_utf8(encode(&message).unwrap()).unwrap(), text.trim_end(), "{name}");
+    seen.insert(name.to_owned());
+    message
+}
+
+#[test]
+fn version_1_is_as_the_golden_files_say() {
+    let mut seen = BTreeSet::new();
+    agrees::<Hello>("hello.json", &mut seen);
+    agrees::<Welcome>("welcome.json", &mut seen);
+    agrees::<Resolve>("resolve.json", &mut seen);
+    assert_eq!(agrees::<Resolve>("resolve-imported.json", &mut seen).id, None);
+    let resolved: Resolved = agrees("resolved.json", &mut seen);
+    assert_eq!(check_tier(&resolved.known.unwrap().tier), Ok(()));
+    agrees::<Resolved>("resolved-unlimited.json", &mut seen);
+    assert_eq!(agrees::<Resolved>("resolved-unknown.json", &mut seen).known, None);
+    let changes: Changes = agrees("changes.json", &mut seen);
+    let gone = |position: usize| changes.changes[position].credential.as_ref().unwrap().gone;
+    assert!(gone(0) && !gone(1) && !changes.reset);
+    assert_eq!(changes.changes[3].consumer.as_ref().unwrap().tier, None);
+    agrees::<Changes>("changes-tier.json", &mut seen);
+    agrees::<Changes>("changes-none.json", &mut seen);
+    assert!(agrees::<Changes>("changes-reset.json", &mut seen).reset);
+    agrees::<Report>("report.json", &mut seen);
+    agrees::<Report>("report-empty.json", &mut seen);
+    agrees::<Acknowledged>("acknowledged.json", &mut seen);
+    let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1")).unwrap();
+    let there: BTreeSet<String> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(seen, there, "golden files that nothing reads, or the other way round");
+}
+
+#[test]
+fn members_of_a_later_minor_form_are_ignored() {
+    let later = golden("resolved-unknown.json").replace('}', r#","leases":[{"id":1}]}"#);
+    assert_eq!(decode::<Resolved>(later.as_bytes()).unwrap(), Resolved { revision: 41, known: None });
+}
+
+#[test]
+fn other_formats_and_versions_are_refused_by_name() {
+    for wire in [r#""tollgate-node/0""#, r#""tollgate-node/2""#, r#""tollgate-node""#, r#""other/1""#, r#""tollgate-node/01x""#, "null"] {
+        let message = golden("acknowledged.json").replace(r#""tollgate-node/1""#, wire);
+        assert!(matches!(decode::<Acknowledged>(message.as_bytes()), Err(WireError::Version(_))), "{wire}");
+    }
+    assert!(matches!(decode::<Acknowledged>(br#"{"sequence":3}"#), Err(WireError::Version(said)) if said.is_empty()));
+    for malformed in [&b""[..], b"{", b"[]", br#"{"wire":1}"#, br#"{"wire":"tollgate-node/1"}"#, b"<html>"] {
+        assert!(matches!(decode::<Acknowledged>(malformed), Err(WireError::Malformed(_))), "{malformed:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_a_node_cannot_enforce_is_never_overlooked() {
+    let newer = golden("resolved-unlimited.json").replace(r#""limits":[]"#, r#""limits":[],"quotas":[{"units":5}]"#);
+    assert!(matches!(decode::<Resolved>(newer.as_bytes()), Err(WireError::Malformed(_))));
+}
