@@ -225,3 +225,117 @@ impl KeyCache {
         hasher.finish128().h1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::identity::{Namespace, Told};
+
+    const SIZES: NodeSizes = NodeSizes { slots: 64, known_keys: 16, unknown_keys: 16, ipv6_prefix: 64 };
+
+    fn cache() -> KeyCache {
+        KeyCache::new(&SIZES, [7; 16])
+    }
+
+    fn learn(cache: &mut KeyCache, key: &str, consumer: &str, revision: u64) {
+        let made = || Consumer {
+            id: consumer.to_owned(),
+            namespace: Namespace::Backend,
+            tier: Cell::new(1),
+            revision: Cell::new(revision),
+            gone: Cell::new(false),
+        };
+        let consumer = cache.consumer(consumer, made);
+        let told = Told { revision, as_of: Instant(0), expires: None, noted: Cell::new(None) };
+        let place = cache.place(key.as_bytes());
+        cache.know(place, Rc::new(Identity { credential: format!("id-{key}"), consumer, told: Some(told) }));
+    }
+
+    fn find(cache: &mut KeyCache, key: &str) -> Found {
+        cache.find(cache.place(key.as_bytes()), Instant(1))
+    }
+
+    fn tier(cache: &mut KeyCache, key: &str) -> Option<usize> {
+        match find(cache, key) {
+            Found::Known(identity) => Some(identity.consumer.tier.get()),
+            Found::Refused | Found::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_the_backend_s_ids_is_bounded_like_the_keys() {
+        let mut cache = cache();
+        for number in 0..1_000 {
+            learn(&mut cache, &format!("k{number}"), &format!("c{number}"), 1);
+            let place = cache.place(format!("r{number}").as_bytes());
+            cache.refuse(place, Some(Instant(9)));
+            cache.credential_changed("nobody", number, true);
+        }
+        assert_eq!((cache.known.len(), cache.refused.len(), cache.credentials.len()), (16, 16, 16));
+        assert!(cache.consumers.len() <= 33, "{}", cache.consumers.len());
+        assert!(cache.changes.len() <= MOST_CHANGES);
+    }
+
+    #[test]
+    fn only_what_is_older_than_a_change_is_touched_by_it() {
+        let mut cache = cache();
+        learn(&mut cache, "k", "c", 5);
+        cache.credential_changed("id-k", 5, true);
+        cache.consumer_changed("c", 5, Some(9));
+        assert_eq!(tier(&mut cache, "k"), Some(1));
+        cache.consumer_changed("c", 6, Some(9));
+        assert_eq!(tier(&mut cache, "k"), Some(9));
+        cache.credential_changed("id-k", 6, false);
+        assert_eq!(find(&mut cache, "k"), Found::Nothing, "to be asked about");
+        learn(&mut cache, "k", "c", 7);
+        cache.credential_changed("id-k", 8, true);
+        assert_eq!(find(&mut cache, "k"), Found::Refused, "gone for good");
+    }
+
+    #[test]
+    fn a_consumer_s_change_reaches_all_its_keys() {
+        let mut cache = cache();
+        learn(&mut cache, "k1", "c", 1);
+        learn(&mut cache, "k2", "c", 1);
+        learn(&mut cache, "k3", "other", 1);
+        cache.consumer_changed("c", 2, Some(4));
+        assert_eq!([tier(&mut cache, "k1"), tier(&mut cache, "k2"), tier(&mut cache, "k3")], [Some(4), Some(4), Some(1)]);
+        cache.consumer_changed("c", 3, None);
+        assert_eq!([tier(&mut cache, "k1"), tier(&mut cache, "k2"), tier(&mut cache, "k3")], [None, None, Some(1)]);
+        learn(&mut cache, "k1", "c", 4);
+        assert_eq!([tier(&mut cache, "k1"), tier(&mut cache, "k2")], [Some(1), None], "k2 is still to be asked about");
+    }
+
+    #[test]
+    fn answers_are_outdated_by_changes_of_their_own_or_beyond_memory() {
+        let mut cache = cache();
+        cache.credential_changed("a", 11, true);
+        cache.consumer_changed("c", 12, None);
+        assert!(cache.is_outdated(10, "a", "x") && cache.is_outdated(11, "x", "c"));
+        assert!(!cache.is_outdated(11, "a", "x") && !cache.is_outdated(10, "x", "y") && !cache.is_outdated(12, "a", "c"));
+        for number in 0..MOST_CHANGES as u64 {
+            cache.credential_changed("nobody", 13 + number, true);
+        }
+        assert!(cache.is_outdated(11, "x", "y"), "what happened after 11 is forgotten");
+        assert!(!cache.is_outdated(12, "x", "y"));
+        cache.forget_told(5_000);
+        assert!(cache.is_outdated(4_999, "x", "y") && !cache.is_outdated(5_000, "x", "y"));
+    }
+
+    #[test]
+    fn forgetting_what_was_told_leaves_what_is_configured() {
+        let mut cache = cache();
+        learn(&mut cache, "told", "c", 1);
+        let own = cache.place(b"own");
+        cache.know(own, Rc::new(Identity::configured("id".to_owned(), "c".to_owned(), 0)));
+        let (forged, unknown) = (cache.place(b"forged"), cache.place(b"unknown"));
+        cache.refuse(forged, None);
+        cache.refuse(unknown, Some(Instant(9)));
+        cache.forget_told(1);
+        assert_eq!(find(&mut cache, "told"), Found::Nothing);
+        assert_eq!(find(&mut cache, "unknown"), Found::Nothing);
+        assert_eq!((tier(&mut cache, "own"), find(&mut cache, "forged")), (Some(0), Found::Refused));
+    }
+}

@@ -223,3 +223,118 @@ fn follows(changes: &Changes, after: Option<u64>) -> bool {
     let ascending = changes.changes.iter().all(|change| std::mem::replace(&mut last, change.revision) < change.revision);
     changes.changes.len() <= MOST_CHANGES && (changes.reset || after.is_none() || (ascending && last <= changes.revision))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::Memory;
+    use tollgate_core::wire::{Change, CredentialChange};
+
+    const MS: u64 = 1_000_000;
+
+    fn change(revision: u64) -> Change {
+        Change { revision, credential: Some(CredentialChange { id: format!("k{revision}"), gone: true }), ..Change::default() }
+    }
+
+    fn answer(revision: u64, changes: &[u64]) -> Vec<u8> {
+        let changes = changes.iter().map(|revision| change(*revision)).collect();
+        wire::encode(&Changes { revision, held_ms: 0, reset: false, changes }).unwrap()
+    }
+
+    /// A feed that leads and knows where it is: at revision 10.
+    fn leader(own: u64, shared: &mut Memory) -> Feed {
+        let mut feed = Feed::new("t", own);
+        feed.tick(Instant(MS), shared).unwrap();
+        assert_eq!(feed.to_poll(), Some(None));
+        hear(&mut feed, None, &answer(10, &[]), Instant(2 * MS), shared).unwrap();
+        assert_eq!(feed.to_poll(), Some(Some(10)));
+        feed
+    }
+
+    fn hear(feed: &mut Feed, after: Option<u64>, body: &[u8], now: Instant, shared: &mut Memory) -> Result<Vec<Event>, CallError> {
+        feed.heard(Answer::Whole(200, body), after, Instant(now.0 - MS), now, shared)
+    }
+
+    fn revisions(events: &[Event]) -> Vec<u64> {
+        events
+            .iter()
+            .flat_map(|event| match event {
+                Event::Changes(changes) => changes.changes.iter().map(|change| change.revision).collect(),
+                Event::Forget(_) => vec![0],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_worker_hears_every_change_once_and_in_order() {
+        let mut shared = Memory::default();
+        let mut first = leader(1, &mut shared);
+        let mut second = Feed::new("t", 2);
+        assert_eq!(second.tick(Instant(3 * MS), &mut shared), Ok(vec![Event::Forget(10)]), "what was told before it came is not known");
+        let heard = hear(&mut first, Some(10), &answer(12, &[11, 12]), Instant(4 * MS), &mut shared).unwrap();
+        assert_eq!(revisions(&heard), [11, 12]);
+        hear(&mut first, Some(12), &answer(13, &[13]), Instant(5 * MS), &mut shared).unwrap();
+        assert_eq!(revisions(&second.tick(Instant(6 * MS), &mut shared).unwrap()), [11, 12, 13]);
+        assert_eq!(second.tick(Instant(7 * MS), &mut shared), Ok(vec![]));
+        assert_eq!((second.fresh(), second.to_poll()), (Instant(4 * MS), None));
+    }
+
+    #[test]
+    fn a_worker_that_fell_off_the_ring_forgets_everything_once() {
+        let mut shared = Memory::default();
+        let mut first = leader(1, &mut shared);
+        let mut second = Feed::new("t", 2);
+        second.tick(Instant(2 * MS), &mut shared).unwrap();
+        for revision in 11..=11 + CHUNKS {
+            hear(&mut first, Some(revision - 1), &answer(revision, &[revision]), Instant(3 * MS), &mut shared).unwrap();
+        }
+        assert_eq!(second.tick(Instant(4 * MS), &mut shared), Ok(vec![Event::Forget(11 + CHUNKS)]));
+        assert_eq!(second.tick(Instant(5 * MS), &mut shared), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_listener_that_was_replaced_publishes_nothing() {
+        let mut shared = Memory::default();
+        let mut first = leader(1, &mut shared);
+        let mut second = Feed::new("t", 2);
+        let later = Instant(2 * MS + SILENCE + 1);
+        second.tick(later, &mut shared).unwrap();
+        assert_eq!(second.to_poll(), Some(Some(10)), "it takes over where the first was");
+        hear(&mut second, Some(10), &answer(11, &[11]), later, &mut shared).unwrap();
+        // The first was paused, not dead.
+        assert_eq!(revisions(&hear(&mut first, Some(10), &answer(11, &[11]), later, &mut shared).unwrap()), [11]);
+        assert_eq!(first.to_poll(), None);
+        assert_eq!(second.tick(later, &mut shared), Ok(vec![]), "nothing twice");
+    }
+
+    #[test]
+    fn answers_that_do_not_follow_are_refused() {
+        let mut shared = Memory::default();
+        let mut feed = leader(1, &mut shared);
+        let (many, reversed) = ((11..=11 + MOST_CHANGES as u64).collect::<Vec<_>>(), [12, 11]);
+        for (revision, changes) in [(11, &[10][..]), (11, &[12]), (12, &reversed), (9, &[]), (1_000, &many)] {
+            let refused = hear(&mut feed, Some(10), &answer(revision, changes), Instant(3 * MS), &mut shared);
+            assert_eq!(refused, Err(CallError::Failed), "{revision} {changes:?}");
+        }
+        assert_eq!(feed.to_poll(), Some(Some(10)));
+    }
+
+    #[test]
+    fn shared_data_that_is_not_a_feed_is_an_error_and_never_a_fresh_one() {
+        let mut shared = Memory::default();
+        shared.set("t/feed", b"something else", None).unwrap();
+        assert_eq!(Feed::new("t", 1).tick(Instant(1), &mut shared), Err(Broken));
+    }
+
+    #[test]
+    fn freshness_is_that_of_the_answer_and_not_of_its_arrival() {
+        let mut shared = Memory::default();
+        let mut feed = leader(1, &mut shared);
+        let held = |held_ms| wire::encode(&Changes { revision: 10, held_ms, reset: false, changes: Vec::new() }).unwrap();
+        let sent = Instant(100 * MS);
+        feed.heard(Answer::Whole(200, &held(300)), Some(10), sent, sent.after(400 * MS), &mut shared).unwrap();
+        assert_eq!(feed.fresh(), sent.after(300 * MS));
+        feed.heard(Answer::Whole(200, &held(u64::MAX)), Some(10), sent.after(MS), sent.after(500 * MS), &mut shared).unwrap();
+        assert_eq!(feed.fresh(), sent.after(500 * MS), "a backend cannot make it fresher than now");
+    }
+}

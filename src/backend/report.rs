@@ -203,3 +203,46 @@ fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, bytes) = bytes.split_first_chunk::<4>()?;
     bytes.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::Memory;
+
+    fn outbox(shared: &mut Memory) -> Outbox {
+        let mut value = Vec::new();
+        shared.get("t/report", &mut value).unwrap();
+        Outbox::decode(&value).unwrap()
+    }
+
+    #[test]
+    fn what_has_no_room_is_handed_over_later() {
+        let mut shared = Memory::default();
+        let mut workers = [Reporter::new("t"), Reporter::new("t")];
+        for (worker, reporter) in workers.iter_mut().enumerate() {
+            for number in 0..MOST_USED {
+                assert!(reporter.note(&format!("k{worker}-{number}"), 5_000_000));
+            }
+            assert!(!reporter.note("one more", 1), "the rest is noted later");
+            assert!(reporter.note(&format!("k{worker}-0"), 9_000_000), "what is there can be renewed");
+            reporter.spill(Instant(SPILL_EVERY), &mut shared).unwrap();
+        }
+        let open = outbox(&mut shared).open;
+        assert_eq!(open.len(), MOST_USED);
+        assert!(open.contains(&Used { credential: "k0-0".to_owned(), at_ms: 9 }));
+        assert_eq!((workers[0].used.len(), workers[1].used.len()), (0, MOST_USED));
+    }
+
+    #[test]
+    fn the_value_reads_back_as_written_and_nothing_else_does() {
+        let used = Used { credential: "k".to_owned(), at_ms: 7 };
+        let outbox = Outbox { sequence: 3, frozen: b"{}".to_vec(), open: vec![used.clone(), used] };
+        let bytes = outbox.encode();
+        assert_eq!(Outbox::decode(&bytes), Some(outbox));
+        for cut in 1..bytes.len() {
+            // A value may end after an entry, but nowhere else.
+            let whole = [8 + 4 + 2, 8 + 4 + 2 + 13].contains(&cut);
+            assert_eq!(Outbox::decode(&bytes[..cut]).is_some(), whole, "{cut}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::config::check_tier;
-use tollgate_core::wire::{Acknowledged, Changes, Hello, Report, Resolve, Resolved, WireError, Welcome, decode, encode};
+use tollgate_core::wire::{Acknowledged, Changes, Hello, Report, Resolve, Resolved, Welcome, WireError, decode, encode};
 
 fn golden(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1").join(name)).unwrap()

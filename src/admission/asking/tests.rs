@@ -123,7 +123,8 @@ impl FakeBackend {
             }
             Purpose::Poll { after, .. } => {
                 let after = after.unwrap_or(self.revision);
-                let changes: Vec<Change> = self.changes.iter().filter(|change| change.revision > after).take(MOST_CHANGES).cloned().collect();
+                let changes: Vec<Change> =
+                    self.changes.iter().filter(|change| change.revision > after).take(MOST_CHANGES).cloned().collect();
                 if changes.is_empty() && !waited && call.path.contains("after") {
                     return None;
                 }
@@ -220,7 +221,9 @@ impl World {
             let mut quiet = true;
             for (worker, purpose) in std::mem::take(&mut self.held) {
                 let Purpose::Poll { after, .. } = purpose else { panic!("held {purpose:?}") };
-                let news = self.backend.down || self.backend.instead.is_some() || self.backend.changes.iter().any(|change| Some(change.revision) > after);
+                let news = self.backend.down
+                    || self.backend.instead.is_some()
+                    || self.backend.changes.iter().any(|change| Some(change.revision) > after);
                 if news {
                     self.hear(worker, purpose, true, &mut woken);
                     quiet = false;
@@ -366,8 +369,7 @@ fn an_answer_that_a_change_has_overtaken_is_asked_for_again() {
     world.backend.issue("other", known("other", tier("few", 5)));
     let (Got::Waits, Got::Waits) = (world.ask(0, "k"), world.ask(0, "other")) else { panic!("nothing to ask") };
     let calls = world.workers[0].take_calls();
-    let answers: Vec<(Purpose, Vec<u8>)> =
-        calls.iter().map(|call| (call.purpose, world.backend.answer(call, false).unwrap().1)).collect();
+    let answers: Vec<(Purpose, Vec<u8>)> = calls.iter().map(|call| (call.purpose, world.backend.answer(call, false).unwrap().1)).collect();
     // Read before, delivered after.
     world.backend.revoke("k");
     world.pass(50 * MS);
