@@ -210,7 +210,7 @@ impl World {
                 let own = woken.iter().find(|(own, _, _)| *own == self.streams);
                 own.unwrap_or_else(|| panic!("still waits, of {woken:?}")).2.clone()
             }
-            got => got,
+            got @ (Got::Admitted(_) | Got::Denied(_)) => got,
         }
     }
 
@@ -530,9 +530,7 @@ fn guesses_are_bounded_by_address_and_valid_keys_do_not_count() {
     assert_eq!(world.backend.resolves.len(), 25);
     assert_eq!(world.ask(0, "valid-0"), admitted("c0"), "what is known is not affected");
     let issuer = IssuerKey::new(1, "foil", Secret::new(ISSUER.as_bytes().to_vec())).unwrap();
-    let mut number = 0_u8;
-    for _ in 0..10 {
-        number += 1;
+    for number in 1..=10_u8 {
         let genuine = issuer.issue(&mut |bytes: &mut [u8]| bytes.fill(number));
         assert_eq!(world.settle(0, &genuine), Got::Denied(Reason::InvalidKey), "no guess: it was issued once");
         let mut forged = genuine.into_bytes();
