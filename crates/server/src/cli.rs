@@ -1,8 +1,18 @@
 //! Owns the command line: one module a command. Must not hold what a command does.
 
+mod admin_keys;
 mod check;
+mod client;
+mod consumers;
 mod hash;
+mod keys;
+mod nodes;
+mod organisations;
+mod output;
 mod schema;
+mod table;
+mod tiers;
+mod times;
 
 use std::io;
 use std::process::ExitCode;
@@ -25,6 +35,12 @@ enum Command {
     Check(check::Arguments),
     Hash(hash::Arguments),
     Schema(schema::Arguments),
+    Keys(keys::Arguments),
+    Consumers(consumers::Arguments),
+    Tiers(tiers::Arguments),
+    Nodes(nodes::Arguments),
+    Organisations(organisations::Arguments),
+    AdminKeys(admin_keys::Arguments),
 }
 
 /// Runs a command on the process's standard streams.
@@ -36,5 +52,11 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Consumers(arguments) => consumers::run(&arguments),
+        Command::Tiers(arguments) => tiers::run(&arguments),
+        Command::Nodes(arguments) => nodes::run(&arguments),
+        Command::Organisations(arguments) => organisations::run(&arguments),
+        Command::AdminKeys(arguments) => admin_keys::run(&arguments),
     }
 }

@@ -5,14 +5,20 @@
 mod bypass;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/client.rs"]
+mod client;
 #[path = "cli/command.rs"]
 mod command;
+#[path = "cli/double.rs"]
+mod double;
 #[path = "cli/envoy.rs"]
 mod envoy;
 #[path = "cli/hash.rs"]
 mod hash;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/tiers.rs"]
+mod tiers;
 
 use command::tollgate;
 

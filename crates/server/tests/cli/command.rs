@@ -19,6 +19,7 @@ pub(crate) fn tollgate(arguments: &[&str], variables: &[(&str, &str)], input: &[
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
         .args(arguments)
+        .env_clear()
         .envs(variables.iter().copied())
         .current_dir(root)
         .stdin(Stdio::piped())

@@ -1,0 +1,159 @@
+//! Owns `tollgate consumers`: who is billed, and by which tier. Must not know of keys.
+
+use std::io;
+use std::process::ExitCode;
+
+use super::client::{Client, ClientError, Connection, Window, finish, path};
+use super::keys::Once;
+use super::output::Output;
+use super::table::{Cell, Column};
+use crate::clock::Time;
+use crate::consumers::{Consumer, ConsumerPatch, NewConsumer};
+
+/// Make, see, change and delete consumers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a consumer.
+    Create(New),
+    /// List consumers.
+    List {
+        /// Of this organisation.
+        #[arg(long, value_name = "ID")]
+        organisation: Option<String>,
+        /// In this tier.
+        #[arg(long, value_name = "NAME")]
+        tier: Option<String>,
+        #[command(flatten)]
+        window: Window,
+    },
+    /// Show a consumer.
+    Show {
+        /// The consumer's id.
+        id: String,
+    },
+    /// Change a consumer: its name, address or tier, or whether its keys pass.
+    Update(Update),
+    /// Delete a consumer: disable it for good and revoke its keys. The id is not given again.
+    Delete {
+        /// The consumer's id.
+        id: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct New {
+    /// Its id: letters, digits, `.`, `_` and `-`. Default: a random one.
+    id: Option<String>,
+    /// Its name, for people. Default: its id.
+    #[arg(long, required_unless_present = "id")]
+    name: Option<String>,
+    /// Where it can be written to.
+    #[arg(long)]
+    email: Option<String>,
+    /// The name of its tier.
+    #[arg(long, value_name = "NAME")]
+    tier: String,
+    /// The id of its organisation. Default: that of the admin key, else `default`.
+    #[arg(long, value_name = "ID")]
+    organisation: Option<String>,
+    /// None of its keys pass, until it is enabled.
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    once: Once,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["name", "email", "no_email", "tier", "disable", "enable"]))]
+struct Update {
+    /// The consumer's id.
+    id: String,
+    /// Its name.
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it can be written to.
+    #[arg(long)]
+    email: Option<String>,
+    /// It cannot be written to any more.
+    #[arg(long, conflicts_with = "email")]
+    no_email: bool,
+    /// The name of its tier; in force on every proxy at once.
+    #[arg(long, value_name = "NAME")]
+    tier: Option<String>,
+    /// None of its keys pass any more.
+    #[arg(long)]
+    disable: bool,
+    /// Its keys pass again.
+    #[arg(long, conflicts_with = "disable")]
+    enable: bool,
+}
+
+const COLUMNS: &[Column<Consumer>] = &[
+    Column::listed("id", |consumer| consumer.id.as_str().into()),
+    Column::listed("name", |consumer| consumer.name.as_str().into()),
+    Column::listed("tier", |consumer| consumer.tier.as_str().into()),
+    Column::listed("status", |consumer| if consumer.disabled { "disabled" } else { "active" }.into()),
+    Column::listed("organisation", |consumer| consumer.organisation.as_str().into()),
+    Column::alone("email", |consumer| Cell::perhaps(consumer.email.as_ref())),
+    Column::listed("created", |consumer| Cell::Time(consumer.created_at)),
+    Column::alone("updated", |consumer| changed(consumer.created_at, consumer.updated_at)),
+];
+
+pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
+    finish(arguments.connection.open().and_then(|client| execute(&client, &arguments.output, &arguments.command)))
+}
+
+fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), ClientError> {
+    match command {
+        Command::Create(new) => output.one(&client.post(&path(&["consumers"]), &new.document(), new.once.key())?, COLUMNS),
+        Command::List { organisation, tier, window } => {
+            let query = [("organisation", organisation.as_deref()), ("tier", tier.as_deref())];
+            output.many(&client.list(&path(&["consumers"]), &query, window)?, COLUMNS)
+        }
+        Command::Show { id } => output.one(&client.get(&path(&["consumers", id]), &[])?, COLUMNS),
+        Command::Update(update) => output.one(&client.patch(&path(&["consumers", &update.id]), &update.patch())?, COLUMNS),
+        Command::Delete { id } => {
+            client.delete(&path(&["consumers", id]))?;
+            output.done("deleted", id)
+        }
+    }
+}
+
+/// When something was last changed, if it was.
+pub(super) fn changed(created: Time, updated: Time) -> Cell {
+    if updated > created { Cell::Time(updated) } else { Cell::Nothing }
+}
+
+impl New {
+    fn document(&self) -> NewConsumer {
+        NewConsumer {
+            id: self.id.clone(),
+            organisation: self.organisation.clone(),
+            name: self.name.clone().or_else(|| self.id.clone()).unwrap_or_default(),
+            email: self.email.clone(),
+            tier: self.tier.clone(),
+            disabled: self.disabled,
+        }
+    }
+}
+
+impl Update {
+    fn patch(&self) -> ConsumerPatch {
+        ConsumerPatch {
+            name: self.name.clone(),
+            email: (self.no_email || self.email.is_some()).then(|| self.email.clone()),
+            tier: self.tier.clone(),
+            disabled: (self.disable || self.enable).then_some(self.disable),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Owns how files become tiers: JSON or YAML, one or a list, each name once. Must not judge a limit.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_norway::Value;
+
+use crate::cli::client::ClientError;
+use crate::tiers::NewTier;
+
+/// Far more than all tiers one could want.
+const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// The tiers of all files, in their order. Nothing is applied unless all can be read.
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<NewTier>, ClientError> {
+    let mut tiers = Vec::new();
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = text(file).map_err(|error| ClientError::File { path: file.clone(), error })?;
+        for tier in parse(&text).map_err(|reason| ClientError::document(file.display(), reason))? {
+            if !names.insert(tier.name.clone()) {
+                return Err(ClientError::document(file.display(), format_args!("tier `{}` is there twice", tier.name)));
+            }
+            tiers.push(tier);
+        }
+    }
+    Ok(tiers)
+}
+
+fn text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        io::stdin().lock().take(LARGEST_FILE + 1).read_to_string(&mut text)?
+    } else {
+        std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?
+    };
+    if read as u64 > LARGEST_FILE { Err(io::Error::other("more than 4 MiB")) } else { Ok(text) }
+}
+
+/// JSON is read as the YAML it is. One reader refuses a member that is there twice in both.
+fn parse(text: &str) -> Result<Vec<NewTier>, String> {
+    let mut tiers = Vec::new();
+    for document in serde_norway::Deserializer::from_str(text) {
+        match Value::deserialize(document).map_err(|error| error.to_string())? {
+            Value::Null => {}
+            Value::Sequence(elements) => {
+                for (position, element) in elements.into_iter().enumerate() {
+                    tiers.push(tier(element).map_err(|reason| format!("[{position}]: {reason}"))?);
+                }
+            }
+            one => tiers.push(tier(one)?),
+        }
+    }
+    if tiers.is_empty() { Err("no tier in it".to_owned()) } else { Ok(tiers) }
+}
+
+fn tier(value: Value) -> Result<NewTier, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
+        "." => error.inner().to_string(),
+        place => format!("{place}: {}", error.inner()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Result<Vec<String>, String> {
+        Ok(parse(text)?.into_iter().map(|tier| tier.name).collect())
+    }
+
+    #[test]
+    fn one_or_many_tiers_in_json_or_yaml() {
+        assert_eq!(names(r#"{"name": "a", "limits": [], "self_service": true}"#).unwrap(), ["a"]);
+        assert_eq!(names(r#"[{"name": "a"}, {"name": "b"}]"#).unwrap(), ["a", "b"]);
+        assert_eq!(names("name: a\nlimits:\n  - {name: l, algorithm: token_bucket, rate: 1, per: 1s}\n").unwrap(), ["a"]);
+        assert_eq!(names("- name: a\n- name: b\n---\nname: c\n---\n").unwrap(), ["a", "b", "c"]);
+        for file in ["per-minute", "per-second"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/tiers/{file}.json"));
+            assert!(read(&[path]).unwrap().len() >= 3);
+        }
+    }
+
+    #[test]
+    fn what_is_no_tier_is_named_with_its_place() {
+        for (text, said) in [
+            ("", "no tier in it"),
+            ("[]", "no tier in it"),
+            ("5", "invalid type"),
+            (r#"{"name": "a", "name": "b"}"#, "duplicate"),
+            (r#"[{"name": "a"}, {"name": "b", "limit": []}]"#, "[1]: limit: unknown field `limit`"),
+            (r#"[{"name": "a", "limits": [{"name": "l", "algorithm": "bucket", "rate": 1, "per": "1s"}]}]"#, "[0]: limits[0].algorithm: "),
+            ("[{]", "did not find expected"),
+        ] {
+            let error = names(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_tier_that_is_there_twice_is_refused_before_any_is_applied() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = ["one.json", "other.yaml"].map(|name| directory.path().join(name));
+        for file in &files {
+            std::fs::write(file, "[{name: a}]").unwrap();
+        }
+        let error = read(&files).unwrap_err().to_string();
+        assert!(error.contains("other.yaml: tier `a` is there twice"), "{error}");
+    }
+}
