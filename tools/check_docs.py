@@ -3,7 +3,7 @@
 
 usage: tools/check_docs.py [ROOT]
 
-Looks at what README.md, DESIGN.md and docs/*.md put in backticks or link to. A name counts as a file of this
+Looks at what README.md, DESIGN.md, docs/*.md and the READMEs of examples/ put in backticks or link to. A name counts as a file of this
 repository when it ends in a known extension or starts with one of its directories; it may be given from the root, from the
 document's directory, or by its last parts (`host/abi.rs`). `*` and `{a,b}` must match something.
 """
@@ -65,7 +65,7 @@ def missing(document, root, paths):
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent).resolve()
     paths = list(tree(root))
-    documents = [root / "README.md", root / "DESIGN.md", *sorted(root.glob("docs/**/*.md"))]
+    documents = [root / "README.md", root / "DESIGN.md", *sorted(root.glob("docs/**/*.md")), *sorted(root.glob("examples/**/*.md"))]
     found = 0
     for document in filter(pathlib.Path.exists, documents):
         for line, name in missing(document, root, paths):

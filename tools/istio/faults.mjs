@@ -50,7 +50,7 @@ export const proxyFaults = [
   ["a member that Envoy does not know", (all) => (manager(all).typed_config.merge_slash = true), "merge_slash"],
   ["a cluster that Envoy cannot build", (all) => (cluster(all).transport_socket.typed_config.common_tls_context.alpn_protocol = "h2"), "alpn_protocol"],
   ["a file that is not there", (all) => (cluster(all).transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.filename = "/etc/tollgate/tls/cas.pem"), "cas.pem"],
-  ["a plugin configuration that the filter does not take", (all) => (plugin(all).pluginConfig.realms = "api"), "wasm"],
+  ["a plugin configuration that the filter does not take", (all) => (plugin(all).pluginConfig.realms = "api"), "wrong configuration: realms"],
 ];
 
 function endpoint(documents) {
