@@ -66,11 +66,7 @@ struct Document {
 
 impl ClientError {
     pub(super) fn transport(url: &str, error: ureq::Error) -> Self {
-        let reason = match error {
-            ureq::Error::HostNotFound => "no such host".to_owned(),
-            ureq::Error::Io(error) => error.to_string(),
-            other => other.to_string(),
-        };
+        let reason = if let ureq::Error::Io(error) = &error { error.to_string() } else { error.to_string() };
         let hint = reason.contains("UnknownIssuer");
         let reason = if hint { format!("{reason}; --ca FILE names the authority to trust") } else { reason };
         Self::Transport { url: url.to_owned(), reason, hint }
@@ -93,11 +89,10 @@ impl ClientError {
 
     /// Whether another attempt may do better.
     pub(super) fn may_pass(&self) -> bool {
-        match self {
-            Self::Transport { hint, .. } => !hint,
-            Self::Refused(refusal) => matches!(refusal.status, 429 | 502 | 503 | 504),
-            _ => false,
+        if let Self::Refused(refusal) = self {
+            return matches!(refusal.status, 429 | 502 | 503 | 504);
         }
+        matches!(self, Self::Transport { hint: false, .. })
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {
@@ -106,12 +101,11 @@ impl ClientError {
 
     /// Refused is what the server or a document's rules judged; everything else could not be judged.
     fn status(&self) -> u8 {
-        match self {
-            Self::Refused(refusal) if (400..500).contains(&refusal.status) && refusal.status != 429 => WRONG,
-            Self::Document { .. } => WRONG,
-            Self::Tier { error, .. } => error.status(),
-            _ => UNUSABLE,
+        if let Self::Tier { error, .. } = self {
+            return error.status();
         }
+        let refused = matches!(self, Self::Refused(refusal) if (400..500).contains(&refusal.status) && refusal.status != 429);
+        if refused || matches!(self, Self::Document { .. }) { WRONG } else { UNUSABLE }
     }
 }
 

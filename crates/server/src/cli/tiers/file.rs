@@ -43,14 +43,13 @@ fn text(file: &Path) -> io::Result<String> {
 fn parse(text: &str) -> Result<Vec<NewTier>, String> {
     let mut tiers = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
-        match Value::deserialize(document).map_err(|error| error.to_string())? {
-            Value::Null => {}
-            Value::Sequence(elements) => {
-                for (position, element) in elements.into_iter().enumerate() {
-                    tiers.push(tier(element).map_err(|reason| format!("[{position}]: {reason}"))?);
-                }
+        let value = Value::deserialize(document).map_err(|error| error.to_string())?;
+        if let Value::Sequence(elements) = value {
+            for (position, element) in elements.into_iter().enumerate() {
+                tiers.push(tier(element).map_err(|reason| format!("[{position}]: {reason}"))?);
             }
-            one => tiers.push(tier(one)?),
+        } else if !value.is_null() {
+            tiers.push(tier(value)?);
         }
     }
     if tiers.is_empty() { Err("no tier in it".to_owned()) } else { Ok(tiers) }
