@@ -5,11 +5,14 @@ mod check;
 mod client;
 mod consumers;
 mod hash;
+mod init;
 mod keys;
 mod nodes;
+mod openapi;
 mod organisations;
 mod output;
 mod schema;
+mod serve;
 mod table;
 mod tiers;
 mod times;
@@ -32,8 +35,11 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Serve(serve::Arguments),
+    Init(init::Arguments),
     Check(check::Arguments),
     Hash(hash::Arguments),
+    Openapi(openapi::Arguments),
     Schema(schema::Arguments),
     Keys(keys::Arguments),
     Consumers(consumers::Arguments),
@@ -49,8 +55,11 @@ enum Command {
 /// What went wrong with the standard streams themselves; everything else is an exit status.
 pub fn run(cli: Cli) -> io::Result<ExitCode> {
     match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Consumers(arguments) => consumers::run(&arguments),

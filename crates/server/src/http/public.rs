@@ -1,0 +1,54 @@
+//! Owns the public API: its routes, and the document that describes them. Must not decide who may do what: `permission` does.
+
+use std::sync::Arc;
+
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::backend::Backend;
+
+mod admin_keys;
+mod api_keys;
+mod consumers;
+mod developer_keys;
+mod nodes;
+mod openapi;
+mod organisations;
+mod self_service;
+mod tiers;
+
+pub use openapi::openapi;
+
+#[derive(OpenApi)]
+#[openapi(info(title = "Tollgate", description = "Consumers, tiers and the API keys that Tollgate checks inside Envoy."))]
+struct Described;
+
+/// The routes, with what describes them.
+fn described() -> OpenApiRouter<Arc<Backend>> {
+    OpenApiRouter::with_openapi(Described::openapi())
+        .routes(routes!(organisations::list, organisations::create))
+        .routes(routes!(organisations::get, organisations::update))
+        .routes(routes!(consumers::list, consumers::create))
+        .routes(routes!(consumers::get, consumers::update, consumers::delete))
+        .routes(routes!(tiers::list, tiers::create))
+        .routes(routes!(tiers::get, tiers::put, tiers::delete))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::get, api_keys::update, api_keys::revoke))
+        .routes(routes!(api_keys::rotate))
+        .routes(routes!(developer_keys::list, developer_keys::create))
+        .routes(routes!(developer_keys::revoke))
+        .routes(routes!(developer_keys::rotate))
+        .routes(routes!(admin_keys::list, admin_keys::create))
+        .routes(routes!(admin_keys::revoke))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::credentials, nodes::create_credential))
+        .routes(routes!(nodes::revoke_credential))
+        .routes(routes!(self_service::create))
+        .routes(routes!(openapi::get))
+}
+
+/// The routes of the public API.
+pub(super) fn router() -> axum::Router<Arc<Backend>> {
+    described().split_for_parts().0
+}

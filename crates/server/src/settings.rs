@@ -1,0 +1,128 @@
+//! Owns the settings of the backend: where they come from, which wins, and what they mean. Must not open, bind or read what they name.
+//!
+//! A flag wins over an environment variable, that over `tollgate.toml`, that over the default. Every setting has one name in all
+//! four: `node_listen` is `--node-listen` and `TOLLGATE_NODE_LISTEN`. Whatever looks like a setting and is none is refused with its place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use environment::CONFIG;
+pub use flags::Flags;
+pub use layers::{Given, Layers, Place};
+pub use table::{Kind, SETTINGS, Setting};
+
+use crate::secrets::KeyHashing;
+
+mod environment;
+mod file;
+mod flags;
+mod layers;
+mod table;
+mod values;
+
+/// What the backend is told before it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory that holds everything the backend keeps.
+    pub data: PathBuf,
+    /// The public API.
+    pub public: Listening,
+    /// The node API.
+    pub node: Listening,
+    /// Health and metrics.
+    pub operations: Listening,
+    /// The prefix of issued keys.
+    pub key_prefix: String,
+    /// How keys are hashed.
+    pub key_hash: KeyHashing,
+    /// Whether anybody may get a key of a tier marked `self_service`.
+    pub self_service: bool,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long requests in flight may take when the process is asked to end.
+    pub shutdown: Duration,
+    /// What is logged.
+    pub log: tracing_subscriber::filter::Targets,
+}
+
+/// Where an API listens, and how.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The address; port 0 takes any.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: Tls,
+}
+
+/// Whether a listener speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// It does not.
+    Off,
+    /// With the certificate that `tollgate init` left in the data directory, if there is one.
+    FromData {
+        /// The authority whose certificates clients must show, if they must.
+        client_ca: Option<PathBuf>,
+        /// Whether it is an error if there is none.
+        required: bool,
+    },
+    /// With these files.
+    Files(crate::tls::Files),
+}
+
+/// One thing wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: found {found}; allowed: {allowed}")]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What stands there.
+    pub found: String,
+    /// What may.
+    pub allowed: String,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings in {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Some are wrong; never empty.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<Problem>),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Settings {
+    /// Puts the settings together from the flags, the environment and the file they name.
+    ///
+    /// # Errors
+    /// [`SettingsError`]: a file that cannot be read, or all that is wrong with what was given.
+    pub fn read(flags: &Flags, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let mut layers = Layers::default();
+        let environment = environment::read(environment, &mut layers.problems);
+        let named = flags.config().or_else(|| environment.config.clone());
+        if let Some((path, text)) = file::find(named)? {
+            let layer = file::read(&path, &text, &mut layers.problems);
+            layers.add(layer);
+        }
+        layers.add(environment.given);
+        layers.add(flags.given());
+        values::settings(&layers).map_err(SettingsError::Wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests;

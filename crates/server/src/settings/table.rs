@@ -1,0 +1,123 @@
+//! Owns the table of settings: names, shapes, defaults and their words. Must not know where a value comes from or what it does.
+
+/// A setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in `tollgate.toml`; the others follow from it.
+    pub name: &'static str,
+    /// The shape of its value.
+    pub kind: Kind,
+    /// What stands for the value in help texts.
+    pub value: &'static str,
+    /// The value if none is given; `None`: there is none.
+    pub default: Option<&'static str>,
+    /// What it does: one sentence or two.
+    pub help: &'static str,
+}
+
+/// The shape of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// `true` or `false`; a flag alone means `true`.
+    Switch,
+    /// A whole number.
+    Number,
+    /// Texts; separated by commas in flags and variables, an array in the file.
+    List,
+}
+
+impl Setting {
+    /// Its flag, without the dashes.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// Its environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("TOLLGATE_{}", self.name.to_ascii_uppercase())
+    }
+}
+
+const fn setting(name: &'static str, kind: Kind, value: &'static str, default: Option<&'static str>, help: &'static str) -> Setting {
+    Setting { name, kind, value, default, help }
+}
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    setting("data", Kind::Text, "DIR", None, "The directory with database, secrets and certificates that `tollgate init` made. Required."),
+    setting("listen", Kind::Text, "ADDRESS", Some("127.0.0.1:8080"), "Where the public API listens; port 0 takes any free one."),
+    setting("tls_certificate", Kind::Text, "FILE", None, "Certificate chain of the public API, PEM. With it the listener speaks TLS only."),
+    setting("tls_key", Kind::Text, "FILE", None, "Private key of `tls_certificate`, PEM."),
+    setting("node_listen", Kind::Text, "ADDRESS", Some("127.0.0.1:8443"), "Where the node API listens."),
+    setting(
+        "node_tls",
+        Kind::Switch,
+        "BOOL",
+        None,
+        "Whether the node API speaks TLS. Left out: if there is a certificate, its own or the one `tollgate init` made.",
+    ),
+    setting(
+        "node_tls_certificate",
+        Kind::Text,
+        "FILE",
+        None,
+        "Certificate chain of the node API, PEM, instead of `tls/server.pem` in the data directory.",
+    ),
+    setting("node_tls_key", Kind::Text, "FILE", None, "Private key of `node_tls_certificate`, PEM."),
+    setting("node_tls_client_ca", Kind::Text, "FILE", None, "Authorities, PEM: nodes must show a certificate from one of them (mTLS)."),
+    setting(
+        "operations_listen",
+        Kind::Text,
+        "ADDRESS",
+        Some("127.0.0.1:8090"),
+        "Where health and metrics listen. They ask for no credential: keep it inside.",
+    ),
+    setting("operations_tls_certificate", Kind::Text, "FILE", None, "Certificate chain of the operations listener, PEM."),
+    setting("operations_tls_key", Kind::Text, "FILE", None, "Private key of `operations_tls_certificate`, PEM."),
+    setting(
+        "key_prefix",
+        Kind::Text,
+        "PREFIX",
+        Some("foil"),
+        "What issued keys start with: 2 to 16 lower-case letters and digits, a letter first.",
+    ),
+    setting(
+        "key_hash",
+        Kind::Text,
+        "SCHEME",
+        Some("hmac-sha256"),
+        "How new keys are hashed: `hmac-sha256`, under the pepper, or `argon2id`.",
+    ),
+    setting(
+        "self_service",
+        Kind::Switch,
+        "BOOL",
+        Some("false"),
+        "Whether `POST /api/auth/keys` gives anybody a key of a tier marked `self_service`.",
+    ),
+    setting(
+        "trusted_proxies",
+        Kind::List,
+        "NETWORKS",
+        Some(""),
+        "Networks or addresses of proxies whose `X-Forwarded-For` is believed; separated by commas.",
+    ),
+    setting(
+        "shutdown_seconds",
+        Kind::Number,
+        "SECONDS",
+        Some("10"),
+        "How long requests in flight may take after SIGTERM or SIGINT, 0 to 300; a second signal ends the process at once.",
+    ),
+    setting(
+        "log",
+        Kind::Text,
+        "LEVELS",
+        Some("info"),
+        "What is logged: `error`, `warn`, `info`, `debug`, or by target: `info,access=off`.",
+    ),
+];
