@@ -7,6 +7,8 @@ mod bypass;
 mod check;
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/clusters.rs"]
+mod clusters;
 #[path = "cli/command.rs"]
 mod command;
 #[path = "cli/double.rs"]

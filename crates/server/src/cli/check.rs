@@ -1,6 +1,7 @@
 //! Owns `tollgate check`: files in, findings and an exit status out. Must not judge a document itself.
 
 mod capabilities;
+mod clusters;
 mod disabled;
 mod envoy;
 mod file;

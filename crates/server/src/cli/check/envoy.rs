@@ -10,7 +10,7 @@ use super::judge::{Judge, Judged};
 use super::traps;
 use super::tree::{Path, member, text};
 use super::variables::Variables;
-use super::{Checked, capabilities, disabled, logs};
+use super::{Checked, capabilities, clusters, disabled, logs};
 
 const FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 pub(super) const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -35,6 +35,8 @@ pub(super) struct Filter<'a> {
 /// What is around a place in a document.
 #[derive(Clone, Debug, Default)]
 struct Around<'a> {
+    /// The whole document, and where it is.
+    document: Option<(&'a Value, Path)>,
     manager: Option<Manager<'a>>,
     http_filter: Option<HttpFilter<'a>>,
 }
@@ -58,7 +60,7 @@ pub(super) struct HttpFilter<'a> {
 /// All of Tollgate's filters, wherever they are.
 pub(super) fn filters<'a>(tree: &'a Value, root: &Path) -> Vec<Filter<'a>> {
     let mut found = Vec::new();
-    walk(tree, root, &Around::default(), &mut found);
+    walk(tree, root, &Around { document: Some((tree, root.clone())), ..Around::default() }, &mut found);
     found
 }
 
@@ -80,6 +82,10 @@ impl<'a> Filter<'a> {
         findings.extend(traps::of_plugin(self.config, &self.path));
         findings.extend(capabilities::of_plugin(self.config, &self.path));
         findings.extend(self.around.http_filter.as_ref().and_then(disabled::everywhere));
+        let backend = judged.policy.as_ref().and_then(|policy| policy.backend.as_ref());
+        if let (Some(backend), Some((document, root))) = (backend, &self.around.document) {
+            findings.extend(clusters::of_backend(document, root, backend));
+        }
         if let Some(manager) = &self.around.manager {
             findings.extend(traps::of_manager(manager, judged.policy.as_ref()));
             findings.extend(self.name().into_iter().flat_map(|name| disabled::in_manager(manager.config, &manager.path, name)));
@@ -125,7 +131,7 @@ fn walk<'a>(node: &'a Value, path: &Path, around: &Around<'a>, found: &mut Vec<F
             }
             let mut around = around.clone();
             if let Some((config, path)) = message(node, path, MANAGER) {
-                around = Around { manager: Some(Manager { config, path }), http_filter: None };
+                around = Around { manager: Some(Manager { config, path }), http_filter: None, ..around };
             } else if around.http_filter.is_none()
                 && let (Some(name), Some(_)) = (text(node, &["name"]), member(node, "typed_config"))
             {
