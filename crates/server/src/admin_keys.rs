@@ -1,41 +1,18 @@
 //! Owns admin keys: what the public API itself is used with. Must not know what they may do: `permission` does.
 
 use serde::{Deserialize, Serialize};
+use tollgate_core::credential::digest;
 
 use crate::clock::Time;
-use crate::failure::Failure;
+use crate::consumers;
+use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::{Principal, Role};
-use crate::secrets::{Secrets, Shown};
-use crate::store::{Store, Write};
+use crate::secrets::{Purpose, Secrets, Shown};
+use crate::store::admin_keys as rows;
+use crate::store::{self, Store, Write};
 
-/// The prefix of admin keys.
-pub const PREFIX: &str = "tga";
-
-/// An admin key, without the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct AdminKey {
-    /// Its id: the one inside the key.
-    pub id: String,
-    /// What its owner calls it.
-    pub label: String,
-    /// What it may do.
-    pub role: Role,
-    /// The organisation it is bound to; none: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organisation: Option<String>,
-    /// The consumer a developer is bound to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consumer: Option<String>,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it ends, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-    /// When it was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<Time>,
-}
+pub use crate::store::admin_keys::AdminKey;
 
 /// An admin key to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,30 +49,93 @@ pub struct CreatedAdminKey {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a page that cannot be.
-pub async fn list(_store: &Store, _principal: &Principal, _page: &Page) -> Result<Listing<AdminKey>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn list(store: &Store, principal: &Principal, page: &Page) -> Result<Listing<AdminKey>, Failure> {
+    let rows =
+        rows::list(&mut store.read().await?, page.window()?, principal.organisation.as_deref(), principal.consumer.as_deref()).await?;
+    page.of(rows, |row| row, |key: &AdminKey| &key.id)
 }
 
 /// Makes an admin key.
 ///
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Forbidden`] to principals bound to an organisation.
-pub async fn create(_write: &mut Write, _secrets: &Secrets, _principal: &Principal, _new: NewAdminKey) -> Result<CreatedAdminKey, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal, new: NewAdminKey) -> Result<CreatedAdminKey, Failure> {
+    principal.unbound()?;
+    let mut problems = Problems::default();
+    problems.label("label", &new.label);
+    problems.expiry("expires_at", new.expires_at, write.now());
+    let organisation = bind(write, principal, &new, &mut problems).await?;
+    problems.finish()?;
+    let issued = secrets.issue(Purpose::Admin)?;
+    let key = AdminKey {
+        id: issued.id,
+        label: new.label,
+        role: new.role,
+        organisation,
+        consumer: new.consumer,
+        created_at: write.now(),
+        expires_at: new.expires_at,
+        revoked_at: None,
+    };
+    rows::insert(write, &key, &secrets.hash(&digest(issued.shown.expose().as_bytes()))?).await?;
+    write.record(principal, "admin_keys:create", &key.id).await?;
+    Ok(CreatedAdminKey { key, admin_key: issued.shown })
 }
 
 /// Revokes an admin key. Revoking it again does nothing.
 ///
 /// # Errors
-/// [`Failure::NotFound`]; [`Failure::Conflict`] for the last key of an administrator: nobody could make another.
-pub async fn revoke(_write: &mut Write, _principal: &Principal, _id: &str) -> Result<(), Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+/// [`Failure::NotFound`]; [`Failure::Forbidden`] to principals bound to an organisation; [`Failure::Conflict`] for the last key of an administrator: nobody could make another.
+pub async fn revoke(write: &mut Write, principal: &Principal, id: &str) -> Result<(), Failure> {
+    principal.unbound()?;
+    let found = rows::get(write, id).await?.ok_or(Failure::NotFound)?.key;
+    if found.revoked_at.is_some() {
+        return Ok(());
+    }
+    if found.role == Role::Admin && !rows::any_other_admin(write, id).await? {
+        return Err(Failure::conflict("role", "it is the last key of an administrator that does not end: nobody could make another"));
+    }
+    rows::revoke(write, id).await?;
+    write.record(principal, "admin_keys:revoke", id).await?;
+    Ok(())
 }
 
 /// Whose a presented key is; `None`: nobody's that may pass.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
-pub async fn authenticate(_store: &Store, _secrets: &Secrets, _presented: &str) -> Result<Option<Principal>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> Result<Option<Principal>, Failure> {
+    let Some(id) = secrets.recognise(Purpose::Admin, presented) else {
+        return Ok(None);
+    };
+    let Some(found) = rows::get(&mut store.read().await?, id).await? else {
+        return Ok(None);
+    };
+    let ended = found.key.revoked_at.is_some() || found.key.expires_at.is_some_and(|expires_at| expires_at <= store.now());
+    if !secrets.matches(&found.hash, &digest(presented.as_bytes())).await? || ended {
+        return Ok(None);
+    }
+    let AdminKey { id, role, organisation, consumer, .. } = found.key;
+    Ok(Some(Principal { name: format!("admin_key:{id}"), role, organisation, consumer }))
+}
+
+/// The organisation a key is to be bound to, which a developer's consumer decides.
+async fn bind(write: &mut Write, principal: &Principal, new: &NewAdminKey, problems: &mut Problems) -> Result<Option<String>, Failure> {
+    let developer = new.role == Role::Developer;
+    problems.check(developer == new.consumer.is_some(), "consumer", "needed for developers, and only for them");
+    if let Some(consumer) = new.consumer.as_deref().filter(|_| developer) {
+        let found = match consumers::find(write, principal, consumer).await {
+            Err(Failure::NotFound) => None,
+            found => Some(found?.organisation),
+        };
+        problems.check(found.is_some(), "consumer", "there is no such consumer");
+        let agrees = new.organisation.is_none() || new.organisation == found;
+        problems.check(agrees, "organisation", "not the consumer's");
+        return Ok(found);
+    }
+    if let Some(organisation) = &new.organisation {
+        problems.check(new.role != Role::Admin, "organisation", "an administrator is bound to none");
+        problems.check(store::organisations::get(write, organisation).await?.is_some(), "organisation", "there is no such organisation");
+    }
+    Ok(new.organisation.clone())
 }

@@ -1,167 +1,33 @@
 //! Owns API keys: their making, rotation and end. Must not keep one: the store has hashes, and a key is shown once.
 
-use serde::{Deserialize, Serialize};
+mod bulk;
+mod document;
+mod issue;
+
+use std::time::Duration;
 
 use crate::clock::Time;
-use crate::failure::Failure;
+use crate::consumers::{self, Consumer};
+use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
-use crate::secrets::{Secrets, Shown};
-use crate::store::{Store, Write};
+use crate::secrets::Secrets;
+use crate::store::api_keys::{self as rows, Row, Which};
+use crate::store::changes::{Kind, publish};
+use crate::store::{Reader, Store, Write};
+
+pub use bulk::load;
+pub(crate) use document::unhex;
+pub use document::{ApiKey, ApiKeyPatch, Created, Filter, Import, NewApiKey, NewOwnKey, Rotate, Rotated, Status};
+use issue::import;
+pub(crate) use issue::{Wish, issue};
 
 /// The longest a rotated key may go on, in seconds: 30 days.
 pub const LONGEST_OVERLAP: u32 = 30 * 86_400;
 /// How long a rotated key goes on where nothing is said, in seconds: a day.
 pub const USUAL_OVERLAP: u32 = 86_400;
-
-/// An API key, without the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ApiKey {
-    /// Its id: the one inside the key.
-    pub id: String,
-    /// The id of its consumer.
-    pub consumer: String,
-    /// What its owner calls it.
-    pub label: String,
-    /// What it may be used for.
-    pub scopes: Vec<String>,
-    /// Whether it passes, and if not, why.
-    pub status: Status,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it ends, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-    /// When it was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<Time>,
-    /// When a node last saw it, to within some seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_used_at: Option<Time>,
-    /// The id of the key it was made to replace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<String>,
-    /// The id of the key that was made to replace it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaced_by: Option<String>,
-    /// Counts its changes; use is none.
-    pub version: u32,
-}
-
-/// Whether a key passes; its consumer may be disabled all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It passes.
-    Active,
-    /// Its time is over.
-    Expired,
-    /// It was revoked.
-    Revoked,
-}
-
-/// A key to be made for any consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewApiKey {
-    /// The id of its consumer.
-    pub consumer: String,
-    /// What its owner calls it: at most 128 characters. Default: nothing.
-    #[serde(default)]
-    pub label: String,
-    /// What it may be used for: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
-    #[serde(default)]
-    pub scopes: Vec<String>,
-    /// When it ends. Default: never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-    /// A key that exists already, from elsewhere. Default: a new one is made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub import: Option<Import>,
-}
-
-/// A key from elsewhere.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Import {
-    /// Its unsalted SHA-256: 64 lower-case hexadecimal digits.
-    Sha256(String),
-    /// The key itself: 20 to 512 visible ASCII characters.
-    Key(String),
-}
-
-/// A key to be made for one's own consumer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewOwnKey {
-    /// What its owner calls it: at most 128 characters. Default: nothing.
-    pub label: String,
-    /// What it may be used for: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
-    pub scopes: Vec<String>,
-    /// When it ends. Default: never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-}
-
-/// What of a key is to change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiKeyPatch {
-    /// What its owner calls it from now on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// What it may be used for from now on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scopes: Option<Vec<String>>,
-    /// When it ends; null: never.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
-    #[schema(value_type = Option<Time>)]
-    pub expires_at: Option<Option<Time>>,
-}
-
-/// How a key is to be rotated.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rotate {
-    /// How long the old key goes on, in seconds: 0 to 2,592,000 (30 days). Default: 86,400 (a day).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(maximum = 2_592_000)]
-    pub overlap_seconds: Option<u32>,
-    /// When the new key ends. Default: after as long as the old one was made for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-}
-
-/// A key just made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Created {
-    /// What is known of it.
-    #[serde(flatten)]
-    pub key: ApiKey,
-    /// The key itself, shown this once. Not there if it was imported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub api_key: Option<Shown>,
-}
-
-/// A key just rotated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Rotated {
-    /// The new key.
-    #[serde(flatten)]
-    pub created: Created,
-    /// The old key, with its end.
-    pub replaced: ApiKey,
-}
-
-/// Which keys are listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Of this consumer.
-    pub consumer: Option<String>,
-}
+/// The most active keys a developer may have made for their consumer: nobody rotates more by hand, and somebody might try to fill the disk.
+pub const MOST_OWN_KEYS: u32 = 100;
 
 /// Whose keys an operation may touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,38 +42,73 @@ pub enum Reach {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a page that cannot be; [`Failure::Conflict`] for [`Reach::Own`] without a consumer.
-pub async fn list(
-    _store: &Store,
-    _principal: &Principal,
-    _reach: Reach,
-    _filter: &Filter,
-    _page: &Page,
-) -> Result<Listing<ApiKey>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn list(store: &Store, principal: &Principal, reach: Reach, filter: &Filter, page: &Page) -> Result<Listing<ApiKey>, Failure> {
+    let consumer = match reach {
+        Reach::All => filter.consumer.as_deref(),
+        Reach::Own => Some(own_consumer(principal)?),
+    };
+    if let (Some(own), Some(asked)) = (principal.consumer.as_deref(), consumer)
+        && own != asked
+    {
+        return Ok(Listing { items: Vec::new(), next: None });
+    }
+    let which = Which { organisation: principal.organisation.as_deref(), consumer: consumer.or(principal.consumer.as_deref()) };
+    let rows = rows::list(&mut store.read().await?, page.window()?, which).await?;
+    let now = store.now();
+    page.of(rows, |row| ApiKey::of(row, now), |key: &ApiKey| &key.id)
 }
 
 /// One key.
 ///
 /// # Errors
 /// [`Failure::NotFound`].
-pub async fn get(_store: &Store, _principal: &Principal, _reach: Reach, _id: &str) -> Result<ApiKey, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn get(store: &Store, principal: &Principal, reach: Reach, id: &str) -> Result<ApiKey, Failure> {
+    Ok(ApiKey::of(find(&mut store.read().await?, principal, reach, id).await?, store.now()))
 }
 
 /// Makes a key, or takes one over from elsewhere.
 ///
 /// # Errors
 /// [`Failure::Invalid`], also where there is no such consumer; [`Failure::Conflict`] where the key is there already.
-pub async fn create(_write: &mut Write, _secrets: &Secrets, _principal: &Principal, _new: NewApiKey) -> Result<Created, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal, new: NewApiKey) -> Result<Created, Failure> {
+    let mut problems = Problems::default();
+    let consumer = match consumers::find(write, principal, &new.consumer).await {
+        Err(Failure::NotFound) => None,
+        found => Some(found?),
+    };
+    problems.check(consumer.is_some(), "consumer", "there is no such consumer");
+    judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
+    let digest = new.import.as_ref().and_then(|import| import.digest(&mut problems));
+    problems.finish()?;
+    let (Some(consumer), wish) = (consumer, Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None })
+    else {
+        return Err(Failure::NotFound);
+    };
+    let created = match digest {
+        None => issue(write, secrets, &consumer, wish).await?,
+        Some(digest) => import(write, secrets, &consumer, wish, digest).await?,
+    };
+    write.record(principal, "keys:create", &created.key.id).await?;
+    Ok(created)
 }
 
 /// Makes a key for the principal's own consumer.
 ///
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Conflict`] where the principal has no consumer, or a disabled one.
-pub async fn create_own(_write: &mut Write, _secrets: &Secrets, _principal: &Principal, _new: NewOwnKey) -> Result<Created, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Principal, new: NewOwnKey) -> Result<Created, Failure> {
+    let consumer = consumers::find(write, principal, own_consumer(principal)?).await?;
+    enabled(&consumer)?;
+    let mut problems = Problems::default();
+    judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
+    problems.finish()?;
+    if rows::count_active(write, &consumer.id).await? >= MOST_OWN_KEYS {
+        return Err(Failure::conflict("consumer", format!("it has {MOST_OWN_KEYS} active keys: revoke one first")));
+    }
+    let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
+    let created = issue(write, secrets, &consumer, wish).await?;
+    write.record(principal, "keys:create", &created.key.id).await?;
+    Ok(created)
 }
 
 /// Changes a key, and tells the nodes; `version` is the one the caller knows, if it says so.
@@ -215,13 +116,32 @@ pub async fn create_own(_write: &mut Write, _secrets: &Secrets, _principal: &Pri
 /// # Errors
 /// [`Failure::Invalid`], [`Failure::NotFound`], [`Failure::Stale`]; [`Failure::Conflict`] where the key has ended.
 pub async fn update(
-    _write: &mut Write,
-    _principal: &Principal,
-    _id: &str,
-    _version: Option<u32>,
-    _patch: ApiKeyPatch,
+    write: &mut Write,
+    principal: &Principal,
+    id: &str,
+    version: Option<u32>,
+    patch: ApiKeyPatch,
 ) -> Result<ApiKey, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+    let found = find(write, principal, Reach::All, id).await?;
+    Failure::unless_current(version, found.version)?;
+    let now = write.now();
+    active(&found, now)?;
+    let mut problems = Problems::default();
+    let label = patch.label.unwrap_or_else(|| found.label.clone());
+    let scopes = patch.scopes.unwrap_or_else(|| found.scopes.clone());
+    judge(&mut problems, &label, &scopes, patch.expires_at.flatten(), now);
+    problems.finish()?;
+    let changed = Row { label, scopes, expires_at: patch.expires_at.unwrap_or(found.expires_at), ..found.clone() };
+    if changed == found {
+        return Ok(ApiKey::of(found, now));
+    }
+    let changed = Row { version: found.version + 1, ..changed };
+    rows::update(write, &changed).await?;
+    if changed.scopes != found.scopes || changed.expires_at != found.expires_at {
+        publish(write, Kind::Credential, id).await?;
+    }
+    write.record(principal, "keys:update", id).await?;
+    Ok(ApiKey::of(changed, now))
 }
 
 /// Makes a key that replaces another, which goes on for a while.
@@ -229,34 +149,98 @@ pub async fn update(
 /// # Errors
 /// [`Failure::Invalid`], [`Failure::NotFound`]; [`Failure::Conflict`] where the key has ended or was replaced before.
 pub async fn rotate(
-    _write: &mut Write,
-    _secrets: &Secrets,
-    _principal: &Principal,
-    _reach: Reach,
-    _id: &str,
-    _rotate: Rotate,
+    write: &mut Write,
+    secrets: &Secrets,
+    principal: &Principal,
+    reach: Reach,
+    id: &str,
+    rotate: Rotate,
 ) -> Result<Rotated, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+    let found = find(write, principal, reach, id).await?;
+    let now = write.now();
+    active(&found, now)?;
+    if found.replaced_by.is_some() {
+        return Err(Failure::conflict("replaced_by", "the key was rotated before: rotate the one that replaced it"));
+    }
+    let consumer = consumers::find(write, principal, &found.consumer).await?;
+    if reach == Reach::Own {
+        enabled(&consumer)?;
+    }
+    let overlap = rotate.overlap_seconds.unwrap_or(USUAL_OVERLAP);
+    let mut problems = Problems::default();
+    problems.check(overlap <= LONGEST_OVERLAP, "overlap_seconds", format!("{overlap}; 0 to {LONGEST_OVERLAP}"));
+    problems.expiry("expires_at", rotate.expires_at, now);
+    problems.finish()?;
+    let as_long = found.expires_at.map(|expires_at| now.after(expires_at.since(found.created_at)));
+    let wish = Wish {
+        label: found.label.clone(),
+        scopes: found.scopes.clone(),
+        expires_at: rotate.expires_at.or(as_long),
+        replaces: Some(found.id.clone()),
+    };
+    let created = issue(write, secrets, &consumer, wish).await?;
+    let end = now.after(Duration::from_secs(u64::from(overlap)));
+    let replaced = Row {
+        expires_at: Some(found.expires_at.map_or(end, |expires_at| expires_at.min(end))),
+        replaced_by: Some(created.key.id.clone()),
+        version: found.version + 1,
+        ..found
+    };
+    rows::update(write, &replaced).await?;
+    // Without an overlap it has expired, and that is told at once.
+    let gone = replaced.expires_at.is_some_and(|expires_at| expires_at <= now);
+    if gone {
+        rows::told_expired(write, id).await?;
+    }
+    publish(write, if gone { Kind::CredentialGone } else { Kind::Credential }, id).await?;
+    write.record(principal, "keys:rotate", id).await?;
+    Ok(Rotated { created, replaced: ApiKey::of(replaced, now) })
 }
 
 /// Revokes a key, and tells the nodes. Revoking it again does nothing.
 ///
 /// # Errors
 /// [`Failure::NotFound`], [`Failure::Stale`].
-pub async fn revoke(_write: &mut Write, _principal: &Principal, _reach: Reach, _id: &str, _version: Option<u32>) -> Result<(), Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn revoke(write: &mut Write, principal: &Principal, reach: Reach, id: &str, version: Option<u32>) -> Result<(), Failure> {
+    let found = find(write, principal, reach, id).await?;
+    Failure::unless_current(version, found.version)?;
+    if found.revoked_at.is_some() {
+        return Ok(());
+    }
+    rows::update(write, &Row { revoked_at: Some(write.now()), version: found.version + 1, ..found }).await?;
+    publish(write, Kind::CredentialGone, id).await?;
+    write.record(principal, "keys:revoke", id).await?;
+    Ok(())
 }
 
-impl std::fmt::Debug for Import {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Sha256(_) => "Sha256(…)",
-            Self::Key(_) => "Key(…)",
-        })
+/// The key of this id, if this principal may know of it.
+async fn find(reader: &mut impl Reader, principal: &Principal, reach: Reach, id: &str) -> Result<Row, Failure> {
+    if reach == Reach::Own {
+        own_consumer(principal)?;
+    }
+    let found = rows::get(reader, id).await?;
+    found.filter(|row| principal.reaches(&row.organisation, &row.consumer)).ok_or(Failure::NotFound)
+}
+
+fn own_consumer(principal: &Principal) -> Result<&str, Failure> {
+    let none = || Failure::conflict("consumer", "your credential is bound to no consumer: use /api/v1/keys");
+    principal.consumer.as_deref().ok_or_else(none)
+}
+
+fn enabled(consumer: &Consumer) -> Result<(), Failure> {
+    if consumer.disabled { Err(Failure::conflict("consumer", "it is disabled")) } else { Ok(()) }
+}
+
+fn active(row: &Row, now: Time) -> Result<(), Failure> {
+    match Status::of(row, now) {
+        Status::Active => Ok(()),
+        Status::Expired => Err(Failure::conflict("expires_at", "the key has expired")),
+        Status::Revoked => Err(Failure::conflict("revoked_at", "the key is revoked")),
     }
 }
 
-/// Tells a field that is null from one that is not there.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn judge(problems: &mut Problems, label: &str, scopes: &[String], expires_at: Option<Time>, now: Time) {
+    problems.label("label", label);
+    problems.scopes("scopes", scopes);
+    problems.expiry("expires_at", expires_at, now);
 }

@@ -2,35 +2,16 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::clock::Time;
-use crate::failure::Failure;
+use crate::failure::{Failure, Problems};
+use crate::organisations;
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
-use crate::store::{Store, Write};
+use crate::secrets::random_id;
+use crate::store::changes::{Kind, publish};
+use crate::store::consumers::{self as rows, Which};
+use crate::store::{self, Reader, Store, Write};
 
-/// A consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Consumer {
-    /// Its id.
-    pub id: String,
-    /// The id of its organisation.
-    pub organisation: String,
-    /// Its name, for people.
-    pub name: String,
-    /// Where it can be written to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// The name of its tier.
-    pub tier: String,
-    /// None of its credentials pass.
-    pub disabled: bool,
-    /// Counts its changes.
-    pub version: u32,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was last changed.
-    pub updated_at: Time,
-}
+pub use crate::store::consumers::Consumer;
 
 /// A consumer to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -88,24 +69,58 @@ pub struct Filter {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a page that cannot be.
-pub async fn list(_store: &Store, _principal: &Principal, _filter: &Filter, _page: &Page) -> Result<Listing<Consumer>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn list(store: &Store, principal: &Principal, filter: &Filter, page: &Page) -> Result<Listing<Consumer>, Failure> {
+    let which = Which { id: principal.consumer.as_deref(), organisation: principal.organisation.as_deref(), tier: filter.tier.as_deref() };
+    let asked = filter.organisation.as_deref();
+    if let (Some(own), Some(asked)) = (which.organisation, asked)
+        && own != asked
+    {
+        return Ok(Listing { items: Vec::new(), next: None });
+    }
+    let which = Which { organisation: which.organisation.or(asked), ..which };
+    let rows = rows::list(&mut store.read().await?, page.window()?, which).await?;
+    page.of(rows, |row| row, |consumer: &Consumer| &consumer.id)
 }
 
 /// One consumer.
 ///
 /// # Errors
 /// [`Failure::NotFound`].
-pub async fn get(_store: &Store, _principal: &Principal, _id: &str) -> Result<Consumer, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn get(store: &Store, principal: &Principal, id: &str) -> Result<Consumer, Failure> {
+    find(&mut store.read().await?, principal, id).await
 }
 
 /// Makes a consumer.
 ///
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Conflict`] where the id is or was somebody's.
-pub async fn create(_write: &mut Write, _principal: &Principal, _new: NewConsumer) -> Result<Consumer, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create(write: &mut Write, principal: &Principal, new: NewConsumer) -> Result<Consumer, Failure> {
+    if principal.consumer.is_some() {
+        return Err(Failure::Forbidden);
+    }
+    let organisation = new.organisation.or_else(|| principal.organisation.clone()).unwrap_or_else(|| organisations::DEFAULT.to_owned());
+    let mut problems = Problems::default();
+    if let Some(id) = &new.id {
+        problems.id("id", id);
+    }
+    problems.name("name", &new.name);
+    if let Some(email) = &new.email {
+        problems.email("email", email);
+    }
+    let reached = principal.organisation.as_ref().is_none_or(|own| *own == organisation);
+    let known = reached && store::organisations::get(write, &organisation).await?.is_some();
+    problems.check(known, "organisation", "there is no such organisation");
+    problems.check(store::tiers::get(write, &new.tier).await?.is_some(), "tier", "there is no such tier");
+    problems.finish()?;
+    let id = new.id.map_or_else(|| random_id(16).map(|random| format!("con_{random}")), Ok)?;
+    let (name, email, tier, disabled) = (new.name, new.email, new.tier, new.disabled);
+    let (created_at, updated_at) = (write.now(), write.now());
+    let consumer = Consumer { id, organisation, name, email, tier, disabled, version: 1, created_at, updated_at };
+    if !rows::insert(write, &consumer).await? {
+        return Err(Failure::conflict("id", "another consumer has or had this id"));
+    }
+    write.record(principal, "consumers:create", &consumer.id).await?;
+    Ok(consumer)
 }
 
 /// Changes a consumer, and tells the nodes; `version` is the one the caller knows, if it says so.
@@ -113,21 +128,67 @@ pub async fn create(_write: &mut Write, _principal: &Principal, _new: NewConsume
 /// # Errors
 /// [`Failure::Invalid`], [`Failure::NotFound`], [`Failure::Stale`].
 pub async fn update(
-    _write: &mut Write,
-    _principal: &Principal,
-    _id: &str,
-    _version: Option<u32>,
-    _patch: ConsumerPatch,
+    write: &mut Write,
+    principal: &Principal,
+    id: &str,
+    version: Option<u32>,
+    patch: ConsumerPatch,
 ) -> Result<Consumer, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+    let found = find(write, principal, id).await?;
+    Failure::unless_current(version, found.version)?;
+    let mut problems = Problems::default();
+    if let Some(name) = &patch.name {
+        problems.name("name", name);
+    }
+    if let Some(Some(email)) = &patch.email {
+        problems.email("email", email);
+    }
+    if let Some(tier) = &patch.tier {
+        problems.check(store::tiers::get(write, tier).await?.is_some(), "tier", "there is no such tier");
+    }
+    problems.finish()?;
+    let changed = Consumer {
+        name: patch.name.unwrap_or_else(|| found.name.clone()),
+        email: patch.email.unwrap_or_else(|| found.email.clone()),
+        tier: patch.tier.unwrap_or_else(|| found.tier.clone()),
+        disabled: patch.disabled.unwrap_or(found.disabled),
+        ..found.clone()
+    };
+    if changed == found {
+        return Ok(found);
+    }
+    let changed = Consumer { version: found.version + 1, updated_at: write.now(), ..changed };
+    rows::update(write, &changed).await?;
+    if changed.disabled != found.disabled {
+        // Enabled again: nodes know nothing of its credentials any more, and ask.
+        publish(write, Kind::ConsumerOut, id).await?;
+    } else if changed.tier != found.tier {
+        publish(write, Kind::Consumer, id).await?;
+    }
+    write.record(principal, "consumers:update", id).await?;
+    Ok(changed)
 }
 
 /// Ends a consumer: its credentials are revoked, its id is never given again, and what it used stays accounted for.
 ///
 /// # Errors
 /// [`Failure::NotFound`], [`Failure::Stale`].
-pub async fn delete(_write: &mut Write, _principal: &Principal, _id: &str, _version: Option<u32>) -> Result<(), Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn delete(write: &mut Write, principal: &Principal, id: &str, version: Option<u32>) -> Result<(), Failure> {
+    let found = find(write, principal, id).await?;
+    Failure::unless_current(version, found.version)?;
+    rows::delete(write, id).await?;
+    store::api_keys::revoke_all(write, id).await?;
+    store::admin_keys::revoke_all(write, id).await?;
+    // One change for all its credentials.
+    publish(write, Kind::ConsumerOut, id).await?;
+    write.record(principal, "consumers:delete", id).await?;
+    Ok(())
+}
+
+/// The consumer of this id, if this principal may know of it.
+pub(crate) async fn find(reader: &mut impl Reader, principal: &Principal, id: &str) -> Result<Consumer, Failure> {
+    let found = rows::get(reader, id).await?;
+    found.filter(|consumer| principal.reaches(&consumer.organisation, &consumer.id)).ok_or(Failure::NotFound)
 }
 
 /// Tells a field that is null from one that is not there.

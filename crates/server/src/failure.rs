@@ -15,6 +15,10 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// Collects what is wrong with what was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
 /// Why an operation was not done. Its text is public; [`Failure::private`] is for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -80,6 +84,11 @@ impl Failure {
         Self::Internal { private: error.to_string() }
     }
 
+    /// Asks that the version a caller knows, if it says so, is the one there is.
+    pub(crate) fn unless_current(known: Option<u32>, current: u32) -> Result<(), Self> {
+        if known.is_none_or(|known| known == current) { Ok(()) } else { Err(Self::Stale) }
+    }
+
     /// What the log may say and the caller may not be told.
     #[must_use]
     pub fn private(&self) -> Option<&str> {
@@ -96,5 +105,29 @@ impl Problem {
     /// A problem with a field.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+impl Problems {
+    /// A field is wrong unless it is as it must be.
+    pub(crate) fn check(&mut self, right: bool, field: &str, reason: impl Into<String>) {
+        if !right {
+            self.0.push(Problem::new(field, reason));
+        }
+    }
+
+    /// # Errors
+    /// [`Failure::Invalid`] if anything was wrong.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        if self.0.is_empty() { Ok(()) } else { Err(Failure::Invalid { problems: self.0 }) }
+    }
+}
+
+impl From<tollgate_core::config::Problems> for Failure {
+    fn from(problems: tollgate_core::config::Problems) -> Self {
+        let problem = |problem: tollgate_core::config::Problem| {
+            Problem::new(problem.path, format!("found {}; allowed: {}", problem.found, problem.allowed))
+        };
+        Self::Invalid { problems: problems.0.into_iter().map(problem).collect() }
     }
 }

@@ -28,3 +28,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tiers;
 pub mod tls;
+mod words;

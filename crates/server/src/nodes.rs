@@ -1,50 +1,26 @@
 //! Owns nodes: their credentials, their incarnations, and the tokens that stand for an incarnation. Must not know what a node asks.
 
+mod token;
+
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tollgate_core::credential::digest;
 use tollgate_core::wire::{Hello, Welcome};
 
-use crate::clock::Time;
-use crate::failure::Failure;
+use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
-use crate::secrets::{Secrets, Shown};
+use crate::secrets::{Purpose, Secrets, Shown};
+use crate::store::nodes as rows;
 use crate::store::{Store, Write};
 
-/// The prefix of node credentials.
-pub const PREFIX: &str = "tgn";
+pub use crate::store::nodes::{Node, NodeCredential};
 
-/// One life of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Node {
-    /// 32 hexadecimal digits: this life.
-    pub incarnation: String,
-    /// The id of the credential it came with.
-    pub credential: String,
-    /// What it calls itself, which proves nothing.
-    pub node: String,
-    /// The version of its module.
-    pub module: String,
-    /// When it first said hello.
-    pub first_seen_at: Time,
-    /// When it last said hello or reported; it says hello every ten minutes.
-    pub last_seen_at: Time,
-    /// The highest number of its reports.
-    pub last_sequence: u64,
-}
-
-/// A node credential, without the secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct NodeCredential {
-    /// Its id: the one inside it.
-    pub id: String,
-    /// What its owner calls it.
-    pub label: String,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<Time>,
-}
+/// How long a token is good.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(600);
+/// How long an incarnation is remembered that is not heard of: longer than any node is cut off and still the same process.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
 /// A node credential to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -74,20 +50,24 @@ pub struct Incarnation {
     pub incarnation: String,
 }
 
-/// The nodes, those seen last week.
+/// The nodes, each life of one an item; one that has not been heard of for 30 days is forgotten.
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a page that cannot be; [`Failure::Forbidden`] to principals bound to an organisation, because nodes serve all.
-pub async fn list(_store: &Store, _principal: &Principal, _page: &Page) -> Result<Listing<Node>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn list(store: &Store, principal: &Principal, page: &Page) -> Result<Listing<Node>, Failure> {
+    principal.unbound()?;
+    let rows = rows::list(&mut store.read().await?, page.window()?).await?;
+    page.of(rows, |row| row, |node: &Node| &node.incarnation)
 }
 
 /// The node credentials.
 ///
 /// # Errors
 /// As for [`list`].
-pub async fn credentials(_store: &Store, _principal: &Principal, _page: &Page) -> Result<Listing<NodeCredential>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn credentials(store: &Store, principal: &Principal, page: &Page) -> Result<Listing<NodeCredential>, Failure> {
+    principal.unbound()?;
+    let rows = rows::credentials(&mut store.read().await?, page.window()?).await?;
+    page.of(rows, |row| row, |credential: &NodeCredential| &credential.id)
 }
 
 /// Makes a node credential.
@@ -95,40 +75,88 @@ pub async fn credentials(_store: &Store, _principal: &Principal, _page: &Page) -
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Forbidden`] to principals bound to an organisation.
 pub async fn create_credential(
-    _write: &mut Write,
-    _secrets: &Secrets,
-    _principal: &Principal,
-    _new: NewNodeCredential,
+    write: &mut Write,
+    secrets: &Secrets,
+    principal: &Principal,
+    new: NewNodeCredential,
 ) -> Result<CreatedNodeCredential, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+    principal.unbound()?;
+    let mut problems = Problems::default();
+    problems.label("label", &new.label);
+    problems.finish()?;
+    let issued = secrets.issue(Purpose::Node)?;
+    let credential = NodeCredential { id: issued.id, label: new.label, created_at: write.now(), revoked_at: None };
+    rows::insert_credential(write, &credential, &secrets.hash(&digest(issued.shown.expose().as_bytes()))?).await?;
+    write.record(principal, "nodes:create_credential", &credential.id).await?;
+    Ok(CreatedNodeCredential { credential, node_credential: issued.shown })
 }
 
 /// Revokes a node credential, and with it the tokens it was traded for. Revoking it again does nothing.
 ///
 /// # Errors
 /// [`Failure::NotFound`]; [`Failure::Forbidden`] to principals bound to an organisation.
-pub async fn revoke_credential(_write: &mut Write, _principal: &Principal, _id: &str) -> Result<(), Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn revoke_credential(write: &mut Write, principal: &Principal, id: &str) -> Result<(), Failure> {
+    principal.unbound()?;
+    let found = rows::get_credential(write, id).await?.ok_or(Failure::NotFound)?.credential;
+    if found.revoked_at.is_some() {
+        return Ok(());
+    }
+    rows::revoke_credential(write, id).await?;
+    write.record(principal, "nodes:revoke_credential", id).await?;
+    Ok(())
 }
 
 /// Whose a presented node credential is; `None`: nobody's that may pass.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
-pub async fn authenticate(_store: &Store, _secrets: &Secrets, _presented: &str) -> Result<Option<NodeCredential>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> Result<Option<NodeCredential>, Failure> {
+    let Some(id) = secrets.recognise(Purpose::Node, presented) else {
+        return Ok(None);
+    };
+    let Some(found) = rows::get_credential(&mut store.read().await?, id).await? else {
+        return Ok(None);
+    };
+    let matches = secrets.matches(&found.hash, &digest(presented.as_bytes())).await?;
+    Ok(Some(found.credential).filter(|credential| matches && credential.revoked_at.is_none()))
 }
 
 /// Takes a node in and gives it a token, good for ten minutes.
 ///
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Forbidden`] where the incarnation came with another credential before.
-pub async fn hello(_write: &mut Write, _secrets: &Secrets, _credential: &NodeCredential, _hello: &Hello) -> Result<Welcome, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
+    let mut problems = Problems::default();
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_incarnation = hello.incarnation.len() == 32 && hello.incarnation.bytes().all(hexadecimal);
+    problems.check(is_incarnation, "incarnation", "32 lower-case hexadecimal digits");
+    problems.label("node", &hello.node);
+    problems.label("module", &hello.module);
+    problems.finish()?;
+    let now = write.now();
+    rows::forget(write, now.before(REMEMBERED)).await?;
+    let known = rows::get(write, &hello.incarnation).await?;
+    if known.as_ref().is_some_and(|known| known.credential != credential.id) {
+        return Err(Failure::Forbidden);
+    }
+    let node = Node {
+        incarnation: hello.incarnation.clone(),
+        credential: credential.id.clone(),
+        node: hello.node.clone(),
+        module: hello.module.clone(),
+        first_seen_at: known.as_ref().map_or(now, |known| known.first_seen_at),
+        last_seen_at: now,
+        last_sequence: known.map_or(0, |known| known.last_sequence),
+    };
+    rows::upsert(write, &node).await?;
+    let incarnation = Incarnation { credential: node.credential, incarnation: node.incarnation };
+    let expires_in_ms = u64::try_from(TOKEN_LIFE.as_millis()).unwrap_or(u64::MAX);
+    Ok(Welcome { token: token::make(secrets, &incarnation, now.after(TOKEN_LIFE)), expires_in_ms })
 }
 
 /// Whom a presented token stands for; `None`: it is none, is over, or its credential was revoked. Reads memory alone.
 #[must_use]
-pub fn authorize(_store: &Store, _secrets: &Secrets, _presented: &str) -> Option<Incarnation> {
-    None
+pub fn authorize(store: &Store, secrets: &Secrets, presented: &str) -> Option<Incarnation> {
+    let incarnation = token::read(secrets, presented, store.now())?;
+    if store.is_revoked_node(&incarnation.credential) { None } else { Some(incarnation) }
 }

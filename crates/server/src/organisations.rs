@@ -2,27 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Time;
-use crate::failure::Failure;
+use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
+use crate::secrets::random_id;
+use crate::store::organisations as rows;
 use crate::store::{Store, Write};
 
-/// The organisation that exists from the start.
-pub const DEFAULT: &str = "default";
-
-/// An organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Organisation {
-    /// Its id.
-    pub id: String,
-    /// Its name, for people.
-    pub name: String,
-    /// Counts its changes.
-    pub version: u32,
-    /// When it was made.
-    pub created_at: Time,
-}
+pub use crate::store::organisations::{DEFAULT, Organisation};
 
 /// An organisation to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -48,36 +35,68 @@ pub struct OrganisationPatch {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a page that cannot be.
-pub async fn list(_store: &Store, _principal: &Principal, _page: &Page) -> Result<Listing<Organisation>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn list(store: &Store, principal: &Principal, page: &Page) -> Result<Listing<Organisation>, Failure> {
+    let rows = rows::list(&mut store.read().await?, page.window()?, principal.organisation.as_deref()).await?;
+    page.of(rows, |row| row, |organisation: &Organisation| &organisation.id)
 }
 
 /// One organisation.
 ///
 /// # Errors
 /// [`Failure::NotFound`].
-pub async fn get(_store: &Store, _principal: &Principal, _id: &str) -> Result<Organisation, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn get(store: &Store, principal: &Principal, id: &str) -> Result<Organisation, Failure> {
+    if principal.organisation.as_deref().is_some_and(|own| own != id) {
+        return Err(Failure::NotFound);
+    }
+    rows::get(&mut store.read().await?, id).await?.ok_or(Failure::NotFound)
 }
 
 /// Makes an organisation.
 ///
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Conflict`] where the id is taken; [`Failure::Forbidden`] to principals bound to an organisation.
-pub async fn create(_write: &mut Write, _principal: &Principal, _new: NewOrganisation) -> Result<Organisation, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create(write: &mut Write, principal: &Principal, new: NewOrganisation) -> Result<Organisation, Failure> {
+    principal.unbound()?;
+    let mut problems = Problems::default();
+    if let Some(id) = &new.id {
+        problems.id("id", id);
+    }
+    problems.name("name", &new.name);
+    problems.finish()?;
+    let id = new.id.map_or_else(|| random_id(16).map(|random| format!("org_{random}")), Ok)?;
+    let organisation = Organisation { id, name: new.name, version: 1, created_at: write.now() };
+    if !rows::insert(write, &organisation).await? {
+        return Err(Failure::conflict("id", "another organisation has this id"));
+    }
+    write.record(principal, "organisations:create", &organisation.id).await?;
+    Ok(organisation)
 }
 
 /// Changes an organisation; `version` is the one the caller knows, if it says so.
 ///
 /// # Errors
-/// [`Failure::Invalid`], [`Failure::NotFound`], [`Failure::Stale`].
+/// [`Failure::Invalid`], [`Failure::NotFound`], [`Failure::Stale`]; [`Failure::Forbidden`] as for [`create`].
 pub async fn update(
-    _write: &mut Write,
-    _principal: &Principal,
-    _id: &str,
-    _version: Option<u32>,
-    _patch: OrganisationPatch,
+    write: &mut Write,
+    principal: &Principal,
+    id: &str,
+    version: Option<u32>,
+    patch: OrganisationPatch,
 ) -> Result<Organisation, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+    principal.unbound()?;
+    let mut problems = Problems::default();
+    if let Some(name) = &patch.name {
+        problems.name("name", name);
+    }
+    problems.finish()?;
+    let found = rows::get(write, id).await?.ok_or(Failure::NotFound)?;
+    Failure::unless_current(version, found.version)?;
+    let changed = Organisation { name: patch.name.unwrap_or_else(|| found.name.clone()), ..found.clone() };
+    if changed == found {
+        return Ok(found);
+    }
+    let changed = Organisation { version: found.version + 1, ..changed };
+    rows::update(write, &changed).await?;
+    write.record(principal, "organisations:update", id).await?;
+    Ok(changed)
 }

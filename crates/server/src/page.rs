@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::store::Window;
 
 /// Items on a page that does not say how many.
 pub const USUAL_LIMIT: u32 = 50;
@@ -40,5 +41,20 @@ impl Page {
             limit @ 1..=LARGEST_LIMIT => Ok(limit),
             limit => Err(Failure::invalid("limit", format!("{limit}; 1 to {LARGEST_LIMIT}"))),
         }
+    }
+
+    /// The rows to read: one more than asked for, which tells whether there is a next page.
+    pub(crate) fn window(&self) -> Result<Window<'_>, Failure> {
+        Ok(Window { after: self.after.as_deref(), size: self.size()? + 1 })
+    }
+
+    /// The page made of the rows that were read, each an item after `item`; `None` if there was no row to begin after.
+    pub(crate) fn of<R, T>(&self, rows: Option<Vec<R>>, item: impl FnMut(R) -> T, id: impl Fn(&T) -> &str) -> Result<Listing<T>, Failure> {
+        let rows = rows.ok_or_else(|| Failure::invalid("after", "not `next` of a page of this list"))?;
+        let size = self.size()? as usize;
+        let more = rows.len() > size;
+        let items: Vec<T> = rows.into_iter().take(size).map(item).collect();
+        let next = items.last().filter(|_| more).map(|last| id(last).to_owned());
+        Ok(Listing { items, next })
     }
 }

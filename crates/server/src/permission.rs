@@ -174,4 +174,17 @@ impl Principal {
     pub fn may(&self, permission: Permission) -> Result<(), Failure> {
         if self.role.grants(permission) { Ok(()) } else { Err(Failure::Forbidden) }
     }
+
+    /// Asks for what concerns all organisations.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] to whoever is bound to one.
+    pub(crate) const fn unbound(&self) -> Result<(), Failure> {
+        if self.organisation.is_none() && self.consumer.is_none() { Ok(()) } else { Err(Failure::Forbidden) }
+    }
+
+    /// Whether it may know of what belongs to an organisation and, if it has one, to a consumer.
+    pub(crate) fn reaches(&self, organisation: &str, consumer: &str) -> bool {
+        self.organisation.as_deref().is_none_or(|own| own == organisation) && self.consumer.as_deref().is_none_or(|own| own == consumer)
+    }
 }

@@ -1,15 +1,41 @@
 //! Owns the answer to "whose credential is this?". Must not tell revoked, expired, disabled and unknown apart.
 
-use tollgate_core::wire::{Resolve, Resolved};
+use tollgate_core::wire::{Known, Resolve, Resolved};
 
+use crate::api_keys::unhex;
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 use crate::store::Store;
+use crate::store::resolve::{by_hash, by_id};
 
 /// Whose a credential is, and the revision that was read at: both from one snapshot.
 ///
 /// # Errors
 /// [`Failure::Invalid`] if the hash is none; [`Failure::Unavailable`].
-pub async fn resolve(_store: &Store, _secrets: &Secrets, _resolve: &Resolve) -> Result<Resolved, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Result<Resolved, Failure> {
+    let digest = unhex(&resolve.sha256).ok_or_else(|| Failure::invalid("sha256", "64 lower-case hexadecimal digits"))?;
+    let mut answer = None;
+    if let Some(id) = &resolve.id {
+        answer = Some(by_id(store, id).await?);
+    }
+    // A key of the form of ours may be somebody else's, and imported.
+    let answer = match answer {
+        Some(answer) if answer.found.is_some() => answer,
+        _ => by_hash(store, &secrets.hashes(&digest)).await?,
+    };
+    let unknown = Resolved { revision: answer.revision, known: None };
+    let Some(found) = answer.found else {
+        return Ok(unknown);
+    };
+    let now = store.now();
+    let expired = found.expires_at.is_some_and(|expires_at| expires_at <= now);
+    if expired || !secrets.matches(&found.hash, &digest).await? {
+        return Ok(unknown);
+    }
+    let expires_in_ms = found.expires_at.map(|expires_at| u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX));
+    let (credential, consumer) = (found.id, found.consumer);
+    Ok(Resolved {
+        revision: answer.revision,
+        known: Some(Known { credential, scopes: found.scopes, expires_in_ms, consumer, tier: found.tier }),
+    })
 }

@@ -1,24 +1,44 @@
 //! Owns the backend's own secrets: peppers, issuer keys, the key of node tokens; and what is made with them. Must not know whose a key is.
+//!
+//! Peppers and issuer keys have versions: the highest makes what is new, all of them know what is old. To replace one, add a file (or
+//! variable) of the next number, and take the old one away once nothing made with it is in use.
 
+mod hash;
+mod sources;
+mod symmetric;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tollgate_core::credential::{IssuerKey, Provenance, is_prefix};
+use tollgate_core::secret::Secret;
 use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+pub(crate) use hash::Hash;
+use hash::SlowHashing;
+
+/// The prefix of admin keys.
+const ADMIN_PREFIX: &str = "tga";
+/// The prefix of node credentials.
+const NODE_PREFIX: &str = "tgn";
 
 /// How API keys are hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum KeyHashing {
     /// HMAC-SHA-256 under the pepper: right for random keys, and fast.
     #[default]
+    #[serde(rename = "hmac-sha256")]
     HmacSha256,
     /// Argon2id under the pepper: slow and in need of memory, on purpose.
     #[serde(rename = "argon2id")]
     Argon2id,
 }
 
-/// Why the secrets cannot be had.
+/// Why the secrets cannot be had. Never carries one.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// There is none of a kind.
@@ -32,7 +52,7 @@ pub enum SecretsError {
         /// Why.
         error: std::io::Error,
     },
-    /// Others than its owner may read a file.
+    /// Others than its owner and its group may use a file.
     #[error("{} is open to others than its owner: `chmod 600` it", .0.display())]
     Open(PathBuf),
     /// A secret is too short.
@@ -43,23 +63,73 @@ pub enum SecretsError {
         /// Its length.
         length: usize,
     },
+    /// A variable is named like a secret's but has no version.
+    #[error("{0} names no version: they count from 1, as in TOLLGATE_PEPPER_1 and TOLLGATE_ISSUER_KEY_1")]
+    Version(String),
     /// The prefix of API keys is none.
     #[error("`{0}` cannot be the prefix of keys: 2 to 16 lower-case letters and digits, a letter first; not `tga` or `tgn`")]
     Prefix(String),
 }
 
-/// The backend's own secrets.
+/// What a credential is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An API key.
+    Api,
+    /// An admin key.
+    Admin,
+    /// A node credential.
+    Node,
+}
+
+/// A credential just made.
 #[derive(Debug)]
-pub struct Secrets {}
+pub(crate) struct Issued {
+    /// The id inside it.
+    pub(crate) id: String,
+    /// The credential itself.
+    pub(crate) shown: Shown,
+}
+
+/// The backend's own secrets. The `Debug` form hides them.
+#[derive(Debug)]
+pub struct Secrets {
+    peppers: BTreeMap<u32, Secret>,
+    /// Newest last, as all of the following.
+    api: Vec<IssuerKey>,
+    admin: Vec<IssuerKey>,
+    node: Vec<IssuerKey>,
+    token: Secret,
+    hashing: KeyHashing,
+    slow: SlowHashing,
+}
 
 /// A secret that is shown once. Its `Debug` form hides it; it is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Shown(Zeroizing<String>);
 
+// === impl KeyHashing ===
+
+impl KeyHashing {
+    pub(crate) const ALL: [Self; 2] = [Self::HmacSha256, Self::Argon2id];
+
+    /// Its name, as it is stored and set.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Argon2id => "argon2id",
+        }
+    }
+}
+
+// === impl Secrets ===
+
 impl Secrets {
-    /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,token.key}`, and over them the variables `TOLLGATE_PEPPER_N`, `TOLLGATE_ISSUER_KEY_N` and
-    /// `TOLLGATE_TOKEN_KEY` of `environment`. `prefix` is that of API keys.
+    /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,token.key}`, and over them the variables `TOLLGATE_PEPPER_N`,
+    /// `TOLLGATE_ISSUER_KEY_N` and `TOLLGATE_TOKEN_KEY` of `environment`, of which others are ignored. A secret is the text without the line's
+    /// end. `prefix` is that of API keys.
     ///
     /// # Errors
     /// [`SecretsError`].
@@ -69,10 +139,88 @@ impl Secrets {
         prefix: &str,
         hashing: KeyHashing,
     ) -> Result<Self, SecretsError> {
-        let _ = (dir, environment.into_iter().count(), prefix, hashing);
-        Err(SecretsError::Missing("pepper"))
+        let sources = sources::read(dir, environment)?;
+        if sources.peppers.is_empty() {
+            return Err(SecretsError::Missing("pepper"));
+        }
+        if sources.issuers.is_empty() {
+            return Err(SecretsError::Missing("issuer key"));
+        }
+        let token = sources.token.ok_or(SecretsError::Missing("token key"))?;
+        let refused = || SecretsError::Prefix(prefix.chars().take(40).collect());
+        if !is_prefix(prefix) || [ADMIN_PREFIX, NODE_PREFIX].contains(&prefix) {
+            return Err(refused());
+        }
+        let issuer_keys = |prefix: &str| {
+            let keys = sources.issuers.iter().map(|(version, secret)| IssuerKey::new(*version, prefix, secret.clone()));
+            keys.collect::<Option<Vec<_>>>().ok_or_else(refused)
+        };
+        Ok(Self {
+            api: issuer_keys(prefix)?,
+            admin: issuer_keys(ADMIN_PREFIX)?,
+            node: issuer_keys(NODE_PREFIX)?,
+            peppers: sources.peppers,
+            token,
+            hashing,
+            slow: SlowHashing::new(),
+        })
+    }
+
+    /// Makes a credential.
+    pub(crate) fn issue(&self, purpose: Purpose) -> Result<Issued, Failure> {
+        let issuer_key = self.issuer_keys(purpose).last().ok_or_else(|| Failure::Internal { private: "no issuer key".to_owned() })?;
+        let mut random = Ok(());
+        let key = issuer_key.issue(&mut |bytes| {
+            if random.is_ok() {
+                random = getrandom::fill(bytes);
+            }
+        });
+        let shown = Shown(Zeroizing::new(key));
+        random.map_err(no_randomness)?;
+        let id = issued_id(shown.expose()).ok_or_else(|| Failure::Internal { private: "an issued key without an id".to_owned() })?;
+        Ok(Issued { id: id.to_owned(), shown })
+    }
+
+    /// The id inside a presented credential, if we have issued it for this purpose.
+    pub(crate) fn recognise<'a>(&self, purpose: Purpose, presented: &'a str) -> Option<&'a str> {
+        let ours = self.issuer_keys(purpose).iter().any(|issuer_key| issuer_key.judge(presented.as_bytes()) == Provenance::Issued);
+        if ours { issued_id(presented) } else { None }
+    }
+
+    fn issuer_keys(&self, purpose: Purpose) -> &[IssuerKey] {
+        match purpose {
+            Purpose::Api => &self.api,
+            Purpose::Admin => &self.admin,
+            Purpose::Node => &self.node,
+        }
     }
 }
+
+/// The id inside a credential of the form of issued ones.
+fn issued_id(key: &str) -> Option<&str> {
+    key.split_once('_')?.1.get(..16)
+}
+
+/// A random id: `length` characters of base62.
+pub(crate) fn random_id(length: usize) -> Result<String, Failure> {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut id = String::with_capacity(length);
+    while id.len() < length {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(no_randomness)?;
+        // 248 is the largest multiple of 62 in a byte: larger values would favour the first digits.
+        let digits = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
+        id.extend(digits.take(length - id.len()).map(|digit| char::from(*digit)));
+    }
+    Ok(id)
+}
+
+#[cold]
+fn no_randomness(error: getrandom::Error) -> Failure {
+    Failure::Unavailable { private: format!("no randomness: {error}") }
+}
+
+// === impl Shown ===
 
 impl Shown {
     /// The secret itself.
@@ -87,3 +235,6 @@ impl fmt::Debug for Shown {
         formatter.write_str("Shown(…)")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api_keys::{Wish, issue};
 use crate::clock::Time;
-use crate::failure::Failure;
+use crate::consumers::{self, NewConsumer};
+use crate::failure::{Failure, Problems};
+use crate::permission::Principal;
 use crate::secrets::{Secrets, Shown};
-use crate::store::Write;
+use crate::store::{self, Write};
 
 /// Who asks for a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -35,6 +38,26 @@ pub struct SelfServiceKey {
 ///
 /// # Errors
 /// [`Failure::Invalid`], also for a tier that is not marked `self_service`.
-pub async fn create(_write: &mut Write, _secrets: &Secrets, _new: NewSelfServiceKey) -> Result<SelfServiceKey, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create(write: &mut Write, secrets: &Secrets, new: NewSelfServiceKey) -> Result<SelfServiceKey, Failure> {
+    let mut problems = Problems::default();
+    problems.email("email", &new.email);
+    let tier = store::tiers::get(write, &new.tier).await?.filter(|tier| tier.self_service);
+    problems.check(tier.is_some(), "tier", "not a tier that keys are given away in");
+    problems.finish()?;
+    let principal = Principal::backend("self_service");
+    // A consumer of its own each time: finding one by its address would tell that the address is known, or give it to somebody else.
+    let consumer = NewConsumer {
+        id: None,
+        organisation: None,
+        name: "self-service".to_owned(),
+        email: Some(new.email),
+        tier: new.tier,
+        disabled: false,
+    };
+    let consumer = consumers::create(write, &principal, consumer).await?;
+    let wish = Wish { label: "self-service".to_owned(), scopes: Vec::new(), expires_at: None, replaces: None };
+    let created = issue(write, secrets, &consumer, wish).await?;
+    write.record(&principal, "keys:create", &created.key.id).await?;
+    let api_key = created.api_key.ok_or_else(|| Failure::Internal { private: "an issued key was not shown".to_owned() })?;
+    Ok(SelfServiceKey { api_key, tier: consumer.tier, created_at: created.key.created_at })
 }

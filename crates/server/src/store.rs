@@ -1,57 +1,160 @@
 //! Owns what is kept: one SQLite database in the data directory. Must not decide what may be done with it: operations do.
+//!
+//! One connection writes, one transaction at a time and in the order they were asked for; others read beside it, each a snapshot (SQLite's
+//! write-ahead log). A commit is on the disk before it is acknowledged (`synchronous=FULL`).
 
+pub(crate) mod admin_keys;
+pub(crate) mod answers;
+pub(crate) mod api_keys;
+pub(crate) mod changes;
+pub(crate) mod consumers;
+mod error;
+mod listing;
+pub(crate) mod nodes;
+pub(crate) mod organisations;
+pub(crate) mod resolve;
+pub(crate) mod tiers;
+mod values;
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::watch;
 
 use crate::clock::{Clock, Time};
-use crate::failure::Failure;
+use crate::permission::Principal;
 
-/// Why the store did not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It may work later: the database is locked, full, read-only or out of reach.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(String),
-    /// It is broken, or we are.
-    #[error("the store is broken: {0}")]
-    Broken(String),
-    /// Another process serves this data directory.
-    #[error("another process serves this data directory")]
-    Claimed,
-}
+pub use error::StoreError;
+pub(crate) use listing::Window;
+
+/// The database's name in the data directory.
+const DATABASE: &str = "tollgate.db";
+/// The file whose lock says that a process serves the data directory.
+const CLAIM: &str = "tollgate.lock";
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a transaction waits for its turn: with the lock's time it stays below what clients wait for an answer.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that read: more than there are cores helps nobody, fewer than this would queue behind one slow list.
+const READERS: u32 = 4;
+/// Memory for pages of each connection, in KiB.
+const CACHE_KIB: i32 = 16 * 1024;
+/// What the write-ahead log is cut down to once it has been carried over.
+const WAL_BYTES: i64 = 64 * 1024 * 1024;
 
 /// What is kept. Clones are the same store.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     clock: Arc<dyn Clock>,
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// The newest revision of the feed that is committed.
+    newest: watch::Sender<u64>,
+    /// Ids of node credentials that are revoked: looked up on every request of a node, so they are in memory.
+    revoked_nodes: RwLock<HashSet<String>>,
+    lookups: resolve::Lookups,
 }
+
+/// A connection that reads, one snapshot a statement.
+#[derive(Debug)]
+pub(crate) struct Read(PoolConnection<Sqlite>);
+
+/// A transaction that reads: one snapshot.
+#[derive(Debug)]
+pub(crate) struct Snapshot(Transaction<'static, Sqlite>);
 
 /// A transaction that writes: nobody else's runs beside it. Nothing is kept unless it is committed.
 #[derive(Debug)]
 pub struct Write {
+    store: Arc<Inner>,
+    transaction: Transaction<'static, Sqlite>,
     now: Time,
+    published: Option<u64>,
+    revoked_nodes: Vec<String>,
 }
 
 /// The right to serve a data directory, until it is dropped.
 #[derive(Debug)]
-pub struct Claim {}
+pub struct Claim {
+    _lock: fs::File,
+}
+
+/// What one can read from.
+pub(crate) trait Reader: Send {
+    /// The connection.
+    fn connection(&mut self) -> &mut SqliteConnection;
+}
+
+// === impl Store ===
 
 impl Store {
     /// Opens the database `DIR/tollgate.db`, and makes or migrates it where needed.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn open(_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let _ = clock;
-        Err(StoreError::Unavailable(String::new()))
+    pub async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let path = dir.join(DATABASE);
+        // SQLite gives its other files the mode of this one.
+        fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("cache_size", (-CACHE_KIB).to_string())
+            .pragma("journal_size_limit", WAL_BYTES.to_string());
+        // Connections are for ever: there is no network that could take them away.
+        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        let writer = pool().max_connections(1).acquire_timeout(TURN_TIMEOUT).after_release(|connection, _| {
+            Box::pin(async move {
+                // Where SQLite has itself rolled back, as it may when the disk is full, sqlx still counts a transaction.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let writer = writer.connect_with(options.clone()).await?;
+        sqlx::migrate!().run(&writer).await?;
+        let readers = pool().max_connections(READERS).acquire_timeout(BUSY_TIMEOUT);
+        let options = options.read_only(true);
+        let lookups = resolve::start(SqliteConnection::connect_with(&options).await?);
+        let readers = readers.connect_with(options).await?;
+        let (newest, revoked_nodes) = (watch::Sender::new(0), RwLock::default());
+        let store = Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, lookups }));
+        let mut read = store.read().await?;
+        let revoked = nodes::revoked(&mut read).await?;
+        store.0.newest.send_replace(changes::newest(&mut read).await?);
+        store.0.revoked_nodes.write().unwrap_or_else(PoisonError::into_inner).extend(revoked);
+        if organisations::get(&mut read, organisations::DEFAULT).await?.is_none() {
+            let mut write = store.begin().await?;
+            organisations::seed(&mut write).await?;
+            write.commit().await?;
+        }
+        drop(read);
+        Ok(store)
     }
 
     /// Claims the data directory for this process: nodes hear of changes at once only from the process that made them.
     ///
     /// # Errors
     /// [`StoreError::Claimed`] if another process has it.
-    pub fn claim(_dir: &Path) -> Result<Claim, StoreError> {
-        Ok(Claim {})
+    pub fn claim(dir: &Path) -> Result<Claim, StoreError> {
+        let file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(CLAIM))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Claim { _lock: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Claimed),
+            Err(fs::TryLockError::Error(error)) => Err(error.into()),
+        }
     }
 
     /// Begins to write, after those who asked before.
@@ -59,13 +162,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] if that takes too long.
     pub async fn begin(&self) -> Result<Write, StoreError> {
-        Err(StoreError::Unavailable(String::new()))
+        let transaction = self.0.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write { store: Arc::clone(&self.0), transaction, now: self.now(), published: None, revoked_nodes: Vec::new() })
     }
 
     /// The store's time.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.clock.now()
+        self.0.clock.now()
     }
 
     /// Writes something, to see whether that is possible.
@@ -73,12 +177,38 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it is not.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable(String::new()))
+        let mut write = self.begin().await?;
+        let query = sqlx::query("INSERT INTO probe (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = ?1");
+        query.bind(write.now).execute(write.connection()).await?;
+        write.commit().await
     }
 
     /// Finishes what is under way and closes the database.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+
+    pub(crate) async fn read(&self) -> Result<Read, StoreError> {
+        Ok(Read(self.0.readers.acquire().await?))
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot(self.0.readers.begin().await?))
+    }
+
+    /// Tells when the newest committed revision changes.
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
+        self.0.newest.subscribe()
+    }
+
+    /// Whether a node credential is revoked, from memory.
+    pub(crate) fn is_revoked_node(&self, id: &str) -> bool {
+        self.0.revoked_nodes.read().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
 }
+
+// === impl Write ===
 
 impl Write {
     /// The time of this transaction.
@@ -87,20 +217,51 @@ impl Write {
         self.now
     }
 
-    /// Keeps what was written, durably, and wakes whoever waits for changes.
+    /// Keeps what was written, durably, and wakes whoever waits for changes. Once begun it is done, even if its future is dropped.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was kept.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable(String::new()))
+        // In a task of its own: a commit whose caller went away would otherwise wake nobody.
+        let commit = tokio::spawn(async move {
+            self.transaction.commit().await?;
+            self.store.revoked_nodes.write().unwrap_or_else(PoisonError::into_inner).extend(self.revoked_nodes);
+            if let Some(published) = self.published {
+                self.store.newest.send_if_modified(|newest| {
+                    let newer = published > *newest;
+                    *newest = published.max(*newest);
+                    newer
+                });
+            }
+            Ok(())
+        });
+        commit.await.unwrap_or_else(|error| Err(StoreError::Broken(error.to_string())))
+    }
+
+    /// Notes who did what, for the audit log.
+    pub(crate) async fn record(&mut self, principal: &Principal, action: &'static str, subject: &str) -> Result<(), StoreError> {
+        let query = sqlx::query("INSERT INTO events (at, principal, action, subject) VALUES (?, ?, ?, ?)");
+        query.bind(self.now).bind(&principal.name).bind(action).bind(subject).execute(self.connection()).await?;
+        Ok(())
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) | StoreError::Claimed => Self::Unavailable { private: error.to_string() },
-            StoreError::Broken(_) => Self::Internal { private: error.to_string() },
-        }
+// === impl Reader ===
+
+impl Reader for Read {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}
+
+impl Reader for Snapshot {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}
+
+impl Reader for Write {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
     }
 }

@@ -1,31 +1,24 @@
 //! Owns tiers: named sets of limits that consumers are in. Must not judge limits itself: `tollgate_core::config` does.
 
-use serde::{Deserialize, Serialize};
-use tollgate_core::config::document::Limit;
+mod schema;
 
-use crate::clock::Time;
+use serde::{Deserialize, Serialize};
+use tollgate_core::config::document::{self, Limit};
+use tollgate_core::config::{check_tier, default_tiers};
+
 use crate::failure::Failure;
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
-use crate::store::{Store, Write};
+use crate::store::changes::{Kind, publish};
+use crate::store::tiers as rows;
+use crate::store::{self, Store, Write};
 
-/// A tier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Tier {
-    /// Its name.
-    pub name: String,
-    /// Its limits; none: unlimited.
-    #[schema(value_type = Vec<Object>)]
-    pub limits: Vec<Limit>,
-    /// Whether anybody may take a key in it without being asked who they are.
-    pub self_service: bool,
-    /// Counts its changes.
-    pub version: u32,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it was last changed.
-    pub updated_at: Time,
-}
+pub use crate::store::tiers::Tier;
+pub use schema::LimitSchema;
+
+/// The most bytes of a tier's limits as JSON. A tier travels in answers to nodes, which are at most
+/// [`tollgate_core::wire::LARGEST_ANSWER`] long.
+const LARGEST_LIMITS: usize = 32 * 1024;
 
 /// A tier to be made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -35,7 +28,7 @@ pub struct NewTier {
     pub name: String,
     /// Its limits, at most 8; none: unlimited.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<LimitSchema>)]
     pub limits: Vec<Limit>,
     /// Whether anybody may take a key in it without being asked who they are. Default: false.
     #[serde(default)]
@@ -48,7 +41,7 @@ pub struct NewTier {
 pub struct TierBody {
     /// Its limits, at most 8; none: unlimited.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<LimitSchema>)]
     pub limits: Vec<Limit>,
     /// Whether anybody may take a key in it without being asked who they are. Default: false.
     #[serde(default)]
@@ -68,16 +61,19 @@ pub struct Put {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a page that cannot be.
-pub async fn list(_store: &Store, _principal: &Principal, _page: &Page) -> Result<Listing<Tier>, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn list(store: &Store, principal: &Principal, page: &Page) -> Result<Listing<Tier>, Failure> {
+    let _ = principal;
+    let rows = rows::list(&mut store.read().await?, page.window()?).await?;
+    page.of(rows, |row| row, |tier: &Tier| &tier.name)
 }
 
 /// One tier.
 ///
 /// # Errors
 /// [`Failure::NotFound`].
-pub async fn get(_store: &Store, _principal: &Principal, _name: &str) -> Result<Tier, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn get(store: &Store, principal: &Principal, name: &str) -> Result<Tier, Failure> {
+    let _ = principal;
+    rows::get(&mut store.read().await?, name).await?.ok_or(Failure::NotFound)
 }
 
 /// Makes a tier.
@@ -85,22 +81,88 @@ pub async fn get(_store: &Store, _principal: &Principal, _name: &str) -> Result<
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Conflict`] where the name is taken; [`Failure::Forbidden`] to principals bound to an organisation,
 /// because tiers are everybody's.
-pub async fn create(_write: &mut Write, _principal: &Principal, _new: NewTier) -> Result<Tier, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn create(write: &mut Write, principal: &Principal, new: NewTier) -> Result<Tier, Failure> {
+    principal.unbound()?;
+    judge(&new.name, &new.limits)?;
+    let (created_at, updated_at) = (write.now(), write.now());
+    let tier = Tier { name: new.name, limits: new.limits, self_service: new.self_service, version: 1, created_at, updated_at };
+    if !rows::insert(write, &tier).await? {
+        return Err(Failure::conflict("name", "another tier has this name"));
+    }
+    write.record(principal, "tiers:create", &tier.name).await?;
+    Ok(tier)
 }
 
 /// Gives a tier these limits, and tells the nodes; makes it where there is none. `version` is the one the caller knows, if it says so.
 ///
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Stale`], also where a version is given and there is no tier; [`Failure::Forbidden`] as for [`create`].
-pub async fn put(_write: &mut Write, _principal: &Principal, _name: &str, _version: Option<u32>, _body: TierBody) -> Result<Put, Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn put(write: &mut Write, principal: &Principal, name: &str, version: Option<u32>, body: TierBody) -> Result<Put, Failure> {
+    principal.unbound()?;
+    judge(name, &body.limits)?;
+    let Some(found) = rows::get(write, name).await? else {
+        if version.is_some() {
+            return Err(Failure::Stale);
+        }
+        let new = NewTier { name: name.to_owned(), limits: body.limits, self_service: body.self_service };
+        return Ok(Put { tier: create(write, principal, new).await?, created: true });
+    };
+    Failure::unless_current(version, found.version)?;
+    let tier = Tier { limits: body.limits, self_service: body.self_service, ..found.clone() };
+    if tier == found {
+        return Ok(Put { tier, created: false });
+    }
+    let tier = Tier { version: found.version + 1, updated_at: write.now(), ..tier };
+    rows::update(write, &tier).await?;
+    if tier.limits != found.limits {
+        publish(write, Kind::Tier, name).await?;
+    }
+    write.record(principal, "tiers:put", name).await?;
+    Ok(Put { tier, created: false })
 }
 
 /// Deletes a tier.
 ///
 /// # Errors
 /// [`Failure::Conflict`] while a consumer is in it; [`Failure::NotFound`], [`Failure::Stale`]; [`Failure::Forbidden`] as for [`create`].
-pub async fn delete(_write: &mut Write, _principal: &Principal, _name: &str, _version: Option<u32>) -> Result<(), Failure> {
-    Err(Failure::Unavailable { private: String::new() })
+pub async fn delete(write: &mut Write, principal: &Principal, name: &str, version: Option<u32>) -> Result<(), Failure> {
+    principal.unbound()?;
+    let found = rows::get(write, name).await?.ok_or(Failure::NotFound)?;
+    Failure::unless_current(version, found.version)?;
+    if store::consumers::any_in_tier(write, name).await? {
+        return Err(Failure::conflict("name", "consumers are in this tier"));
+    }
+    rows::delete(write, name).await?;
+    write.record(principal, "tiers:delete", name).await?;
+    Ok(())
+}
+
+/// Makes the tiers there are by default, if there is none: `free`, which is for self-service, `basic`, `pro` and `enterprise`.
+///
+/// # Errors
+/// [`Failure::Unavailable`].
+pub async fn seed(write: &mut Write, principal: &Principal) -> Result<(), Failure> {
+    if rows::any(write).await? {
+        return Ok(());
+    }
+    for document::Tier { name, limits } in default_tiers() {
+        let self_service = name == "free";
+        create(write, principal, NewTier { name, limits, self_service }).await?;
+    }
+    Ok(())
+}
+
+impl From<Tier> for document::Tier {
+    fn from(tier: Tier) -> Self {
+        Self { name: tier.name, limits: tier.limits }
+    }
+}
+
+/// Judges a tier as nodes will.
+fn judge(name: &str, limits: &[Limit]) -> Result<(), Failure> {
+    let size = serde_json::to_vec(limits).map_or(usize::MAX, |json| json.len());
+    if size > LARGEST_LIMITS {
+        return Err(Failure::invalid("limits", format!("{size} bytes as JSON; at most {LARGEST_LIMITS}")));
+    }
+    Ok(check_tier(&document::Tier { name: name.to_owned(), limits: limits.to_vec() })?)
 }

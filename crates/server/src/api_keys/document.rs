@@ -1,0 +1,236 @@
+//! Owns what is said of API keys: what callers ask and what they are answered. Must not do anything with it.
+
+use serde::{Deserialize, Serialize};
+use tollgate_core::credential::{KeyHash, LONGEST_CREDENTIAL, digest};
+
+use crate::clock::Time;
+use crate::failure::Problems;
+use crate::secrets::Shown;
+use crate::store::api_keys::Row;
+
+/// Fewer characters than this are within reach of guessing.
+const SHORTEST_IMPORT: usize = 20;
+
+/// An API key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ApiKey {
+    /// Its id: the one inside the key.
+    pub id: String,
+    /// The id of its consumer.
+    pub consumer: String,
+    /// What its owner calls it.
+    pub label: String,
+    /// What it may be used for.
+    pub scopes: Vec<String>,
+    /// Whether it passes, and if not, why.
+    pub status: Status,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it ends, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
+    /// When a node last saw it, to within some seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    /// The id of the key it was made to replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// The id of the key that was made to replace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
+    /// Counts its changes; use is none.
+    pub version: u32,
+}
+
+/// Whether a key passes; its consumer may be disabled all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It passes.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+/// A key to be made for any consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApiKey {
+    /// The id of its consumer.
+    pub consumer: String,
+    /// What its owner calls it: at most 128 characters. Default: nothing.
+    #[serde(default)]
+    pub label: String,
+    /// What it may be used for: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// When it ends. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// A key that exists already, from elsewhere. Default: a new one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
+}
+
+/// A key from elsewhere.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Import {
+    /// Its unsalted SHA-256: 64 lower-case hexadecimal digits.
+    Sha256(String),
+    /// The key itself: 20 to 512 visible ASCII characters.
+    Key(String),
+}
+
+/// A key to be made for one's own consumer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewOwnKey {
+    /// What its owner calls it: at most 128 characters. Default: nothing.
+    pub label: String,
+    /// What it may be used for: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
+    pub scopes: Vec<String>,
+    /// When it ends. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+/// What of a key is to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiKeyPatch {
+    /// What its owner calls it from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What it may be used for from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// When it ends; null: never.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<Time>)]
+    pub expires_at: Option<Option<Time>>,
+}
+
+/// How a key is to be rotated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rotate {
+    /// How long the old key goes on, in seconds: 0 to 2,592,000 (30 days). Default: 86,400 (a day).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 2_592_000)]
+    pub overlap_seconds: Option<u32>,
+    /// When the new key ends. Default: after as long as the old one was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+/// A key just made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Created {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub key: ApiKey,
+    /// The key itself, shown this once. Not there if it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub api_key: Option<Shown>,
+}
+
+/// A key just rotated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Rotated {
+    /// The new key.
+    #[serde(flatten)]
+    pub created: Created,
+    /// The old key, with its end.
+    pub replaced: ApiKey,
+}
+
+/// Which keys are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Of this consumer.
+    pub consumer: Option<String>,
+}
+
+// === impl ApiKey ===
+
+impl ApiKey {
+    pub(super) fn of(row: Row, now: Time) -> Self {
+        Self {
+            status: Status::of(&row, now),
+            id: row.id,
+            consumer: row.consumer,
+            label: row.label,
+            scopes: row.scopes,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
+            replaces: row.replaces,
+            replaced_by: row.replaced_by,
+            version: row.version,
+        }
+    }
+}
+
+impl Status {
+    pub(super) fn of(row: &Row, now: Time) -> Self {
+        if row.revoked_at.is_some() {
+            Self::Revoked
+        } else if row.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            Self::Expired
+        } else {
+            Self::Active
+        }
+    }
+}
+
+// === impl Import ===
+
+impl Import {
+    /// SHA-256 of the key, if it can be one.
+    pub(super) fn digest(&self, problems: &mut Problems) -> Option<[u8; 32]> {
+        match self {
+            Self::Sha256(digits) => {
+                let digest = unhex(digits);
+                problems.check(digest.is_some(), "import.sha256", "64 lower-case hexadecimal digits");
+                digest
+            }
+            Self::Key(key) => {
+                let right = (SHORTEST_IMPORT..=LONGEST_CREDENTIAL).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+                problems.check(right, "import.key", format!("{SHORTEST_IMPORT} to {LONGEST_CREDENTIAL} visible ASCII characters"));
+                right.then(|| digest(key.as_bytes()))
+            }
+        }
+    }
+}
+
+/// The bytes of a SHA-256 in hexadecimal digits.
+pub(crate) fn unhex(digits: &str) -> Option<[u8; 32]> {
+    match format!("sha256:{digits}").parse().ok()? {
+        KeyHash::Sha256(bytes) => Some(bytes),
+        KeyHash::HmacSha256(_) => None,
+    }
+}
+
+impl std::fmt::Debug for Import {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Sha256(_) => "Sha256(…)",
+            Self::Key(_) => "Key(…)",
+        })
+    }
+}
+
+/// Tells a field that is null from one that is not there.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,67 @@
+//! Owns the making of keys: new ones and those taken over from elsewhere. Must not ask whether one may be made.
+
+use tollgate_core::credential::digest;
+
+use super::document::{ApiKey, Created};
+use crate::clock::Time;
+use crate::consumers::Consumer;
+use crate::failure::Failure;
+use crate::secrets::{Hash, Purpose, Secrets, random_id};
+use crate::store::Write;
+use crate::store::api_keys::{self as rows, Row};
+
+/// What a key is to have.
+pub(crate) struct Wish {
+    pub(crate) label: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) expires_at: Option<Time>,
+    pub(crate) replaces: Option<String>,
+}
+
+/// Makes a key, without asking whether it may be.
+pub(crate) async fn issue(write: &mut Write, secrets: &Secrets, consumer: &Consumer, wish: Wish) -> Result<Created, Failure> {
+    let issued = secrets.issue(Purpose::Api)?;
+    let hash = secrets.hash_as_set(&digest(issued.shown.expose().as_bytes())).await?;
+    let key = insert(write, consumer, issued.id, wish, hash, false).await?;
+    Ok(Created { key, api_key: Some(issued.shown) })
+}
+
+/// Takes a key over from elsewhere.
+pub(super) async fn import(
+    write: &mut Write,
+    secrets: &Secrets,
+    consumer: &Consumer,
+    wish: Wish,
+    digest: [u8; 32],
+) -> Result<Created, Failure> {
+    if rows::any_imported(write, &secrets.hashes(&digest)).await? {
+        return Err(Failure::conflict("import", "the key was imported before"));
+    }
+    // It is found by its hash, which only this hashing makes again.
+    let key = insert(write, consumer, random_id(16)?, wish, secrets.hash(&digest)?, true).await?;
+    Ok(Created { key, api_key: None })
+}
+
+async fn insert(write: &mut Write, consumer: &Consumer, id: String, wish: Wish, hash: Hash, imported: bool) -> Result<ApiKey, Failure> {
+    let row = row(consumer, id, wish, imported, write.now());
+    rows::insert(write, &[(row.clone(), hash)]).await?;
+    Ok(ApiKey::of(row, write.now()))
+}
+
+pub(super) fn row(consumer: &Consumer, id: String, wish: Wish, imported: bool, now: Time) -> Row {
+    Row {
+        id,
+        organisation: consumer.organisation.clone(),
+        consumer: consumer.id.clone(),
+        label: wish.label,
+        scopes: wish.scopes,
+        imported,
+        created_at: now,
+        expires_at: wish.expires_at,
+        revoked_at: None,
+        last_used_at: None,
+        replaces: wish.replaces,
+        replaced_by: None,
+        version: 1,
+    }
+}

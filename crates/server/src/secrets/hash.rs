@@ -1,0 +1,122 @@
+//! Owns how a credential becomes a hash to be kept, and how a presented one is compared with it. Must not know whose it is.
+
+use std::sync::Arc;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+use tollgate_core::credential::KeyHash;
+use tollgate_core::secret::Secret;
+
+use super::{KeyHashing, Secrets, no_randomness};
+use crate::failure::Failure;
+
+/// Bytes of a random salt.
+const SALT_LEN: usize = 16;
+/// Bytes of an argon2id hash.
+const HASH_LEN: usize = 32;
+/// Argon2id's memory in KiB and its passes, with one lane: OWASP's least for passwords, and our keys are random. Others would be another
+/// [`KeyHashing`].
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+/// Hashes under way or waiting for their turn. More are turned away: they would take longer than a caller waits.
+const MOST_WAITING: usize = 64;
+
+/// A hash of a credential, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hash {
+    pub(crate) hashing: KeyHashing,
+    /// The version of the pepper.
+    pub(crate) pepper: u32,
+    /// With argon2id: the salt, then the hash.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Turns for hashing that needs time and memory.
+#[derive(Debug)]
+pub(super) struct SlowHashing {
+    turns: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+}
+
+impl SlowHashing {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { turns: Arc::new(Semaphore::new(cores)), queue: Arc::new(Semaphore::new(MOST_WAITING)) }
+    }
+
+    /// Computes an argon2id hash on a thread of its own, a core at most for each.
+    async fn hash(&self, digest: [u8; 32], salt: [u8; SALT_LEN], pepper: Secret) -> Result<[u8; HASH_LEN], Failure> {
+        let busy = || Failure::Unavailable { private: "too many hashes are waiting".to_owned() };
+        let place = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| busy())?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| busy())?;
+        let hash = tokio::task::spawn_blocking(move || {
+            let _held = (place, turn);
+            argon2id(&digest, &salt, &pepper)
+        });
+        hash.await.map_err(|error| Failure::internal(&error))?
+    }
+}
+
+fn argon2id(digest: &[u8; 32], salt: &[u8; SALT_LEN], pepper: &Secret) -> Result<[u8; HASH_LEN], Failure> {
+    let internal = |error: argon2::Error| Failure::Internal { private: format!("argon2id: {error}") };
+    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(HASH_LEN)).map_err(internal)?;
+    let argon2 = Argon2::new_with_secret(pepper.expose(), Algorithm::Argon2id, Version::V0x13, params).map_err(internal)?;
+    let mut hash = [0; HASH_LEN];
+    argon2.hash_password_into(digest, salt, &mut hash).map_err(internal)?;
+    Ok(hash)
+}
+
+impl Secrets {
+    /// The hash to keep of an API key that is found by its id, as the settings say.
+    pub(crate) async fn hash_as_set(&self, digest: &[u8; 32]) -> Result<Hash, Failure> {
+        match self.hashing {
+            KeyHashing::HmacSha256 => self.hash(digest),
+            KeyHashing::Argon2id => {
+                let (version, pepper) = self.newest_pepper()?;
+                let mut salt = [0; SALT_LEN];
+                getrandom::fill(&mut salt).map_err(no_randomness)?;
+                let hash = self.slow.hash(*digest, salt, pepper.clone()).await?;
+                Ok(Hash { hashing: KeyHashing::Argon2id, pepper: version, bytes: [salt.as_slice(), &hash].concat() })
+            }
+        }
+    }
+
+    /// The hash to keep of any other credential: the same whenever it is made, until there is a newer pepper.
+    pub(crate) fn hash(&self, digest: &[u8; 32]) -> Result<Hash, Failure> {
+        let (version, pepper) = self.newest_pepper()?;
+        Ok(hmac(version, pepper, digest))
+    }
+
+    /// All hashes that [`Secrets::hash`] makes or made, under each pepper.
+    pub(crate) fn hashes(&self, digest: &[u8; 32]) -> Vec<Hash> {
+        self.peppers.iter().map(|(version, pepper)| hmac(*version, pepper, digest)).collect()
+    }
+
+    /// Whether a hash is of the credential with this digest: in constant time. One under a pepper that is gone matches nothing.
+    pub(crate) async fn matches(&self, hash: &Hash, digest: &[u8; 32]) -> Result<bool, Failure> {
+        let Some(pepper) = self.peppers.get(&hash.pepper) else {
+            return Ok(false);
+        };
+        match hash.hashing {
+            KeyHashing::HmacSha256 => Ok(bool::from(hmac(hash.pepper, pepper, digest).bytes.ct_eq(&hash.bytes))),
+            KeyHashing::Argon2id => {
+                let Some((salt, kept)) = hash.bytes.split_first_chunk::<SALT_LEN>() else {
+                    return Err(Failure::Internal { private: "a kept hash is too short".to_owned() });
+                };
+                let hash = self.slow.hash(*digest, *salt, pepper.clone()).await?;
+                Ok(bool::from(hash.ct_eq(kept)))
+            }
+        }
+    }
+
+    pub(super) fn newest_pepper(&self) -> Result<(u32, &Secret), Failure> {
+        let newest = self.peppers.last_key_value().ok_or_else(|| Failure::Internal { private: "no pepper".to_owned() })?;
+        Ok((*newest.0, newest.1))
+    }
+}
+
+fn hmac(version: u32, pepper: &Secret, digest: &[u8; 32]) -> Hash {
+    let bytes = KeyHash::of(digest, Some(pepper)).bytes().to_vec();
+    Hash { hashing: KeyHashing::HmacSha256, pepper: version, bytes }
+}

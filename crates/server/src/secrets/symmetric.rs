@@ -1,0 +1,73 @@
+//! Owns what is authenticated or sealed with the backend's secrets: node tokens, names of requests, remembered answers. Must not know what
+//! is in them.
+//!
+//! Each use of a secret has a purpose's name in what it signs, so that nothing made for one passes for another.
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+use tollgate_core::secret::Secret;
+
+use super::{Secrets, no_randomness};
+use crate::failure::Failure;
+
+/// Bytes of a tag.
+pub(crate) const TAG_LEN: usize = 32;
+
+/// A tag over parts that cannot run into each other.
+fn sign(secret: &Secret, purpose: &str, parts: &[&[u8]]) -> [u8; TAG_LEN] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
+    for part in [purpose.as_bytes()].iter().chain(parts) {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut tag = [0; TAG_LEN];
+    tag.copy_from_slice(context.sign().as_ref());
+    tag
+}
+
+impl Secrets {
+    /// A tag that only the token key makes.
+    pub(crate) fn token_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
+        sign(&self.token, "node token 1", &[body])
+    }
+
+    /// Names for something, one under each pepper, the newest first: whoever has not the peppers learns nothing from them.
+    pub(crate) fn names(&self, purpose: &str, parts: &[&[u8]]) -> Vec<[u8; TAG_LEN]> {
+        self.peppers.values().rev().map(|pepper| sign(pepper, purpose, parts)).collect()
+    }
+
+    /// Seals bytes under a pepper and a word of the client's, so that neither alone opens them. `bound` is not sealed, but must be the same
+    /// when they are opened.
+    pub(crate) fn seal(&self, word: &[&[u8]], bound: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+        let (_, pepper) = self.newest_pepper()?;
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(no_randomness)?;
+        let mut sealed = bytes.to_vec();
+        let key = sealing_key(pepper, word)?;
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut sealed).map_err(|_| broken("sealed"))?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what was sealed, under whichever pepper.
+    pub(crate) fn open(&self, word: &[&[u8]], bound: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Failure> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(|| broken("opened"))?;
+        for pepper in self.peppers.values().rev() {
+            let mut bytes = sealed.to_vec();
+            let key = sealing_key(pepper, word)?;
+            if let Ok(opened) = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut bytes) {
+                return Ok(opened.to_vec());
+            }
+        }
+        Err(broken("opened"))
+    }
+}
+
+fn sealing_key(pepper: &Secret, word: &[&[u8]]) -> Result<LessSafeKey, Failure> {
+    let key = sign(pepper, "sealed answer 1", word);
+    UnboundKey::new(&CHACHA20_POLY1305, &key).map(LessSafeKey::new).map_err(|_| broken("sealed"))
+}
+
+#[cold]
+fn broken(what: &str) -> Failure {
+    Failure::Internal { private: format!("an answer could not be {what}") }
+}

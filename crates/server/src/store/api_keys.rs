@@ -1,0 +1,137 @@
+//! Owns the rows of API keys: hashes, never keys. Must not judge them.
+
+use sqlx::types::Json;
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::listing::Table;
+use super::{Reader, StoreError, Window, Write};
+use crate::clock::Time;
+use crate::secrets::Hash;
+
+/// What is kept of an API key beside its hash.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) organisation: String,
+    pub(crate) consumer: String,
+    pub(crate) label: String,
+    #[sqlx(json)]
+    pub(crate) scopes: Vec<String>,
+    pub(crate) imported: bool,
+    pub(crate) created_at: Time,
+    pub(crate) expires_at: Option<Time>,
+    pub(crate) revoked_at: Option<Time>,
+    pub(crate) last_used_at: Option<Time>,
+    pub(crate) replaces: Option<String>,
+    pub(crate) replaced_by: Option<String>,
+    pub(crate) version: u32,
+}
+
+const TABLE: Table = Table {
+    name: "api_keys",
+    columns: "id, organisation, consumer, label, scopes, imported, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by, version",
+    id: "id",
+    condition: "TRUE",
+};
+
+/// Which keys: those that agree with everything given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Which<'a> {
+    pub(crate) organisation: Option<&'a str>,
+    pub(crate) consumer: Option<&'a str>,
+}
+
+pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, which: Which<'_>) -> Result<Option<Vec<Row>>, StoreError> {
+    TABLE.list(reader, window, &[("organisation", which.organisation), ("consumer", which.consumer)]).await
+}
+
+pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Row>, StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {} FROM api_keys WHERE id = ", TABLE.columns));
+    Ok(query.push_bind(id.to_owned()).build_query_as().fetch_optional(reader.connection()).await?)
+}
+
+/// Adds keys, in statements of many rows.
+pub(crate) async fn insert(write: &mut Write, keys: &[(Row, Hash)]) -> Result<(), StoreError> {
+    // 17 values a row: SQLite takes 32,766 in a statement.
+    for chunk in keys.chunks(1_000) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO api_keys (id, organisation, consumer, label, scopes, imported, created_at, expires_at, revoked_at, last_used_at, \
+             replaces, replaced_by, version, hashing, pepper, hash) ",
+        );
+        query.push_values(chunk, |mut values, (row, hash)| {
+            values.push_bind(row.id.clone()).push_bind(row.organisation.clone()).push_bind(row.consumer.clone());
+            values.push_bind(row.label.clone()).push_bind(Json(row.scopes.clone())).push_bind(row.imported);
+            values.push_bind(row.created_at).push_bind(row.expires_at).push_bind(row.revoked_at).push_bind(row.last_used_at);
+            values.push_bind(row.replaces.clone()).push_bind(row.replaced_by.clone()).push_bind(row.version);
+            values.push_bind(hash.hashing.name()).push_bind(hash.pepper).push_bind(hash.bytes.clone());
+        });
+        query.build().execute(write.connection()).await?;
+    }
+    Ok(())
+}
+
+/// How many keys of a consumer pass.
+pub(crate) async fn count_active(write: &mut Write, consumer: &str) -> Result<u32, StoreError> {
+    let query = sqlx::query_scalar(
+        "SELECT count(*) FROM api_keys WHERE consumer = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+    );
+    Ok(query.bind(consumer).bind(write.now()).fetch_one(write.connection()).await?)
+}
+
+/// Keeps what may change of a key. A new expiry is told of anew.
+pub(crate) async fn update(write: &mut Write, changed: &Row) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "UPDATE api_keys SET label = ?1, scopes = ?2, expiry_told = expiry_told AND expires_at IS ?3, expires_at = ?3, revoked_at = ?4, \
+         replaced_by = ?5, version = ?6 WHERE id = ?7",
+    );
+    let query = query.bind(&changed.label).bind(Json(&changed.scopes)).bind(changed.expires_at).bind(changed.revoked_at);
+    query.bind(&changed.replaced_by).bind(changed.version).bind(&changed.id).execute(write.connection()).await?;
+    Ok(())
+}
+
+/// Revokes those keys of a consumer that are not.
+pub(crate) async fn revoke_all(write: &mut Write, consumer: &str) -> Result<(), StoreError> {
+    let query = sqlx::query("UPDATE api_keys SET revoked_at = ?, version = version + 1 WHERE consumer = ? AND revoked_at IS NULL");
+    query.bind(write.now()).bind(consumer).execute(write.connection()).await?;
+    Ok(())
+}
+
+/// Notes that a key was used; an earlier use than the one known changes nothing.
+pub(crate) async fn used(write: &mut Write, id: &str, at: Time) -> Result<(), StoreError> {
+    let query = sqlx::query("UPDATE api_keys SET last_used_at = ?1 WHERE id = ?2 AND (last_used_at IS NULL OR last_used_at < ?1)");
+    query.bind(at).bind(id).execute(write.connection()).await?;
+    Ok(())
+}
+
+/// Whether an imported key has one of these hashes.
+pub(crate) async fn any_imported(reader: &mut impl Reader, hashes: &[Hash]) -> Result<bool, StoreError> {
+    for hash in hashes {
+        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM api_keys WHERE imported = 1 AND hash = ?)");
+        if query.bind(&hash.bytes).fetch_one(reader.connection()).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// When the next key expires whose expiry was not told of.
+pub(crate) async fn next_expiry(reader: &mut impl Reader) -> Result<Option<Time>, StoreError> {
+    let query =
+        sqlx::query_scalar("SELECT min(expires_at) FROM api_keys WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expiry_told = 0");
+    Ok(query.fetch_one(reader.connection()).await?)
+}
+
+/// Marks keys that have expired as told of, at most so many, those first that expired first; answers their ids.
+pub(crate) async fn tell_expired(write: &mut Write, most: u32) -> Result<Vec<String>, StoreError> {
+    let query = sqlx::query_scalar(
+        "UPDATE api_keys SET expiry_told = 1 WHERE seq IN (SELECT seq FROM api_keys \
+         WHERE expires_at <= ? AND revoked_at IS NULL AND expiry_told = 0 ORDER BY expires_at LIMIT ?) RETURNING id",
+    );
+    Ok(query.bind(write.now()).bind(most).fetch_all(write.connection()).await?)
+}
+
+/// Marks one key's expiry as told of.
+pub(crate) async fn told_expired(write: &mut Write, id: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE api_keys SET expiry_told = 1 WHERE id = ?").bind(id).execute(write.connection()).await?;
+    Ok(())
+}

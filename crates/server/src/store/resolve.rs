@@ -1,0 +1,129 @@
+//! Owns the one read that nodes wait for: a key, its consumer and its tier, with the revision they were read at. Must not judge them.
+//!
+//! A statement through sqlx costs two changes of thread, several times what SQLite itself needs. So lookups that come while one is under way go
+//! together in the next one.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tollgate_core::config::document;
+
+use super::{Reader, Store, StoreError};
+use crate::clock::Time;
+use crate::secrets::Hash;
+
+/// Lookups that go together: enough that the change of thread no longer counts.
+const MOST_TOGETHER: usize = 64;
+/// Lookups that wait for their turn; whoever comes later waits before that.
+const MOST_WAITING: usize = 1_024;
+
+/// Many keys by their ids, a JSON array; a row for each of them.
+const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
+    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM json_each(?) j \
+    LEFT JOIN api_keys k ON k.id = j.value AND k.revoked_at IS NULL \
+    LEFT JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";
+/// One imported key by its hash.
+const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
+    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM (SELECT 1) \
+    LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? AND k.revoked_at IS NULL \
+    LEFT JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";
+
+/// A key that may pass, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) id: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) expires_at: Option<Time>,
+    pub(crate) hash: Hash,
+    pub(crate) consumer: String,
+    pub(crate) tier: document::Tier,
+}
+
+/// What a lookup found, and the revision that is true of; `None`: no key, or one that is revoked or whose consumer is disabled.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) revision: u64,
+    pub(crate) found: Option<Found>,
+}
+
+/// Where lookups are left.
+pub(super) type Lookups = mpsc::Sender<Lookup>;
+
+/// A key to be looked up by its id.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    id: String,
+    answer: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+/// An answer, and which of the lookups it is for.
+struct Placed(usize, Answer);
+
+/// A key by its id.
+pub(crate) async fn by_id(store: &Store, id: &str) -> Result<Answer, StoreError> {
+    let closed = || StoreError::Unavailable("the store is closed".to_owned());
+    let (answer, answered) = oneshot::channel();
+    store.0.lookups.send(Lookup { id: id.to_owned(), answer }).await.map_err(|_| closed())?;
+    answered.await.map_err(|_| closed())?
+}
+
+/// An imported key by one of its hashes; the revision is that of the last one looked for.
+pub(crate) async fn by_hash(store: &Store, hashes: &[Hash]) -> Result<Answer, StoreError> {
+    let mut read = store.read().await?;
+    let mut last = None;
+    for hash in hashes {
+        let Placed(_, answer) = sqlx::query_as(BY_HASH).bind(&hash.bytes).fetch_one(read.connection()).await?;
+        if answer.found.is_some() {
+            return Ok(answer);
+        }
+        last = Some(answer);
+    }
+    last.ok_or_else(|| StoreError::Broken("no hash to look up".to_owned()))
+}
+
+/// Starts to answer lookups, on a connection of its own, until the store is dropped.
+pub(super) fn start(mut connection: SqliteConnection) -> Lookups {
+    let (lookups, mut waiting) = mpsc::channel(MOST_WAITING);
+    tokio::spawn(async move {
+        let mut together = Vec::with_capacity(MOST_TOGETHER);
+        while waiting.recv_many(&mut together, MOST_TOGETHER).await > 0 {
+            answer(&mut connection, &mut together).await;
+        }
+    });
+    lookups
+}
+
+async fn answer(connection: &mut SqliteConnection, together: &mut Vec<Lookup>) {
+    let ids: Vec<&str> = together.iter().map(|lookup| lookup.id.as_str()).collect();
+    let read = sqlx::query_as::<_, Placed>(BY_IDS).bind(Json(ids)).fetch_all(connection).await.map_err(StoreError::from);
+    match read {
+        Ok(rows) => {
+            let mut waiting: Vec<Option<Lookup>> = together.drain(..).map(Some).collect();
+            for Placed(position, answer) in rows {
+                if let Some(lookup) = waiting.get_mut(position).and_then(Option::take) {
+                    // Whoever asked may have gone.
+                    let _ = lookup.answer.send(Ok(answer));
+                }
+            }
+        }
+        Err(error) => together.drain(..).for_each(|lookup| drop(lookup.answer.send(Err(error.clone())))),
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Placed {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let (id, tier): (Option<String>, Option<String>) = (row.try_get("id")?, row.try_get("tier")?);
+        let found = match (id, tier) {
+            (Some(id), Some(name)) => {
+                let Json(limits) = row.try_get("limits")?;
+                let Json(scopes) = row.try_get("scopes")?;
+                let (expires_at, consumer) = (row.try_get("expires_at")?, row.try_get("consumer")?);
+                Some(Found { id, scopes, expires_at, hash: Hash::from_row(row)?, consumer, tier: document::Tier { name, limits } })
+            }
+            (_, None) | (None, Some(_)) => None,
+        };
+        let position = row.try_get::<u32, _>("position")?;
+        Ok(Self(position as usize, Answer { revision: row.try_get("revision")?, found }))
+    }
+}

@@ -1,0 +1,117 @@
+//! Owns which words callers may give: ids, names, labels, scopes, addresses to write to. Must not know what they are given for.
+
+use crate::clock::Time;
+use crate::failure::Problems;
+
+/// The most characters of a name or label.
+const LONGEST_NAME: usize = 128;
+/// The most scopes of a key.
+const MOST_SCOPES: usize = 32;
+
+impl Problems {
+    /// An id that people choose.
+    pub(crate) fn id(&mut self, field: &str, id: &str) {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let right = id.len() <= 64 && id.bytes().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric());
+        self.check(right, field, "1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first");
+    }
+
+    /// A name for people, which may be empty or not.
+    pub(crate) fn name(&mut self, field: &str, name: &str) {
+        self.check(!name.trim().is_empty() && is_line(name), field, "1 to 128 characters, none of them a control character");
+    }
+
+    /// What somebody calls something; may be empty.
+    pub(crate) fn label(&mut self, field: &str, label: &str) {
+        self.check(is_line(label), field, "at most 128 characters, none of them a control character");
+    }
+
+    /// Where somebody can be written to. Whether anybody reads it is not known before a message has been answered.
+    pub(crate) fn email(&mut self, field: &str, email: &str) {
+        let parts = email.rsplit_once('@').filter(|(local, domain)| !local.is_empty() && domain.contains('.'));
+        let allowed = |character: char| !character.is_control() && !character.is_whitespace() && !"<>(),;:\\\"[]".contains(character);
+        let dots = parts.is_some_and(|(_, domain)| domain.split('.').all(|label| !label.is_empty()));
+        let right = email.len() <= 254 && dots && email.chars().all(allowed) && email.matches('@').count() == 1;
+        self.check(right, field, "an address such as `user@example.com`, at most 254 bytes");
+    }
+
+    /// What a key may be used for.
+    pub(crate) fn scopes(&mut self, field: &str, scopes: &[String]) {
+        self.check(scopes.len() <= MOST_SCOPES, field, format!("{} scopes; at most {MOST_SCOPES}", scopes.len()));
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/' | b'*' | b'-');
+        for (position, scope) in scopes.iter().enumerate().take(MOST_SCOPES) {
+            let right = (1..=64).contains(&scope.len()) && scope.bytes().all(allowed);
+            self.check(right, &format!("{field}[{position}]"), "1 to 64 letters, digits, `:`, `.`, `_`, `/`, `*` and `-`");
+            let first = scopes.iter().take(position).all(|other| other != scope);
+            self.check(first, &format!("{field}[{position}]"), "each scope once");
+        }
+    }
+
+    /// When something ends.
+    pub(crate) fn expiry(&mut self, field: &str, expiry: Option<Time>, now: Time) {
+        self.check(expiry.is_none_or(|expiry| expiry > now), field, "a time that is not over");
+    }
+}
+
+fn is_line(text: &str) -> bool {
+    text.chars().count() <= LONGEST_NAME && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+
+    fn wrong(check: impl FnOnce(&mut Problems)) -> Vec<String> {
+        let mut problems = Problems::default();
+        check(&mut problems);
+        match problems.finish() {
+            Ok(()) => Vec::new(),
+            Err(Failure::Invalid { problems }) => problems.into_iter().map(|problem| problem.field).collect(),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn ids_are_short_words_that_need_no_quoting() {
+        for id in ["a", "0", "con_1", "Acme.Corp-2", &"x".repeat(64)] {
+            assert!(wrong(|problems| problems.id("id", id)).is_empty(), "{id}");
+        }
+        for id in ["", ".a", "-a", "_a", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
+            assert_eq!(wrong(|problems| problems.id("id", id)), ["id"], "{id:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_not_empty_and_labels_may_be() {
+        assert!(wrong(|problems| problems.name("name", "Ärzte & Söhne")).is_empty());
+        assert!(wrong(|problems| problems.label("label", "")).is_empty());
+        for name in ["", " ", "a\u{7}", &"ä".repeat(129)] {
+            assert_eq!(wrong(|problems| problems.name("name", name)), ["name"], "{name:?}");
+        }
+        for label in ["a\nb", &"ä".repeat(129)] {
+            assert_eq!(wrong(|problems| problems.label("label", label)), ["label"], "{label:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_one_at_and_a_domain() {
+        for email in ["user@example.com", "a.b+c@sub.example.org", "käse@bücher.example"] {
+            assert!(wrong(|problems| problems.email("email", email)).is_empty(), "{email}");
+        }
+        let long = format!("{}@example.com", "x".repeat(250));
+        for email in ["", "user", "@example.com", "user@", "user@host", "a@b@c.d", "a b@c.d", "a@c..d", "a\r\nBcc: x@c.d", "<a@c.d>", &long]
+        {
+            assert_eq!(wrong(|problems| problems.email("email", email)), ["email"], "{email:?}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_few_words_each_given_once() {
+        let scopes = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        assert!(wrong(|problems| problems.scopes("scopes", &scopes(&["tracks:read", "a/b.*", "-_"]))).is_empty());
+        assert_eq!(wrong(|problems| problems.scopes("scopes", &scopes(&["a", "", "a b", "a"]))), ["scopes[1]", "scopes[2]", "scopes[3]"]);
+        let many: Vec<String> = (0..33).map(|number| format!("s{number}")).collect();
+        assert_eq!(wrong(|problems| problems.scopes("scopes", &many)), ["scopes"]);
+    }
+}
