@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::WRONG;
+use super::serve::environment;
 use crate::clock::SystemClock;
 use crate::init::{Initialised, init};
 
@@ -27,7 +28,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(init(&arguments.data, &arguments.name, Arc::new(SystemClock))) {
+    let environment: Vec<_> = environment().collect();
+    match runtime.block_on(init(&arguments.data, &arguments.name, &environment, Arc::new(SystemClock))) {
         Ok(initialised) => {
             tell(&initialised, arguments.json)?;
             Ok(ExitCode::SUCCESS)

@@ -96,6 +96,6 @@ fn end(control: &Control, asked: &mut bool) {
 }
 
 /// The process's environment, as far as it is text.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -1,5 +1,6 @@
 //! Owns how a limit is described in OpenAPI: by the same schema as in the plugin configuration. Must not describe it a second time.
 
+use serde_json::Value;
 use tollgate_core::config::document::Limit;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema};
@@ -14,15 +15,30 @@ impl utoipa::PartialSchema for LimitSchema {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
         });
-        let schema = generator.into_generator().into_root_schema_for::<Limit>();
-        // What OpenAPI cannot say is left out rather than described wrongly; a test holds that this does not happen.
-        serde_json::from_value(schema.to_value()).unwrap_or_else(|_| ObjectBuilder::new().into())
+        let mut schema = generator.into_generator().into_root_schema_for::<Limit>().to_value();
+        without_const(&mut schema);
+        // Any object, where the OpenAPI types do not take the schema; a test holds that they do.
+        serde_json::from_value(schema).unwrap_or_else(|_| ObjectBuilder::new().into())
     }
 }
 
 impl utoipa::ToSchema for LimitSchema {
     fn name() -> std::borrow::Cow<'static, str> {
         "Limit".into()
+    }
+}
+
+/// Says `enum` of one value where a schema says `const`, which the OpenAPI types do not know and would drop.
+fn without_const(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(only) = members.remove("const") {
+                members.insert("enum".to_owned(), Value::Array(vec![only]));
+            }
+            members.values_mut().for_each(without_const);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(without_const),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -35,7 +51,6 @@ mod tests {
     #[test]
     fn a_limit_is_described_with_its_fields_and_their_values() {
         let schema = serde_json::to_value(LimitSchema::schema()).unwrap();
-        println!("{schema:#}");
         for field in ["name", "algorithm", "rate", "per", "burst", "scope", "routes", "shadow", "failure_mode"] {
             assert!(schema["properties"][field].is_object(), "{field}: {schema}");
         }
