@@ -60,7 +60,7 @@ pub(super) fn delete(context: u32) {
 
 pub(super) fn request_headers(context: u32) -> Action {
     // Whatever goes wrong, the request does not pass.
-    with_vm(Action::Pause, |vm| judge(vm, context, Attempt::First))
+    with_vm(Action::Hold, |vm| judge(vm, context, Attempt::First))
 }
 
 /// Judges requests that need wait no longer, and lets go on or answers each.
@@ -117,7 +117,7 @@ fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
         Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
         Verdict::Wait(place, _) if gate.wait(place, context) => {
             stream.waits = Some(place);
-            Action::Pause
+            Action::Hold
         }
         Verdict::Wait(_, denial) => {
             gate.counters.count(Counter::Denied(denial.reason));
@@ -206,7 +206,7 @@ fn deny(gate: &mut Gate, replies: &Replies, head: &Head<'_>, denial: &Denial, wa
     if send(&answer, denial.reason).and(told).is_err() {
         gate.counters.count(Counter::HostError);
     }
-    Action::Pause
+    Action::Hold
 }
 
 /// Answers a request that could not even be read.
@@ -218,7 +218,7 @@ fn refuse_unjudged() -> Action {
     if let Err(error) = send(&answer, reason) {
         abi::log(Level::Error, &format!("tollgate: a request cannot be answered: {error}"));
     }
-    Action::Pause
+    Action::Hold
 }
 
 /// Takes a credential out of the target before anybody logs it.

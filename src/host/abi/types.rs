@@ -32,6 +32,9 @@ pub(crate) enum Map {
 pub(crate) enum Action {
     Continue = 0,
     Pause = 1,
+    /// Pauses headers, body and trailers. After a plain pause of the headers, a host with `allow_on_headers_stop_iteration` lets the body
+    /// through, and the headers with it. Not in the ABI's text: `StopAllIterationAndWatermark` of the hosts that implement it.
+    Hold = 4,
 }
 
 /// Severities of the host's log.
