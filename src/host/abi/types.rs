@@ -64,6 +64,8 @@ mod tests {
         assert_eq!(Map::RequestTrailers as u32, sdk::MapType::HttpRequestTrailers as u32);
         assert_eq!(Map::Response as u32, sdk::MapType::HttpResponseHeaders as u32);
         assert_eq!([Action::Continue as u32, Action::Pause as u32], [sdk::Action::Continue as u32, sdk::Action::Pause as u32]);
+        // The SDK does not have this one.
+        assert_eq!(Action::Hold as u32, 4);
         assert_eq!(Level::Error as u32, sdk::LogLevel::Error as u32);
     }
 }
