@@ -68,7 +68,7 @@ key=$(cat "$data/demo.key")
 TOLLGATE_NODE_CREDENTIAL=$(cat "$data/node.credential")
 TOLLGATE_ISSUER_KEY_1=$(cat "$data/secrets/issuer.1")
 export TOLLGATE_NODE_CREDENTIAL TOLLGATE_ISSUER_KEY_1
-"$envoy" --config-path envoy.yaml --concurrency 2 --use-dynamic-base-id --log-level warning --component-log-level wasm:info &
+"$envoy" --config-path envoy.yaml --service-node demo --service-cluster demo --concurrency 2 --use-dynamic-base-id --log-level warning --component-log-level wasm:info &
 envoy_pid=$!
 
 say "waiting for Envoy"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the backend and command line in the release profile.
+# Builds the backend and command line in a profile of its own.
 # usage: tools/server.sh OUT
 set -eu
 . "$(dirname -- "$0")/common.sh"
@@ -8,8 +8,8 @@ out=$1
 case $out in /*) ;; *) out=$PWD/$out ;; esac
 cd "$ROOT"
 
-cargo build --release --locked --package tollgate-server
-built=$TARGET_DIR/release/tollgate
+cargo build --profile server --locked --package tollgate-server
+built=$TARGET_DIR/server/tollgate
 [ -f "$built" ] || die "cargo left no $built"
 cmp -s "$built" "$out" && exit 0
 mkdir -p "$(dirname -- "$out")"
