@@ -113,11 +113,13 @@ impl KeyCache {
     /// Remembers whose the key at a place is.
     pub fn know(&mut self, place: Place, identity: Rc<Identity>) {
         self.refused.pop(&place.index);
-        if identity.told.is_some() {
-            self.credentials.insert(self.id_hash(0, &identity.credential), place);
-        }
+        let told = identity.told.is_some().then(|| self.id_hash(0, &identity.credential));
         if let Some((index, (check, old))) = self.known.push(place.index, (place.check, identity)) {
             self.forgotten(Place { index, check }, &old);
+        }
+        // After that: what was pushed out may be an older word on the same credential.
+        if let Some(hash) = told {
+            self.credentials.insert(hash, place);
         }
         if self.consumers.len() > 2 * self.known.cap().get() {
             self.consumers.retain(|_, consumer| consumer.strong_count() > 0);
@@ -292,6 +294,16 @@ mod tests {
         learn(&mut cache, "k", "c", 7);
         cache.credential_changed("id-k", 8, true);
         assert_eq!(find(&mut cache, "k"), Found::Refused, "gone for good");
+    }
+
+    #[test]
+    fn a_key_that_was_asked_about_again_is_still_found_by_a_change() {
+        // What the second answer pushed out took the credential's place with it: the revocation then found nothing.
+        let mut cache = cache();
+        learn(&mut cache, "k", "c", 5);
+        learn(&mut cache, "k", "c", 6);
+        cache.credential_changed("id-k", 7, true);
+        assert_eq!(find(&mut cache, "k"), Found::Refused);
     }
 
     #[test]
