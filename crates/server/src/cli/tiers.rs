@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tollgate_core::config::document::{Algorithm, Limit};
 
+use self::file::Wanted;
 use super::client::{Client, ClientError, Connection, Window, finish, path};
 use super::consumers::changed;
 use super::output::Output;
@@ -79,7 +80,7 @@ fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), Cl
 }
 
 /// One after the other: where one is refused, those before it are in force, and it is said which.
-fn apply(client: &Client, output: &Output, tiers: &[NewTier], dry_run: bool) -> Result<(), ClientError> {
+fn apply(client: &Client, output: &Output, tiers: &[Wanted], dry_run: bool) -> Result<(), ClientError> {
     let mut done: Vec<(&str, &str)> = Vec::new();
     let mut refused = Ok(());
     for tier in tiers {
@@ -96,24 +97,27 @@ fn apply(client: &Client, output: &Output, tiers: &[NewTier], dry_run: bool) -> 
     refused
 }
 
-fn apply_one(client: &Client, tier: &NewTier, dry_run: bool) -> Result<&'static str, ClientError> {
-    let place = path(&["tiers", &tier.name]);
+fn apply_one(client: &Client, wanted: &Wanted, dry_run: bool) -> Result<&'static str, ClientError> {
+    let place = path(&["tiers", &wanted.name]);
     let there = match client.get(&place, &[]) {
         Err(error) if error.is_not_found() => None,
         other => Some(other?),
     };
+    let limits = wanted.limits.clone();
     let Some(there) = there else {
         if !dry_run {
-            client.post(&path(&["tiers"]), tier, None)?;
+            let new = NewTier { name: wanted.name.clone(), limits, self_service: wanted.self_service.unwrap_or_default() };
+            client.post(&path(&["tiers"]), &new, None)?;
         }
         return Ok("created");
     };
     let known: Tier = there.read()?;
-    if known.limits == tier.limits && known.self_service == tier.self_service {
+    let self_service = wanted.self_service.unwrap_or(known.self_service);
+    if known.limits == limits && known.self_service == self_service {
         return Ok("unchanged");
     }
     if !dry_run {
-        client.put(&place, &TierBody { limits: tier.limits.clone(), self_service: tier.self_service }, there.etag()?)?;
+        client.put(&place, &TierBody { limits, self_service }, there.etag()?)?;
     }
     Ok("changed")
 }

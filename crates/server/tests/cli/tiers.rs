@@ -53,6 +53,22 @@ fn tiers_are_made_changed_or_left_as_the_file_says() {
 }
 
 #[test]
+fn self_service_stays_as_it_is_where_the_file_says_nothing_of_it() {
+    let open = |open: bool| {
+        let mut tier = tier("same", 1);
+        tier["self_service"] = json!(open);
+        tier
+    };
+    let mut file = json!([file()[0]]);
+    let double = Double::answering(vec![good(200, &open(true))]);
+    assert_eq!(apply(&double, &[], &file).out, "unchanged same\n");
+    file[0]["self_service"] = json!(false);
+    let double = Double::answering(vec![good(200, &open(true)), good(200, &open(false))]);
+    assert_eq!(apply(&double, &[], &file).out, "changed same\n");
+    assert_eq!(serde_json::from_str::<Value>(&double.asked()[1].body).unwrap()["self_service"], false);
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let double = Double::answering(vec![good(200, &tier("same", 1)), good(200, &tier("other", 1)), absent()]);
     let run = apply(&double, &["--dry-run", "--json"], &file());

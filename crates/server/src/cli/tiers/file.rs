@@ -7,14 +7,26 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_norway::Value;
 
+use tollgate_core::config::document::Limit;
+
 use crate::cli::client::ClientError;
-use crate::tiers::NewTier;
+
+/// A tier as a file says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) limits: Vec<Limit>,
+    /// Files that plugin configurations share do not have it: then it stays as it is.
+    pub(super) self_service: Option<bool>,
+}
 
 /// Far more than all tiers one could want.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// The tiers of all files, in their order. Nothing is applied unless all can be read.
-pub(super) fn read(files: &[PathBuf]) -> Result<Vec<NewTier>, ClientError> {
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Wanted>, ClientError> {
     let mut tiers = Vec::new();
     let mut names = BTreeSet::new();
     for file in files {
@@ -40,7 +52,7 @@ fn text(file: &Path) -> io::Result<String> {
 }
 
 /// JSON is read as the YAML it is. One reader refuses a member that is there twice in both.
-fn parse(text: &str) -> Result<Vec<NewTier>, String> {
+fn parse(text: &str) -> Result<Vec<Wanted>, String> {
     let mut tiers = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
         let value = Value::deserialize(document).map_err(|error| error.to_string())?;
@@ -55,7 +67,7 @@ fn parse(text: &str) -> Result<Vec<NewTier>, String> {
     if tiers.is_empty() { Err("no tier in it".to_owned()) } else { Ok(tiers) }
 }
 
-fn tier(value: Value) -> Result<NewTier, String> {
+fn tier(value: Value) -> Result<Wanted, String> {
     serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
         "." => error.inner().to_string(),
         place => format!("{place}: {}", error.inner()),
