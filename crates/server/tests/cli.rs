@@ -1,6 +1,8 @@
 //! The command line from outside: arguments, standard input, output and exit status.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test, also in its functions without an attribute")]
 
+#[path = "cli/backend.rs"]
+mod backend;
 #[path = "cli/bypass.rs"]
 mod bypass;
 #[path = "cli/check.rs"]
@@ -11,6 +13,8 @@ mod client;
 mod clusters;
 #[path = "cli/command.rs"]
 mod command;
+#[path = "cli/documented.rs"]
+mod documented;
 #[path = "cli/double.rs"]
 mod double;
 #[path = "cli/envoy.rs"]
@@ -19,6 +23,8 @@ mod envoy;
 mod hash;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/served.rs"]
+mod served;
 #[path = "cli/tiers.rs"]
 mod tiers;
 
