@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tollgate_core::config;
+use tollgate_server::settings::{Flags, Listening, Settings, Tls};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -147,4 +148,40 @@ fn collect_paths(node: &Value, path: &str, paths: &mut BTreeSet<String>) {
         Value::Array(elements) => elements.iter().for_each(|element| collect_paths(element, &format!("{path}[]"), paths)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The settings that a manifest carries are judged where its backend would read them.
+#[test]
+fn the_settings_in_the_manifests_are_settings() {
+    let manifest = read("examples/istio/backend.yaml");
+    let documents: Vec<Value> =
+        serde_norway::Deserializer::from_str(&manifest).map(|document| serde::Deserialize::deserialize(document).unwrap()).collect();
+    let of = |kind: &str| documents.iter().find(|document| document["kind"] == kind).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tollgate.toml");
+    std::fs::write(&file, of("ConfigMap")["data"]["tollgate.toml"].as_str().unwrap()).unwrap();
+    let pod = &of("Deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let mut variables: Vec<(String, String)> = container["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|variable| (variable["name"].as_str().unwrap().to_owned(), variable["value"].as_str().unwrap().to_owned()))
+        .collect();
+    variables.push(("TOLLGATE_CONFIG".to_owned(), file.display().to_string()));
+    let settings = Settings::read(&Flags::default(), variables).unwrap_or_else(|error| panic!("{error}"));
+
+    let ports: Vec<_> = container["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| (port["name"].as_str().unwrap(), port["containerPort"].as_u64().unwrap()))
+        .collect();
+    let own = |listening: &Listening| u64::from(listening.address.port());
+    assert_eq!(ports, [("public", own(&settings.public)), ("node", own(&settings.node)), ("operations", own(&settings.operations))]);
+    assert!(matches!(settings.public.tls, Tls::Files(_)), "admin keys travel over it");
+    assert!(matches!(&settings.node.tls, Tls::Files(files) if files.client_ca.is_some()), "as the README says");
+    let data = format!("--data={}", settings.data.display());
+    assert!(pod["initContainers"][0]["args"].as_array().unwrap().iter().any(|argument| *argument == *data), "init makes what serve reads");
+    assert!(settings.shutdown.as_secs() < pod["terminationGracePeriodSeconds"].as_u64().unwrap(), "requests in flight may end");
 }
