@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Checks the manifests in examples/istio: each by its kind's published schema, all against each other, and what they give to proxies
-// by `tollgate check` and a real Envoy.
+// by `tollgate check` and a real Envoy; then requests are made through such proxies, with the backend that the manifests describe.
 //
 // usage: PACKAGES=… TOLLGATE_BIN=… ENVOY=… TOLLGATE_WASM=… tools/check_istio.mjs [--self-test]
 //
@@ -12,10 +12,11 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { gates, title } from "./istio/cluster.mjs";
-import { faults, proxyFaults } from "./istio/faults.mjs";
+import { faults, proxyFaults, trialFaults } from "./istio/faults.mjs";
 import { problems as kindProblems } from "./istio/kinds.mjs";
 import { checked, Envoy } from "./istio/proxy.mjs";
 import { problems as referenceProblems } from "./istio/references.mjs";
+import { Trial } from "./istio/trial.mjs";
 
 const manifests = path.join(path.dirname(fileURLToPath(import.meta.url)), "../examples/istio");
 const readme = readFileSync(path.join(manifests, "README.md"), "utf8");
@@ -66,26 +67,41 @@ async function missed([name, change, expected], check) {
   return found.some((problem) => problem.includes(expected)) ? [] : [`${name}: found something else: ${found[0]}`];
 }
 
-async function selfTest(envoy) {
+// Each by itself: they share a backend, and the ports are few.
+async function trialProblems(trial, gates) {
+  const found = [];
+  for (const gate of gates) found.push(...(await trial.problems(gate)).map((line) => `${title(gate.document)}: ${line}`));
+  return found;
+}
+
+async function selfTest(envoy, trial) {
   const wrong = [];
   for (const fault of faults) wrong.push(...(await missed(fault, problems)));
   for (const fault of proxyFaults) wrong.push(...(await missed(fault, (documents) => proxyProblems(envoy, documents))));
-  if (wrong.length === 0) console.log(`self-test: ${faults.length + proxyFaults.length} faults found`);
+  for (const fault of trialFaults) wrong.push(...(await missed(fault, (documents) => trialProblems(trial, gates(documents).slice(0, 1)))));
+  if (wrong.length === 0) console.log(`self-test: ${faults.length + proxyFaults.length + trialFaults.length} faults found`);
   return wrong.map((line) => `self-test: ${line}`);
 }
 
 async function main() {
-  const envoy = new Envoy({ envoy: required("ENVOY"), module: required("TOLLGATE_WASM"), tollgate });
+  const tools = { envoy: required("ENVOY"), module: required("TOLLGATE_WASM"), tollgate };
+  const envoy = new Envoy(tools);
+  const trial = new Trial(tools);
   try {
     const documents = read();
     const found = [...(await problems(documents)), ...proxyProblems(envoy, documents)];
-    if (process.argv.includes("--self-test")) found.push(...(await selfTest(envoy)));
+    if (found.length === 0) {
+      await trial.backend(documents);
+      found.push(...(await trialProblems(trial, gates(documents))));
+    }
+    if (found.length === 0 && process.argv.includes("--self-test")) found.push(...(await selfTest(envoy, trial)));
     for (const problem of found) console.log(problem);
     if (found.length > 0) return 1;
-    console.log(`${documents.length} documents follow their schemas and each other; Envoy loads ${gates(documents).length} filters with their clusters`);
+    console.log(`${documents.length} documents follow their schemas and each other; ${gates(documents).length} proxies and the backend judge requests by them`);
     return 0;
   } finally {
     envoy.end();
+    trial.end();
   }
 }
 

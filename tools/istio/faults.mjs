@@ -53,6 +53,17 @@ export const proxyFaults = [
   ["a plugin configuration that the filter does not take", (all) => (plugin(all).pluginConfig.realms = "api"), "wrong configuration: realms"],
 ];
 
+// The same of what only shows when requests are made.
+export const trialFaults = [
+  ["TLS versions that do not meet", (all) => delete tls(all).tls_params.tls_maximum_protocol_version, "a good key is answered with 503"],
+  ["another authority", (all) => (tls(all).validation_context.trusted_ca.filename = "/etc/tollgate/tls/client.pem"), "a good key is answered with 503"],
+  ["no certificate to show", (all) => delete tls(all).tls_certificates, "a good key is answered with 503"],
+];
+
+function tls(documents) {
+  return cluster(documents).transport_socket.typed_config.common_tls_context;
+}
+
 function endpoint(documents) {
   return cluster(documents).load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address;
 }

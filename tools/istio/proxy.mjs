@@ -23,7 +23,7 @@ function merged(base, patch) {
 }
 
 // A whole configuration around a gate's filter, as its proxy would have it.
-function bootstrap({ filter, clusters, managers }) {
+export function bootstrap({ filter, clusters, managers }) {
   const manager = managers.reduce(merged, MANAGER);
   manager.typed_config.http_filters = [filter, ROUTER];
   const listener = {
