@@ -171,7 +171,7 @@ pub(super) fn configure(context: u32, size: usize) -> bool {
     let mut random = [0; 32];
     let usable = abi::random(&mut random).is_ok() && random != [0; 32];
     let mut label = Vec::new();
-    if !matches!(abi::property("node\0id", &mut label), Ok(true)) {
+    if !matches!(abi::property("xds\0node\0id", &mut label), Ok(true)) {
         label.clear();
     }
     with_vm(false, |vm| {
