@@ -11,9 +11,14 @@ end_to_end() {
     ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
         cargo test --package tollgate-tests --locked
 }
+istio() {
+    packages=$(tools/istio_schemas.sh) || return
+    PACKAGES=$packages ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate tools/check_istio.mjs --self-test
+}
 
 stage "module and backend" make --no-print-directory build
 stage "Envoy" envoy
 stage "native unit and property tests" native
 stage "core under wasm" tools/wasm_test.sh
+stage "Istio manifests" istio
 stage "end to end" end_to_end

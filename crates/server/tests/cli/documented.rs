@@ -95,12 +95,10 @@ fn lines_like(lines: &[String], pattern: &[String]) -> bool {
 }
 
 fn line_like(line: &str, wanted: &str) -> bool {
-    match wanted.split_once('…') {
-        None => line == wanted,
-        Some((before, rest)) => line
-            .strip_prefix(before)
-            .is_some_and(|line| line.char_indices().map(|(at, _)| &line[at..]).chain([""]).any(|line| line_like(line, rest))),
-    }
+    let Some((before, rest)) = wanted.split_once('…') else { return line == wanted };
+    let Some(line) = line.strip_prefix(before) else { return false };
+    let mut ends = line.char_indices().map(|(at, _)| at).chain([line.len()]);
+    ends.any(|at| line.get(at..).is_some_and(|line| line_like(line, rest)))
 }
 
 #[test]
