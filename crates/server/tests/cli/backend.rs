@@ -39,7 +39,10 @@ impl Backend {
             said.push(line);
             listening(&value)
         });
-        let Some((address, tls)) = line else { panic!("no public listener: {said:#?}") };
+        let Some((address, tls)) = line else {
+            let _ = child.kill();
+            panic!("no public listener: {said:#?}");
+        };
         // What it says from now on must not stop it.
         std::thread::spawn(move || lines.for_each(drop));
         let url = format!("{}://{address}", if tls { "https" } else { "http" });

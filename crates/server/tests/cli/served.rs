@@ -28,10 +28,15 @@ fn over_tls_the_backends_authority_is_trusted_and_no_other() {
     let trusted = directory.path().join("other/tls/ca.pem");
     assert!(ok(&backend, &["tiers", "list", "--ca", trusted.to_str().unwrap()]).contains("enterprise"));
     let own = backend.data.join("tls/ca.pem");
-    let run = run(&backend, &["tiers", "list", "--ca", own.to_str().unwrap()]);
-    assert_eq!(run.status, 2);
-    assert!(run.err.contains("--ca FILE names the authority to trust") || run.err.contains("certificate"), "{}", run.err);
-    assert_eq!(self::run(&backend, &["tiers", "list", "--ca", key.to_str().unwrap()]).status, 2, "a file without a certificate");
+    let said = |arguments: &[&str]| {
+        let run = run(&backend, &[&["tiers", "list"], arguments].concat());
+        assert_eq!((run.status, run.out.as_str()), (2, ""));
+        run.err
+    };
+    assert!(said(&["--ca", own.to_str().unwrap()]).ends_with("; --ca FILE must be the authority of this backend\n"));
+    assert!(said(&[]).ends_with("; --ca FILE names the authority to trust\n"), "the web's authorities do not know it");
+    assert!(said(&["--ca", key.to_str().unwrap()]).ends_with(": no certificate in it\n"));
+    assert!(said(&["--url", &backend.url.replace("https", "http")]).ends_with("; does it speak https?\n"));
 }
 
 #[test]
@@ -76,7 +81,7 @@ fn every_item_of_a_long_list_comes_once() {
 }
 
 #[test]
-fn no_key_and_no_hash_of_one_is_in_what_commands_say_afterwards() {
+fn a_key_is_not_in_what_commands_say_afterwards() {
     let backend = Backend::start(&[]);
     ok(&backend, &["consumers", "create", "acme", "--tier", "free"]);
     let key = ok(&backend, &["keys", "create", "--consumer", "acme", "--quiet"]);

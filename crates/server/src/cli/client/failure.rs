@@ -12,6 +12,14 @@ use crate::cli::table::plain;
 use crate::cli::{UNUSABLE, WRONG};
 use crate::failure::Problem;
 
+/// Signs of what another attempt does not mend, and what does.
+const HINTS: [(&str, &str); 3] = [
+    ("UnknownIssuer", "--ca FILE names the authority to trust"),
+    // An authority of the same name with another key: that of another data directory.
+    ("BadSignature", "--ca FILE must be the authority of this backend"),
+    ("invalid HTTP version", "does it speak https?"),
+];
+
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -28,7 +36,7 @@ pub(crate) enum ClientError {
     #[error("--ca: {}: {reason}", path.display())]
     Ca { path: PathBuf, reason: String },
     #[error("cannot ask {url}: {reason}")]
-    Transport { url: String, reason: String, hint: bool },
+    Transport { url: String, reason: String, lasting: bool },
     #[error("{0}")]
     Refused(Box<Refusal>),
     #[error("the answer is not what the public API of Tollgate's backend says: {0}")]
@@ -67,9 +75,9 @@ struct Document {
 impl ClientError {
     pub(super) fn transport(url: &str, error: ureq::Error) -> Self {
         let reason = if let ureq::Error::Io(error) = &error { error.to_string() } else { error.to_string() };
-        let hint = reason.contains("UnknownIssuer");
-        let reason = if hint { format!("{reason}; --ca FILE names the authority to trust") } else { reason };
-        Self::Transport { url: url.to_owned(), reason, hint }
+        let hint = HINTS.iter().find(|(sign, _)| reason.contains(sign)).map(|(_, hint)| *hint);
+        let reason = hint.map_or_else(|| reason.clone(), |hint| format!("{reason}; {hint}"));
+        Self::Transport { url: url.to_owned(), reason, lasting: hint.is_some() }
     }
 
     pub(super) fn refused(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
@@ -92,7 +100,7 @@ impl ClientError {
         if let Self::Refused(refusal) = self {
             return matches!(refusal.status, 429 | 502 | 503 | 504);
         }
-        matches!(self, Self::Transport { hint: false, .. })
+        matches!(self, Self::Transport { lasting: false, .. })
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {
