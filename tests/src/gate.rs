@@ -66,6 +66,11 @@ impl Gate {
         named.filter_map(|stat| stat["value"].as_u64()).sum()
     }
 
+    /// A page of the admin interface, as it is.
+    pub async fn admin_page(&self, target: &str) -> String {
+        admin::page(self.admin, target).await.expect("a page of the admin interface")
+    }
+
     /// Waits until [`Self::stat`] of `part` is at least `value`.
     pub async fn until_stat(&self, part: &str, value: u64) {
         let what = format!("{part} to reach {value}");

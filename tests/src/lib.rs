@@ -12,7 +12,10 @@
 
 pub mod client;
 pub mod crowd;
+pub mod every_worker;
+pub mod fake_backend;
 pub mod gate;
+pub mod load;
 pub mod plugin;
 pub mod trap;
 pub mod upstream;
@@ -21,6 +24,9 @@ pub mod wait;
 pub use client::raw::{RawAnswer, RawRequest};
 pub use client::{Answer, Call, Connection, Http};
 pub use crowd::Crowd;
+pub use every_worker::EveryWorker;
+pub use fake_backend::{FakeBackend, Fault, Kind};
 pub use gate::{Gate, Setup, Shared};
+pub use load::Load;
 pub use upstream::{Seen, Upstream};
 pub use wait::{run, until};

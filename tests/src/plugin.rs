@@ -51,3 +51,11 @@ pub fn hourly(burst: u32) -> Value {
 pub fn window(name: &str, rate: u32, per: &str) -> Value {
     json!({"name": name, "algorithm": "sliding_window", "rate": rate, "per": per})
 }
+
+/// A backend in the cluster that [`Setup::backend`](crate::Setup::backend) adds, with these settings besides.
+#[must_use]
+pub fn backend(settings: &Value) -> Value {
+    let mut backend = json!({"cluster": "backend", "credential": {"env": "TOLLGATE_NODE_CREDENTIAL"}});
+    backend.as_object_mut().expect("an object").extend(settings.as_object().expect("settings").clone());
+    backend
+}

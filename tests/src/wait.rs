@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than any case takes on a loaded machine of two cores, and short enough to name the case that hangs.
@@ -24,8 +25,8 @@ pub fn run<T>(case: impl Future<Output = T>) -> T {
 }
 
 /// Spawns onto the shared runtime, from inside or outside of it.
-pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    RUNTIME.spawn(task);
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    RUNTIME.spawn(task).abort_handle()
 }
 
 /// Looks again and again until `probe` yields a value; fails with `what` after `limit`.

@@ -12,6 +12,11 @@ mod e2e {
     mod addresses;
     mod anonymous;
     mod answers;
+    mod backend_bodies;
+    mod backend_changes;
+    mod backend_faults;
+    mod backend_keys;
+    mod backend_shared;
     mod bytes;
     mod cors;
     mod credentials;

@@ -21,7 +21,11 @@ pub(super) async fn serving(directory: &Path) -> Option<(SocketAddr, SocketAddr)
 }
 
 pub(super) async fn ask(admin: SocketAddr, target: &str) -> Option<Value> {
+    serde_json::from_str(&page(admin, target).await?).ok()
+}
+
+pub(super) async fn page(admin: SocketAddr, target: &str) -> Option<String> {
     let mut connection = Connection::try_open(admin, Http::One).await?;
     let answer = connection.send(Call::get(target)).await.ok()?;
-    serde_json::from_slice(&answer.body).ok()
+    String::from_utf8(answer.body.to_vec()).ok()
 }

@@ -27,18 +27,14 @@ const LOGGED: [(&str, &str); 10] = [
 pub(super) fn document(setup: &Setup, directory: &Path) -> Value {
     let admin = json!({"address": socket_address("127.0.0.1", 0)});
     let upstream = Upstream::shared().address();
-    let mut over_http2 = cluster("upstream-http2", upstream.port());
-    over_http2["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }});
-    let clusters = json!([
+    let mut clusters = vec![
         cluster("upstream", upstream.port()),
         // Trailers pass over HTTP/2 only.
-        over_http2,
+        over_http2(cluster("upstream-http2", upstream.port())),
         // Nothing listens on port 1: the router answers 503 itself.
         cluster("dead", 1),
-    ]);
+    ];
+    clusters.extend(setup.backend.map(|backend| over_http2(cluster("backend", backend.port()))));
     if setup.updatable {
         let path = directory.join("listeners.json");
         let source = json!({"path_config_source": {"path": path}, "resource_api_version": "V3"});
@@ -87,6 +83,7 @@ fn listener(setup: &Setup, directory: &Path) -> Value {
 fn filter(setup: &Setup) -> Value {
     let module = setup.module.clone().unwrap_or_else(parts::module);
     let environment: serde_json::Map<_, _> = setup.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let secrets: Vec<_> = setup.secrets.iter().map(|(name, _)| name).collect();
     json!({
         "name": "tollgate",
         "typed_config": {
@@ -95,13 +92,13 @@ fn filter(setup: &Setup) -> Value {
                 "name": "tollgate",
                 "root_id": "tollgate",
                 "failure_policy": "FAIL_RELOAD",
-                "allow_on_headers_stop_iteration": true,
+                "allow_on_headers_stop_iteration": setup.stop_iteration,
                 "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": setup.plugin},
                 "vm_config": {
                     "vm_id": "tollgate",
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": module}},
-                    "environment_variables": {"key_values": environment},
+                    "environment_variables": {"key_values": environment, "host_env_keys": secrets},
                 },
             },
         },
@@ -133,6 +130,14 @@ fn cluster(name: &str, port: u16) -> Value {
             {"max_connections": 10_000, "max_pending_requests": 10_000, "max_requests": 10_000},
         ]},
     })
+}
+
+fn over_http2(mut cluster: Value) -> Value {
+    cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }});
+    cluster
 }
 
 fn socket_address(address: &str, port: u16) -> Value {

@@ -3,6 +3,7 @@
 //! It must not know what the configuration says: [`super::bootstrap`] writes it.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{Gate, admin, bootstrap, parts};
+use crate::fake_backend::{FakeBackend, NODE_CREDENTIAL};
 use crate::wait::until;
 
 /// Longer than Envoy takes to compile the module and open its listener on a busy machine.
@@ -25,7 +27,11 @@ pub struct Setup {
     pub(super) workers: u32,
     pub(super) trusted_hops: u32,
     pub(super) updatable: bool,
+    pub(super) stop_iteration: bool,
     pub(super) environment: Vec<(String, String)>,
+    /// Variables that the module takes from Envoy's own environment: no configuration shows them.
+    pub(super) secrets: Vec<(String, String)>,
+    pub(super) backend: Option<SocketAddr>,
 }
 
 /// A gate that many cases share: started by the first, ended with the test run.
@@ -48,7 +54,10 @@ impl Setup {
             workers: 2,
             trusted_hops: 0,
             updatable: false,
+            stop_iteration: true,
             environment: Vec::new(),
+            secrets: Vec::new(),
+            backend: None,
         }
     }
 
@@ -87,11 +96,33 @@ impl Setup {
         self
     }
 
+    /// Leaves `allow_on_headers_stop_iteration` out, as `envoy.yaml` does: Envoy then holds back the body of a paused request itself.
+    #[must_use]
+    pub fn without_stop_iteration(mut self) -> Self {
+        self.stop_iteration = false;
+        self
+    }
+
     /// Puts a variable into the environment that the module sees.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Puts a variable into the environment of Envoy, in the place of any of that name, and lets the module see it.
+    #[must_use]
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        self.secrets.retain(|(known, _)| known != name);
+        self.secrets.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds the cluster `backend`, and the credential that it takes from nodes, for [`plugin::backend`](crate::plugin::backend).
+    #[must_use]
+    pub fn backend(mut self, backend: &FakeBackend) -> Self {
+        self.backend = Some(backend.address());
+        self.secret("TOLLGATE_NODE_CREDENTIAL", NODE_CREDENTIAL)
     }
 
     /// Starts it and returns when it serves; fails with the end of its log when it does not.
@@ -146,6 +177,7 @@ impl Setup {
             .arg(directory.join("admin"))
             .arg("-c")
             .arg(config)
+            .envs(self.secrets.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
