@@ -49,11 +49,8 @@ impl Session {
         Some(format!("Bearer {}", token.text))
     }
 
-    /// Looks for a token that another worker got, where this one's is old.
+    /// Follows what the workers share: another token, or that there is none any longer. The one that listens hears of neither otherwise.
     pub(super) fn look(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
-        if self.token.as_ref().is_some_and(|token| now < token.renew_at) {
-            return Ok(());
-        }
         let mut value = Vec::new();
         if shared.get(&self.key, &mut value)?.is_some() {
             self.token = Token::decode(&value).ok_or(Broken)?.filter(|token| now < token.ends);
