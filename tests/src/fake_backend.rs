@@ -48,6 +48,7 @@ struct State {
     directory: Directory,
     faults: Faults,
     record: Record,
+    polls_held: usize,
 }
 
 // === impl FakeBackend ===
@@ -94,6 +95,12 @@ impl FakeBackend {
     #[must_use]
     pub fn received(&self, kind: Kind) -> Vec<Received> {
         self.state().record.received(kind)
+    }
+
+    /// How many polls for changes are held.
+    #[must_use]
+    pub fn polls_held(&self) -> usize {
+        self.state().polls_held
     }
 
     /// Every good presentation of a node.

@@ -97,8 +97,10 @@ impl FakeBackend {
         };
         let ends = began + Duration::from_millis(number("wait_ms").unwrap_or(0));
         let broken = |state: &State| state.faults.of(Kind::Changes, None).is_some();
+        self.change(|state| state.polls_held += 1);
         drop(timeout_at(ends, self.until(|state| state.directory.revision() != after || broken(state))).await);
-        let state = self.state();
+        let mut state = self.state();
+        state.polls_held -= 1;
         let directory = &state.directory;
         let revision = directory.revision();
         let held_ms = u64::try_from(began.elapsed().as_millis()).expect("a short wait");

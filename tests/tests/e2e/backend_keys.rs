@@ -74,7 +74,8 @@ fn the_tiers_limits_hold_over_all_workers_and_all_keys_of_a_consumer() {
             BACKEND.give(&key, "limited", &tier("twelve", &[hourly(12)]));
         }
         let keys = [key("limited"), key("limited-too")];
-        let spent = Crowd { clients: 20, requests: 4 }.spend(gate().await, move |client, _| Call::get("/a").bearer(&keys[client / 2 % 2])).await;
+        let spent =
+            Crowd { clients: 20, requests: 4 }.spend(gate().await, move |client, _| Call::get("/a").bearer(&keys[client / 2 % 2])).await;
         assert_eq!(spent.count(), 12);
         let refused = get(&key("limited"), Http::One).await;
         refused.assert_denied(429, "rate_limited");
