@@ -4,7 +4,7 @@
 //! four: `node_listen` is `--node-listen` and `TOLLGATE_NODE_LISTEN`. Whatever looks like a setting and is none is refused with its place.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -122,6 +122,48 @@ impl Settings {
         layers.add(flags.given());
         values::settings(&layers).map_err(SettingsError::Wrong)
     }
+
+    /// All that is wrong with a `tollgate.toml` by itself; what it leaves out may be given elsewhere.
+    #[must_use]
+    pub fn check(path: &Path, text: &str) -> Vec<Problem> {
+        let mut layers = Layers::default();
+        let layer = file::read(path, text, &mut layers.problems);
+        // The only setting without which there are none.
+        layers.add([("data", Given::text(Place::Default("data"), Kind::Text, "elsewhere"))].into());
+        layers.add(layer);
+        values::settings(&layers).err().unwrap_or_default()
+    }
+}
+
+/// The JSON Schema of `tollgate.toml`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    let property = |setting: &Setting| {
+        let mut shape = match setting.kind {
+            Kind::Text => serde_json::json!({"type": "string"}),
+            Kind::Switch => serde_json::json!({"type": "boolean"}),
+            Kind::Number => serde_json::json!({"type": "integer"}),
+            Kind::List => serde_json::json!({"type": "array", "items": {"type": "string"}}),
+        };
+        shape["description"] = setting.help.into();
+        if let Some(default) = setting.default {
+            // As in the file: what is no text there is written like JSON.
+            shape["default"] = match setting.kind {
+                Kind::Text => default.into(),
+                Kind::List => serde_json::json!([]),
+                Kind::Switch | Kind::Number => serde_json::from_str(default).unwrap_or_default(),
+            };
+        }
+        (setting.name.to_owned(), shape)
+    };
+    let properties: serde_json::Map<String, serde_json::Value> = SETTINGS.iter().map(property).collect();
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Tollgate's backend: tollgate.toml",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,15 @@ fn the_schema_is_that_of_the_types() {
 }
 
 #[test]
+fn the_settings_schema_is_that_of_the_table() {
+    let made = format!("{:#}\n", tollgate_server::settings::schema());
+    assert!(
+        read("examples/tollgate.schema.json") == made,
+        "examples/tollgate.schema.json is out of date; run: cargo run -p tollgate-server -- schema --settings > examples/tollgate.schema.json"
+    );
+}
+
+#[test]
 fn the_examples_follow_the_schema_and_compile() {
     for document in
         [read_json("examples/plugin.json"), tiers("examples/tiers/per-minute.json"), tiers("examples/tiers/per-second.json"), json!({})]

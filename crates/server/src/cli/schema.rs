@@ -3,16 +3,21 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Print the JSON Schema of the plugin configuration.
+/// Print the JSON Schema of the plugin configuration, or of the backend's settings.
 ///
 /// Editors complete and check documents with it while they are written; `tollgate check`
 /// also judges what a schema cannot say.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// That of `tollgate.toml`.
+    #[arg(long)]
+    settings: bool,
+}
 
-pub(super) fn run(Arguments {}: &Arguments) -> io::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
+    let schema = if arguments.settings { crate::settings::schema() } else { tollgate_core::config::schema() };
     let mut out = io::stdout().lock();
-    writeln!(out, "{:#}", tollgate_core::config::schema())?;
+    writeln!(out, "{schema:#}")?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

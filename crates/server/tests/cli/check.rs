@@ -118,3 +118,34 @@ fn json_holds_the_same() {
     assert_eq!(wrong["findings"][0]["severity"], "error");
     assert!(absent["error"].as_str().unwrap().starts_with("cannot be read"));
 }
+
+#[test]
+fn the_backend_s_settings_are_judged_by_their_own_rules() {
+    let directory = std::env::temp_dir().join(format!("tollgate-check-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = |name: &str, text: &[u8]| {
+        std::fs::write(directory.join(name), text).unwrap();
+        directory.join(name).display().to_string()
+    };
+    let good = file("good.toml", b"self_service = true\ntrusted_proxies = [\"10.0.0.0/8\"]\n");
+    let wrong = file("wrong.toml", b"listen = \"nowhere\"\nnode_lissten = 5\nself_service = \"yes\"\n");
+    let broken = file("broken.toml", b"listen = \n");
+    let unread = file("unread.toml", b"\xff\xfe");
+    let run = tollgate(&["check", &good], &[], b"");
+    assert_eq!((run.status, run.out), (0, format!("{good}: ok\n")));
+    let run = tollgate(&["check", &wrong, &broken], &[], b"");
+    assert_eq!(run.status, 1);
+    let lines: Vec<&str> = run.out.lines().collect();
+    let expected = [
+        format!("{wrong}: line 2: node_lissten: found no setting; "),
+        format!("{wrong}: line 3: self_service: found text; allowed: true or false"),
+        format!("{wrong}: line 1: listen: found `nowhere`; "),
+        format!("{broken}: line 1: document: found "),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, expected) in lines.iter().zip(&expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    assert_eq!(tollgate(&["check", &unread], &[], b"").status, 2);
+    std::fs::remove_dir_all(directory).unwrap();
+}

@@ -1,4 +1,4 @@
-//! Owns how a file becomes documents: JSON or YAML, one or several, each member once. Must not know what they mean.
+//! Owns how a file becomes documents: JSON or YAML, one or several, each member once; or the text of settings. Must not know what they mean.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,6 +15,8 @@ pub(super) enum Content {
     Plugin(Vec<u8>),
     /// Documents of a proxy's configuration.
     Trees(Vec<Value>),
+    /// The backend's settings: TOML text.
+    Settings(String),
 }
 
 /// Why a file holds nothing that can be judged.
@@ -26,6 +28,8 @@ pub(super) enum FileError {
     Json(#[from] serde_json::Error),
     #[error("is not YAML: {0}")]
     Yaml(#[from] serde_norway::Error),
+    #[error("is not TOML: {0}")]
+    Toml(#[from] std::string::FromUtf8Error),
     #[error("is empty")]
     Empty,
 }
@@ -37,6 +41,9 @@ pub(super) fn read(name: &Path) -> Result<Content, FileError> {
         io::stdin().lock().read_to_end(&mut bytes)?;
     } else {
         bytes = std::fs::read(name)?;
+    }
+    if name.extension().is_some_and(|extension| extension == "toml") {
+        return Ok(Content::Settings(String::from_utf8(bytes)?));
     }
     parse(bytes, name.extension().is_some_and(|extension| extension == "json"))
 }
@@ -86,7 +93,7 @@ mod tests {
     fn trees(text: &str) -> Result<Vec<Value>, String> {
         match parse(text.as_bytes().to_vec(), false).map_err(|error| error.to_string())? {
             Content::Trees(trees) => Ok(trees),
-            Content::Plugin(_) => Err("a plugin".to_owned()),
+            Content::Plugin(_) | Content::Settings(_) => Err("no trees".to_owned()),
         }
     }
 

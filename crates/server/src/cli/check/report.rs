@@ -66,6 +66,9 @@ impl Report {
             if let Some(size) = one.size.filter(|_| good(one)) {
                 let place = if checked.len() > 1 { format!("{}: ", one.place) } else { String::new() };
                 writeln!(out, "{name}: {place}ok ({size})")?;
+            } else if one.findings.is_empty() {
+                // Settings have no size.
+                writeln!(out, "{name}: ok")?;
             }
         }
         Ok(())
