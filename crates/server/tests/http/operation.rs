@@ -1,0 +1,110 @@
+//! The operations of the public API, as its description enumerates them, and for each of them a request that succeeds.
+
+use serde_json::{Value, json};
+
+use crate::service::{Service, unique};
+
+/// An operation of the description.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub id: String,
+    pub method: String,
+    pub path: String,
+    pub permission: String,
+    pub has_body: bool,
+    pub body_required: bool,
+    pub responses: Vec<u16>,
+}
+
+/// A request for an operation that must succeed for whoever may.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub path: String,
+    pub body: Option<Value>,
+    pub status: u16,
+}
+
+/// All operations.
+pub(crate) fn operations() -> Vec<Operation> {
+    let document = tollgate_server::http::openapi();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let text = |name: &str| operation[name].as_str().unwrap_or_else(|| panic!("{method} {path}: no {name}")).to_owned();
+            operations.push(Operation {
+                id: text("operationId"),
+                method: method.to_ascii_uppercase(),
+                path: path.clone(),
+                permission: text("x-permission"),
+                has_body: operation.get("requestBody").is_some(),
+                body_required: operation["requestBody"]["required"] == true,
+                responses: operation["responses"].as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect(),
+            });
+        }
+    }
+    operations
+}
+
+impl Operation {
+    /// A request that succeeds once; `consumer` is the one developers are bound to. What it touches is made here.
+    pub(crate) async fn sample(&self, service: &Service, consumer: &str) -> Sample {
+        let (parameter, body, status) = match self.id.as_str() {
+            "list_organisations"
+            | "list_consumers"
+            | "list_tiers"
+            | "list_keys"
+            | "list_own_keys"
+            | "list_admin_keys"
+            | "list_nodes"
+            | "list_node_credentials"
+            | "get_openapi" => (None, None, 200),
+            "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
+            "get_organisation" => (Some("default".to_owned()), None, 200),
+            "update_organisation" => (Some("default".to_owned()), Some(json!({"name": "Renamed"})), 200),
+            "create_consumer" => (None, Some(json!({"name": "Consumer", "tier": "free"})), 201),
+            "get_consumer" => (Some(consumer.to_owned()), None, 200),
+            "update_consumer" => (Some(consumer.to_owned()), Some(json!({"name": "Renamed"})), 200),
+            "delete_consumer" => (Some(service.consumer().await), None, 204),
+            "create_tier" => (None, Some(json!({"name": format!("t{}", unique()), "limits": [limit()]})), 201),
+            "get_tier" => (Some("free".to_owned()), None, 200),
+            "put_tier" => (Some("pro".to_owned()), Some(json!({"limits": [limit()]})), 200),
+            "delete_tier" => {
+                let name = format!("t{}", unique());
+                service.post("/api/v1/tiers", &json!({"name": name, "limits": []})).await.expect(201);
+                (Some(name), None, 204)
+            }
+            "create_key" => (None, Some(json!({"consumer": consumer, "label": "a label", "scopes": ["read"]})), 201),
+            "get_key" => (Some(key(service, consumer).await), None, 200),
+            "update_key" => (Some(key(service, consumer).await), Some(json!({"label": "renamed", "scopes": ["write"]})), 200),
+            "revoke_key" | "revoke_own_key" => (Some(key(service, consumer).await), None, 204),
+            "rotate_key" | "rotate_own_key" => (Some(key(service, consumer).await), Some(json!({"overlap_seconds": 60})), 201),
+            "create_own_key" => (None, Some(json!({"label": "mine", "scopes": ["read"]})), 201),
+            "create_admin_key" => (None, Some(json!({"label": "another", "role": "viewer"})), 201),
+            "revoke_admin_key" => (Some(service.admin_key("viewer", consumer).await["id"].as_str().unwrap().to_owned()), None, 204),
+            "create_node_credential" => (None, Some(json!({"label": "another"})), 201),
+            "revoke_node_credential" => {
+                let made = service.post("/api/v1/node-credentials", &json!({})).await.expect(201);
+                (Some(made["id"].as_str().unwrap().to_owned()), None, 204)
+            }
+            "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),
+            other => panic!("the operation {other} ({} {}) has no case here: give it one", self.method, self.path),
+        };
+        assert!(self.responses.contains(&status), "{} does not describe {status}", self.id);
+        assert_eq!(self.has_body, body.is_some(), "{}", self.id);
+        let path = match (&parameter, self.path.split_once('{')) {
+            (Some(value), Some((before, rest))) => format!("{before}{value}{}", rest.split_once('}').unwrap().1),
+            (None, None) => self.path.clone(),
+            (..) => panic!("{}: the path and its case do not fit together", self.id),
+        };
+        Sample { path, body, status }
+    }
+}
+
+async fn key(service: &Service, consumer: &str) -> String {
+    service.key(consumer).await["id"].as_str().unwrap().to_owned()
+}
+
+/// A limit with all it may have.
+pub(crate) fn limit() -> Value {
+    json!({"name": "rate", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 20})
+}
