@@ -5,9 +5,33 @@
 mod bodies;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/connections.rs"]
+mod connections;
+#[path = "http/documents.rs"]
+mod documents;
+#[path = "http/guessing.rs"]
+mod guessing;
+#[path = "http/locked.rs"]
+mod locked;
+#[path = "http/node.rs"]
+mod node;
 #[path = "http/operation.rs"]
 mod operation;
+#[path = "http/pages.rs"]
+mod pages;
 #[path = "http/permissions.rs"]
 mod permissions;
+#[path = "http/process.rs"]
+mod process;
+#[path = "http/self_service.rs"]
+mod self_service;
 #[path = "http/service.rs"]
 mod service;
+#[path = "http/shutdown.rs"]
+mod shutdown;
+#[path = "http/tls.rs"]
+mod tls;
+#[path = "http/twice.rs"]
+mod twice;
+#[path = "http/versions.rs"]
+mod versions;

@@ -91,16 +91,14 @@ fn judge_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn parse<T: Shape>(bytes: &[u8]) -> Result<T, Refusal> {
+    let document: Value = serde_json::from_slice(bytes).map_err(|error| Refusal::field("", format!("not JSON: {error}")))?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         Refusal::invalid(vec![problem_of(if path == "." { "" } else { &path }, error.inner())])
     })?;
-    deserializer.end().map_err(|error| Refusal::invalid(vec![problem_of("", &error)]))?;
     let mut problems = Vec::new();
-    if let Ok(document) = serde_json::from_slice(bytes) {
-        strict("", "", false, T::CLEARABLE, &document, &mut problems);
-    }
+    strict("", "", false, T::CLEARABLE, &document, &mut problems);
     if problems.is_empty() { Ok(value) } else { Err(Refusal::invalid(problems)) }
 }
 
@@ -136,7 +134,8 @@ fn problem_of(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     if !error.is_data() {
-        return Problem::new("", format!("not JSON: {text}"));
+        // It is JSON: what serde_json takes for a mistake in writing is one in meaning, such as a number where a name belongs.
+        return Problem::new(quote(path), "a value of another type than is expected here");
     }
     let text = text.strip_suffix(&place).unwrap_or(&text);
     if let Some(rest) = text.strip_prefix("missing field `") {

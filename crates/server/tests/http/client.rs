@@ -109,6 +109,10 @@ impl Http2 {
         Ok(Self(sender))
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     pub(crate) async fn send(&mut self, call: &Call) -> hyper::Result<Reply> {
         Reply::read(self.0.send_request(call.request(true)).await?).await
     }

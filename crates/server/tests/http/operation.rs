@@ -12,7 +12,6 @@ pub(crate) struct Operation {
     pub path: String,
     pub permission: String,
     pub has_body: bool,
-    pub body_required: bool,
     pub responses: Vec<u16>,
 }
 
@@ -37,7 +36,6 @@ pub(crate) fn operations() -> Vec<Operation> {
                 path: path.clone(),
                 permission: text("x-permission"),
                 has_body: operation.get("requestBody").is_some(),
-                body_required: operation["requestBody"]["required"] == true,
                 responses: operation["responses"].as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect(),
             });
         }

@@ -26,7 +26,7 @@ pub(crate) struct Service {
 /// A data directory as `tollgate init` leaves it.
 pub(crate) async fn data() -> TempDir {
     let data = TempDir::new().unwrap();
-    init(data.path(), &[], Arc::new(SystemClock)).await.unwrap();
+    init(data.path(), &[], &[], Arc::new(SystemClock)).await.unwrap();
     data
 }
 
