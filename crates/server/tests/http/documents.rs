@@ -131,8 +131,11 @@ fn the_example_of_settings_names_all_and_is_right() {
     let directory = tempfile::TempDir::new().unwrap();
     let all = directory.path().join("all.toml");
     let is_setting = |line: &str| settings.iter().any(|name| line.starts_with(&format!("# {name} = ")));
-    let switched: String =
-        text.lines().map(|line| if is_setting(line) { &line[2..] } else { line }).map(|line| format!("{line}\n")).collect();
+    let switched: String = text
+        .lines()
+        .map(|line| if is_setting(line) { line.trim_start_matches("# ") } else { line })
+        .map(|line| format!("{line}\n"))
+        .collect();
     std::fs::write(&all, switched).unwrap();
     Settings::read(&Flags::default(), [("TOLLGATE_CONFIG".to_owned(), all.to_str().unwrap().to_owned())]).unwrap();
 }

@@ -96,7 +96,7 @@ async fn messages_that_are_none_are_refused() {
         ("/internal/v1/reports", padded(300_000), 413),
     ] {
         let reply = service.node(&token, "POST", path).body(body.clone()).send().await;
-        assert_eq!(reply.status, status, "{path} {}: {}", &body[..body.len().min(80)], reply.text());
+        assert_eq!(reply.status, status, "{path} {}: {}", body.chars().take(80).collect::<String>(), reply.text());
     }
     let mark = "hunter2hunter2";
     let reply =
