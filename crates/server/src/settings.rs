@@ -138,32 +138,34 @@ impl Settings {
 /// The JSON Schema of `tollgate.toml`.
 #[must_use]
 pub fn schema() -> serde_json::Value {
+    use serde_json::{Map, Value, json};
     let property = |setting: &Setting| {
-        let mut shape = match setting.kind {
-            Kind::Text => serde_json::json!({"type": "string"}),
-            Kind::Switch => serde_json::json!({"type": "boolean"}),
-            Kind::Number => serde_json::json!({"type": "integer"}),
-            Kind::List => serde_json::json!({"type": "array", "items": {"type": "string"}}),
+        let (mut shape, default): (Map<String, Value>, Option<Value>) = match setting.kind {
+            Kind::Text => (Map::from_iter([("type".to_owned(), json!("string"))]), setting.default.map(Into::into)),
+            Kind::Switch => (Map::from_iter([("type".to_owned(), json!("boolean"))]), parsed(setting)),
+            Kind::Number => (Map::from_iter([("type".to_owned(), json!("integer"))]), parsed(setting)),
+            Kind::List => {
+                let items = ("items".to_owned(), json!({"type": "string"}));
+                (Map::from_iter([("type".to_owned(), json!("array")), items]), Some(json!([])))
+            }
         };
-        shape["description"] = setting.help.into();
-        if let Some(default) = setting.default {
-            // As in the file: what is no text there is written like JSON.
-            shape["default"] = match setting.kind {
-                Kind::Text => default.into(),
-                Kind::List => serde_json::json!([]),
-                Kind::Switch | Kind::Number => serde_json::from_str(default).unwrap_or_default(),
-            };
-        }
-        (setting.name.to_owned(), shape)
+        shape.insert("description".to_owned(), setting.help.into());
+        shape.extend(default.map(|default| ("default".to_owned(), default)));
+        (setting.name.to_owned(), Value::Object(shape))
     };
-    let properties: serde_json::Map<String, serde_json::Value> = SETTINGS.iter().map(property).collect();
-    serde_json::json!({
+    let properties: Map<String, Value> = SETTINGS.iter().map(property).collect();
+    json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Tollgate's backend: tollgate.toml",
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
     })
+}
+
+/// A default that is written in JSON as in TOML.
+fn parsed(setting: &Setting) -> Option<serde_json::Value> {
+    serde_json::from_str(setting.default?).ok()
 }
 
 #[cfg(test)]
