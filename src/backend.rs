@@ -176,19 +176,18 @@ impl Backend {
         self.reporter.note(credential, wall)
     }
 
-    /// What is due by the clock: the token, the feed, what waits, the reports.
-    ///
-    /// # Errors
-    /// [`Broken`] where shared data cannot be used; what could be done is done.
-    pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<Vec<Event>, Broken> {
-        self.session.look(now, shared)?;
+    /// What is due by the clock: the token, the feed, what waits, the reports. Answers what was heard, also where something else cannot be
+    /// done: nothing is heard twice.
+    pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> (Vec<Event>, Result<(), Broken>) {
+        let looked = self.session.look(now, shared);
         self.send_resolves(now);
-        let events = self.feed.tick(now, shared)?;
-        self.reporter.spill(now, shared)?;
-        if let Some(after) = self.feed.to_poll() {
-            self.lead(after, now, shared)?;
-        }
-        Ok(events)
+        let (events, followed) = match self.feed.tick(now, shared) {
+            Ok(events) => (events, Ok(())),
+            Err(broken) => (Vec::new(), Err(broken)),
+        };
+        let spilled = self.reporter.spill(now, shared);
+        let led = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));
+        (events, looked.and(followed).and(spilled).and(led))
     }
 
     /// Takes the answer to a call.
@@ -217,13 +216,9 @@ impl Backend {
 
     /// What the worker does that listens for the node.
     fn lead(&mut self, after: Option<u64>, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
-        let incarnation = match &self.incarnation {
-            Some(incarnation) => incarnation,
-            None => self.incarnation.insert(session::incarnation(&self.random, shared)?),
-        };
-        self.calls.extend(self.session.hello(&self.settings, &self.label, now, incarnation));
+        let greeted = self.greet(now, shared);
         let Some(authorization) = self.session.authorization(now) else {
-            return Ok(());
+            return greeted;
         };
         if self.feed.poll.may(now) {
             // Several polls fit into the time after which nothing is believed any longer.
@@ -243,7 +238,16 @@ impl Backend {
                 timeout_ms,
             });
         }
-        self.calls.extend(self.reporter.next_call(&self.settings, &authorization, now, shared)?);
+        let reported = self.reporter.next_call(&self.settings, &authorization, now, shared);
+        greeted.and(reported.map(|call| self.calls.extend(call)))
+    }
+
+    fn greet(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
+        let incarnation = match &self.incarnation {
+            Some(incarnation) => incarnation,
+            None => self.incarnation.insert(session::incarnation(&self.random, shared)?),
+        };
+        self.calls.extend(self.session.hello(&self.settings, &self.label, now, incarnation));
         Ok(())
     }
 

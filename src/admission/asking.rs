@@ -131,10 +131,11 @@ impl Gate {
         let Some(backend) = &mut self.backend else {
             return Vec::new();
         };
-        match backend.tick(now, shared) {
-            Ok(events) => self.take_in(events),
-            // Nothing is heard any longer: what is known ages until it is no longer believed.
-            Err(_) => self.counters.count(Counter::Degraded),
+        let (events, done) = backend.tick(now, shared);
+        self.take_in(events);
+        if done.is_err() {
+            // Where nothing is heard any longer, what is known ages until it is no longer believed.
+            self.counters.count(Counter::Degraded);
         }
         let overdue = self.backend.as_ref().map(|backend| backend.overdue(now)).unwrap_or_default();
         overdue.into_iter().flat_map(|place| self.close_unanswered(place)).collect()

@@ -1,4 +1,6 @@
-use std::collections::HashMap;
+mod faults;
+
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use serde_json::json;
@@ -33,12 +35,35 @@ struct World {
 
 struct FakeNode {
     shared: Memory,
+    /// The keys that were ever asked for.
+    keys: BTreeSet<String>,
     address: IpAddr,
     broken: bool,
 }
 
+impl FakeNode {
+    /// The key that ends in this way.
+    fn key(&self, end: &str) -> String {
+        self.keys.iter().find(|key| key.ends_with(end)).unwrap().clone()
+    }
+
+    fn value(&mut self, end: &str) -> Vec<u8> {
+        let (key, mut value) = (self.key(end), Vec::new());
+        self.shared.get(&key, &mut value).unwrap();
+        value
+    }
+
+    /// Puts something else under the key that ends in this way.
+    fn spoil(&mut self, end: &str, bytes: &[u8]) {
+        let key = self.key(end);
+        let version = self.shared.get(&key, &mut Vec::new()).unwrap();
+        assert!(self.shared.set(&key, bytes, version).unwrap());
+    }
+}
+
 impl SharedData for FakeNode {
     fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
+        self.keys.insert(key.to_owned());
         if self.broken { Err(Broken) } else { self.shared.get(key, value) }
     }
 
@@ -171,7 +196,12 @@ impl World {
             workers: (0..workers).map(|worker| Gate::new(policy.clone(), "node-7", [worker + 1; 32])).collect(),
             waiting: HashMap::new(),
             streams: 0,
-            node: FakeNode { shared: Memory::default(), address: "192.0.2.1".parse().unwrap(), broken: false },
+            node: FakeNode {
+                shared: Memory::default(),
+                keys: BTreeSet::new(),
+                address: "192.0.2.1".parse().unwrap(),
+                broken: false,
+            },
             backend: FakeBackend { acknowledges: true, revision: 10, ..FakeBackend::default() },
             held: Vec::new(),
             now: Instant(100 * SECOND),
