@@ -35,7 +35,8 @@ pub const TICK_EVERY: u64 = 50_000_000;
 pub struct Backend {
     settings: policy::Backend,
     label: String,
-    random: [u8; 16],
+    /// What this worker makes the node's incarnation of, if it is the first to.
+    own_incarnation: [u8; 16],
     incarnation: Option<String>,
     session: Session,
     feed: Feed,
@@ -91,17 +92,18 @@ impl Backend {
                 hasher.write(part.as_bytes());
                 hasher.write(&[0]);
             });
-            hasher.finish128().h1
+            hasher.finish128()
         };
         // Two backends of one node share nothing.
-        let prefix = format!("tollgate/1/b{:016x}", hash(&[0; 16], [&settings.cluster, &settings.authority]));
+        let prefix = format!("tollgate/1/b{:016x}", hash(&[0; 16], [&settings.cluster, &settings.authority]).h1);
         Self {
             settings: settings.clone(),
             label: label.chars().filter(char::is_ascii_graphic).take(128).collect(),
-            random,
+            // The backend is told this one and shows it: it must say nothing of what else is made from these bytes.
+            own_incarnation: hash(&random, ["incarnation", ""]).as_bytes(),
             incarnation: None,
             session: Session::new(&prefix),
-            feed: Feed::new(&prefix, hash(&random, ["worker", ""])),
+            feed: Feed::new(&prefix, hash(&random, ["worker", ""]).h1),
             resolver: Resolver::default(),
             reporter: Reporter::new(&prefix),
             calls: Vec::new(),
@@ -160,9 +162,16 @@ impl Backend {
 
     /// What was heard about the key at a place is too old: it is asked about again; `false` if there is no time for it.
     pub fn ask_again(&mut self, place: Place, now: Instant) -> bool {
-        let again = self.resolver.again(place, now);
-        self.send_resolves(now);
-        again
+        match self.resolver.again(place, now) {
+            None => false,
+            Some(times) => {
+                // Later ones wait for the tick: a backend whose answers stay too old is not to be asked without a pause.
+                if times == 1 {
+                    self.send_resolves(now);
+                }
+                true
+            }
+        }
     }
 
     /// Keys whose time has passed without an answer.
@@ -193,23 +202,28 @@ impl Backend {
     /// Takes the answer to a call.
     pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Heard {
         let mut heard = Heard::default();
-        let done = match purpose {
-            Purpose::Hello => self.session.welcomed(answer, now, shared),
-            Purpose::Poll { sent, after } => self.feed.heard(answer, after, sent, now, shared).map(|events| heard.events = events),
-            Purpose::Report { sequence } => self.reporter.reported(answer, sequence, now, shared),
+        let (done, authorized_at) = match purpose {
+            Purpose::Hello => (self.session.welcomed(answer, now, shared), None),
+            Purpose::Poll { sent, after } => {
+                let events = self.feed.heard(answer, after, sent, now, shared);
+                (events.map(|events| heard.events = events), Some(sent))
+            }
+            Purpose::Report { sequence, sent } => (self.reporter.reported(answer, sequence, now, shared), Some(sent)),
             Purpose::Resolve { place, sent } => {
                 let resolved = answer.body().and_then(|body| wire::decode(body).map_err(|_| CallError::Failed));
-                self.resolver.note(resolved.is_ok(), now);
-                resolved.map(|answer| heard.resolved = Some(Answered { place, sent, answer }))
+                self.resolver.note(resolved.as_ref().err().copied(), now);
+                (resolved.map(|answer| heard.resolved = Some(Answered { place, sent, answer })), Some(sent))
             }
         };
-        if let Err(error) = done {
-            heard.error = Some(error);
-            if error == CallError::Unauthorized && purpose != Purpose::Hello {
-                self.session.refused(shared);
+        match (done, authorized_at) {
+            (Ok(()), Some(_)) => {}
+            (Ok(()), None) => self.send_resolves(now),
+            (Err(error), sent) => {
+                heard.error = Some(error);
+                if let (CallError::Unauthorized, Some(sent)) = (error, sent) {
+                    self.session.refused(sent, shared);
+                }
             }
-        } else if purpose == Purpose::Hello {
-            self.send_resolves(now);
         }
         heard
     }
@@ -245,7 +259,7 @@ impl Backend {
     fn greet(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
         let incarnation = match &self.incarnation {
             Some(incarnation) => incarnation,
-            None => self.incarnation.insert(session::incarnation(&self.random, shared)?),
+            None => self.incarnation.insert(session::incarnation(&self.own_incarnation, shared)?),
         };
         self.calls.extend(self.session.hello(&self.settings, &self.label, now, incarnation));
         Ok(())

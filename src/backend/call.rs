@@ -43,6 +43,8 @@ pub enum Purpose {
     Report {
         /// The report's number.
         sequence: u64,
+        /// When it was sent.
+        sent: Instant,
     },
 }
 

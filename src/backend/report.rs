@@ -112,7 +112,7 @@ impl Reporter {
         let timeout_ms = super::milliseconds(settings.timeout);
         self.pace.started(now, timeout_ms);
         Ok(Some(Call {
-            purpose: Purpose::Report { sequence },
+            purpose: Purpose::Report { sequence, sent: now },
             method: "POST",
             path: "/internal/v1/reports".to_owned(),
             authorization: authorization.to_owned(),

@@ -6,7 +6,7 @@ use tollgate_core::credential::{digest, issued_id};
 use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, Resolve};
 
-use super::call::{Call, Purpose};
+use super::call::{Call, CallError, Purpose};
 use crate::authn::key_cache::Place;
 use crate::limits::Charge;
 
@@ -34,6 +34,8 @@ pub(super) struct Pending {
     message: Resolve,
     deadline: Instant,
     sent: bool,
+    /// How often it was asked about again.
+    again: u32,
     /// Contexts of the requests that wait.
     pub(super) waiters: Vec<u32>,
     /// What the key's address has paid; it comes back if the key is valid.
@@ -54,7 +56,7 @@ impl Resolver {
     /// Asks about a key, as soon as there is a token.
     pub(super) fn ask(&mut self, place: Place, presented: &[u8], charge: Option<Charge>, deadline: Instant) {
         let message = Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)) };
-        self.pending.insert(place, Pending { message, deadline, sent: false, waiters: Vec::new(), charge });
+        self.pending.insert(place, Pending { message, deadline, sent: false, again: 0, waiters: Vec::new(), charge });
     }
 
     /// A request waits for the answer; `false` if it cannot.
@@ -96,15 +98,12 @@ impl Resolver {
         unsent.filter_map(call).collect()
     }
 
-    /// The key at a place must be asked about again; `false` if there is no time for it.
-    pub(super) fn again(&mut self, place: Place, now: Instant) -> bool {
-        match self.pending.get_mut(&place) {
-            Some(pending) if now < pending.deadline => {
-                pending.sent = false;
-                true
-            }
-            Some(_) | None => false,
-        }
+    /// The key at a place must be asked about again, for the how manieth time; `None` if there is no time for it.
+    pub(super) fn again(&mut self, place: Place, now: Instant) -> Option<u32> {
+        let pending = self.pending.get_mut(&place).filter(|pending| now < pending.deadline)?;
+        pending.sent = false;
+        pending.again = pending.again.saturating_add(1);
+        Some(pending.again)
     }
 
     /// The key at a place has got its answer, good or bad.
@@ -121,8 +120,13 @@ impl Resolver {
     }
 
     /// Notes whether the backend answered, so that a dead one costs few requests their time.
-    pub(super) fn note(&mut self, answered: bool, now: Instant) {
-        self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
+    pub(super) fn note(&mut self, error: Option<CallError>, now: Instant) {
+        self.failures = match error {
+            None => 0,
+            // It lives, and another token is on its way.
+            Some(CallError::Unauthorized) => return,
+            Some(CallError::Rejected | CallError::Failed) => self.failures.saturating_add(1),
+        };
         self.closed_until = (self.failures >= FAILURES_TO_CLOSE).then(|| now.after(CLOSED_FOR));
     }
 }

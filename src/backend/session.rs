@@ -13,6 +13,8 @@ const INCARNATION: &str = "tollgate/1/incarnation";
 const LONGEST_TOKEN: usize = 512;
 /// Tokens are taken to be valid for at most a day.
 const LONGEST_LIFE_MS: u64 = 86_400_000;
+/// How often the node says hello at most, whatever becomes of the tokens it gets.
+const HELLO_EVERY: u64 = 250_000_000;
 
 /// This worker's view of the node's authorization.
 #[derive(Debug)]
@@ -20,10 +22,12 @@ pub(super) struct Session {
     /// Where the token is kept.
     key: String,
     token: Option<Token>,
+    /// Since when this worker uses that token.
+    since: Instant,
     hello: Pace,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Token {
     text: String,
     /// When it is no longer used.
@@ -40,7 +44,7 @@ impl std::fmt::Debug for Token {
 
 impl Session {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { key: format!("{prefix}/token"), token: None, hello: Pace::default() }
+        Self { key: format!("{prefix}/token"), token: None, since: Instant(0), hello: Pace::default() }
     }
 
     /// The value of `authorization`, if there is a token.
@@ -53,7 +57,11 @@ impl Session {
     pub(super) fn look(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
         let mut value = Vec::new();
         if shared.get(&self.key, &mut value)?.is_some() {
-            self.token = Token::decode(&value).ok_or(Broken)?.filter(|token| now < token.ends);
+            // One that cannot be read is none: the listener gets another and writes that in its place.
+            let token = Token::decode(&value).filter(|token| now < token.ends);
+            if token != self.token {
+                (self.token, self.since) = (token, now);
+            }
         }
         Ok(())
     }
@@ -83,10 +91,10 @@ impl Session {
         let token = answer.body().and_then(|body| Token::from_welcome(body, now).ok_or(CallError::Failed));
         match token {
             Ok(token) => {
-                self.hello.succeeded(now, 0);
+                self.hello.succeeded(now, HELLO_EVERY);
                 // Where the others cannot be told, each of them will ask itself once it leads.
                 let _ = self.store(&token.encode(), shared);
-                self.token = Some(token);
+                (self.token, self.since) = (Some(token), now);
                 Ok(())
             }
             Err(error) => {
@@ -96,9 +104,10 @@ impl Session {
         }
     }
 
-    /// The token was not accepted: nobody on this node uses it any longer.
-    pub(super) fn refused(&mut self, shared: &mut impl SharedData) {
-        if let Some(token) = self.token.take() {
+    /// The token of a call that was sent at an instant was not accepted: nobody on this node uses it any longer.
+    pub(super) fn refused(&mut self, sent: Instant, shared: &mut impl SharedData) {
+        // Otherwise it was another one, which has been replaced meanwhile.
+        if let Some(token) = self.token.take_if(|_| self.since <= sent) {
             let mut value = Vec::new();
             if let Ok(Some(_)) = shared.get(&self.key, &mut value)
                 && value == token.encode()
@@ -119,39 +128,40 @@ impl Session {
 impl Token {
     fn from_welcome(body: &[u8], now: Instant) -> Option<Self> {
         let Welcome { token: text, expires_in_ms } = wire::decode(body).ok()?;
-        let fits = (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         let life = expires_in_ms.min(LONGEST_LIFE_MS) * 1_000_000;
-        fits.then(|| Self { text, ends: now.after(life / 10 * 9), renew_at: now.after(life / 2) })
+        Self { text, ends: now.after(life / 10 * 9), renew_at: now.after(life / 2) }.checked()
+    }
+
+    /// The token, if it may stand in a header.
+    fn checked(self) -> Option<Self> {
+        let fits = (1..=LONGEST_TOKEN).contains(&self.text.len()) && self.text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then_some(self)
     }
 
     fn encode(&self) -> Vec<u8> {
         [&self.ends.0.to_le_bytes(), &self.renew_at.0.to_le_bytes(), self.text.as_bytes()].concat()
     }
 
-    /// `None` if the bytes are none; `Some(None)` if they say that there is no token.
-    #[expect(clippy::option_option, reason = "malformed, absent, present")]
-    fn decode(bytes: &[u8]) -> Option<Option<Self>> {
-        if bytes.is_empty() {
-            return Some(None);
-        }
+    /// The token in a shared value; `None` if there is none in it.
+    fn decode(bytes: &[u8]) -> Option<Self> {
         let (ends, bytes) = bytes.split_first_chunk::<8>()?;
         let (renew_at, text) = bytes.split_first_chunk::<8>()?;
         let instant = |bytes: &[u8; 8]| Instant(u64::from_le_bytes(*bytes));
-        Some(Some(Self { text: String::from_utf8(text.to_vec()).ok()?, ends: instant(ends), renew_at: instant(renew_at) }))
+        Self { text: String::from_utf8(text.to_vec()).ok()?, ends: instant(ends), renew_at: instant(renew_at) }.checked()
     }
 }
 
-/// This life of the node, as 32 hexadecimal digits; made of `random` if this worker is the first to ask.
-pub(super) fn incarnation(random: &[u8; 16], shared: &mut impl SharedData) -> Result<String, Broken> {
+/// This life of the node, as 32 hexadecimal digits; `own` if this worker is the first to ask.
+pub(super) fn incarnation(own: &[u8; 16], shared: &mut impl SharedData) -> Result<String, Broken> {
     let mut value = Vec::new();
     if shared.get(INCARNATION, &mut value)?.is_none() {
-        if shared.set(INCARNATION, random, None)? {
-            value = random.to_vec();
+        if shared.set(INCARNATION, own, None)? {
+            value = own.to_vec();
         } else {
             shared.get(INCARNATION, &mut value)?;
         }
     }
-    if value.len() != random.len() {
+    if value.len() != own.len() {
         return Err(Broken);
     }
     Ok(super::hex(&value))

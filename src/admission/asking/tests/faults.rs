@@ -17,3 +17,83 @@ fn a_change_is_heard_though_the_reports_cannot_be_kept() {
     world.pass(50 * MS);
     (0..2).for_each(|worker| assert_eq!(world.ask(worker, "k"), Got::Denied(Reason::InvalidKey)));
 }
+
+#[test]
+fn the_incarnation_says_nothing_of_the_key_that_hides_where_limits_are_kept() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    world.settle(0, "k");
+    let (told, secret) = (world.backend.hellos[0].incarnation.clone(), world.node.value("/node"));
+    assert_eq!((told.len(), secret.len()), (32, 16));
+    assert_ne!(told, crate::backend::hex(&secret));
+}
+
+#[test]
+fn a_token_that_cannot_be_read_is_replaced() {
+    for spoiled in [&b"?"[..], b"", b"12345678"] {
+        let mut world = World::new(2, &json!({}));
+        world.backend.issue("k", known("acme", tier("many", 1_000)));
+        world.node.spoil("/token", spoiled);
+        world.pass(300 * MS);
+        (0..2).for_each(|worker| assert_eq!(world.settle(worker, "k"), admitted("acme")));
+        assert_eq!(world.backend.hellos.len(), 2);
+    }
+    let mut world = World::new(1, &json!({}));
+    world.node.spoil("/token", &[[u8::MAX; 16].as_slice(), b"a\r\nx-consumer-id: acme"].concat());
+    world.pass(300 * MS);
+    assert_eq!(world.backend.hellos.len(), 2, "it would have been text of a header");
+}
+
+#[test]
+fn a_token_that_one_worker_finds_refused_is_replaced_for_all() {
+    let mut world = World::new(2, &json!({"max_staleness": "60s"}));
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    let follower = 1 - world.held[0].0;
+    world.pass(SECOND);
+    // The listener hears nothing of it: the backend still holds its poll.
+    world.backend.token += 1;
+    let (polls, calls) = (std::mem::take(&mut world.held), world.backend.hellos.len());
+    assert_eq!(world.ask(follower, "k"), Got::Waits);
+    assert_eq!(world.pass(200 * MS).pop().unwrap().2, admitted("acme"));
+    assert_eq!((polls.len(), world.backend.hellos.len()), (1, calls + 1));
+}
+
+#[test]
+fn a_late_refusal_of_an_old_token_leaves_the_new_one_alone() {
+    let mut world = World::new(1, &json!({}));
+    for key in ["k", "l"] {
+        world.backend.issue(key, known(key, tier("many", 1_000)));
+    }
+    world.backend.token += 1;
+    let (Got::Waits, Got::Waits) = (world.ask(0, "k"), world.ask(0, "l")) else { panic!("nothing to ask") };
+    let mut late = world.workers[0].take_calls();
+    let soon = late.pop().unwrap();
+    let mut woken = Vec::new();
+    world.heard(0, soon.purpose, Answer::Whole(401, b""), &mut woken);
+    woken.extend(world.pass(300 * MS));
+    assert_eq!((woken.len(), world.backend.hellos.len()), (1, 2));
+    world.heard(0, late.pop().unwrap().purpose, Answer::Whole(401, b""), &mut woken);
+    woken.extend(world.deliver());
+    assert_eq!((woken.len(), world.backend.hellos.len()), (2, 2), "asked again at once, with the token there is");
+}
+
+#[test]
+fn refused_tokens_are_no_sign_of_a_dead_backend() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.token += 1;
+    let asked: Vec<Got> = (0..5).map(|number| world.ask(0, &format!("k{number}"))).collect();
+    assert_eq!(asked, vec![Got::Waits; 5]);
+    world.deliver();
+    assert_eq!(world.ask(0, "k9"), Got::Waits);
+}
+
+#[test]
+fn a_backend_whose_answers_stay_too_old_is_not_asked_without_a_pause() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    world.backend.revision = 3;
+    assert_eq!(world.ask(0, "k"), Got::Waits);
+    let woken = world.pass_without_polls(SECOND);
+    assert_eq!(woken, [Got::Denied(Reason::Unavailable)]);
+    assert!((10..=25).contains(&world.backend.resolves.len()), "{}", world.backend.resolves.len());
+}
