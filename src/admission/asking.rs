@@ -103,8 +103,18 @@ impl Gate {
             Some((Outcome::Admitted(_), _)) => Ok(paid),
             Some((Outcome::Refused { .. } | Outcome::Unavailable, _)) | None => {
                 self.counters.count(Counter::NotAsked);
+                self.uncharge(paid.as_ref(), now, node);
                 Err(Unidentified::Denied(Reason::Unavailable, None))
             }
+        }
+    }
+
+    /// Gives back what an address has paid for a key that turned out to be no guess.
+    fn uncharge(&mut self, paid: Option<&Charge>, now: Instant, shared: &mut impl SharedData) {
+        if let (Some(charge), Some([per_address, _])) = (paid, self.tiers.bounds())
+            && let Some(tier) = self.tiers.limits(per_address)
+        {
+            self.limiter.give_back(tier, charge, &mut Standings::default(), now, shared, &mut self.counters);
         }
     }
 
@@ -138,7 +148,7 @@ impl Gate {
             self.counters.count(Counter::Degraded);
         }
         let overdue = self.backend.as_ref().map(|backend| backend.overdue(now)).unwrap_or_default();
-        overdue.into_iter().flat_map(|place| self.close_unanswered(place)).collect()
+        overdue.into_iter().flat_map(|place| self.close_unanswered(place, now, shared)).collect()
     }
 
     /// Takes the answer to a call.
@@ -158,7 +168,7 @@ impl Gate {
                 // A token that is no longer taken is replaced; the requests wait as long as they may.
                 let backend = self.backend.as_mut().filter(|_| heard.error == Some(CallError::Unauthorized));
                 if !backend.is_some_and(|backend| backend.ask_again(place, now)) {
-                    outcomes.woken = self.close_unanswered(place);
+                    outcomes.woken = self.close_unanswered(place, now, shared);
                 }
             }
             (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. }) => {}
@@ -166,15 +176,27 @@ impl Gate {
         outcomes
     }
 
-    fn close_unanswered(&mut self, place: Place) -> Vec<u32> {
+    fn close_unanswered(&mut self, place: Place, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
         self.counters.count(Counter::AskedInVain);
-        self.backend.as_mut().and_then(|backend| backend.close(place)).map(|closed| closed.waiters).unwrap_or_default()
+        self.close(place, false, now, shared)
+    }
+
+    /// The key at a place is no longer asked about. Only one that is nobody's stays charged to its address: a backend that fails must
+    /// not use up what its clients may ask once it is back.
+    fn close(&mut self, place: Place, nobodys: bool, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
+        let Some(closed) = self.backend.as_mut().and_then(|backend| backend.close(place)) else {
+            return Vec::new();
+        };
+        if !nobodys {
+            self.uncharge(closed.charge.as_ref(), now, shared);
+        }
+        closed.waiters
     }
 
     /// Remembers an answer about a key; it is asked for again if something has changed since it was read.
     fn answered_about(&mut self, answered: Answered, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
         let Answered { place, sent, answer } = answered;
-        let valid = answer.known.is_some();
+        let nobodys = answer.known.is_none();
         match answer.known {
             None => {
                 self.counters.count(Counter::AskedUnknown);
@@ -185,26 +207,18 @@ impl Gate {
                     if self.backend.as_mut().is_some_and(|backend| backend.ask_again(place, now)) {
                         return Vec::new();
                     }
-                    return self.close_unanswered(place);
+                    return self.close_unanswered(place, now, shared);
                 }
                 match self.identity(known, answer.revision, sent) {
                     Ok(identity) => {
                         self.counters.count(Counter::AskedKnown);
                         self.keys.cache.know(place, Rc::new(identity));
                     }
-                    Err(Unusable) => return self.close_unanswered(place),
+                    Err(Unusable) => return self.close_unanswered(place, now, shared),
                 }
             }
         }
-        let Some(closed) = self.backend.as_mut().and_then(|backend| backend.close(place)) else {
-            return Vec::new();
-        };
-        if let (true, Some(charge), Some([per_address, _])) = (valid, closed.charge, self.tiers.bounds())
-            && let Some(tier) = self.tiers.limits(per_address)
-        {
-            self.limiter.give_back(tier, &charge, &mut Standings::default(), now, shared, &mut self.counters);
-        }
-        closed.waiters
+        self.close(place, nobodys, now, shared)
     }
 
     fn identity(&mut self, known: Known, revision: u64, as_of: Instant) -> Result<Identity, Unusable> {
