@@ -26,8 +26,8 @@ pub(super) struct Root {
     last_published: u64,
     /// What the calls under way are for, by the host's token.
     calls: HashMap<u32, Purpose>,
-    /// What went wrong last, so that a failure is logged once, and its end.
-    failing: Option<CallError>,
+    /// What went wrong last, by what it was for, so that a failure is logged once, and its end.
+    failing: HashMap<&'static str, CallError>,
     /// Calls that the host did not take: their failure is told at the next tick, outside of any request.
     later: Vec<Purpose>,
 }
@@ -105,12 +105,15 @@ impl Root {
             return Vec::new();
         };
         let outcomes = gate.heard(purpose, answer, monotonic(), &mut HostShared);
-        if outcomes.error != self.failing {
-            match outcomes.error {
-                Some(error) => abi::log(abi::Level::Error, &format!("tollgate: {}: {error}", purpose.name())),
-                None => abi::log(abi::Level::Info, "tollgate: the backend answers again"),
-            }
-            self.failing = outcomes.error;
+        let name = purpose.name();
+        let before = match outcomes.error {
+            Some(error) => self.failing.insert(name, error),
+            None => self.failing.remove(name),
+        };
+        match outcomes.error {
+            Some(error) if before != Some(error) => abi::log(abi::Level::Error, &format!("tollgate: {name}: {error}")),
+            None if before.is_some() => abi::log(abi::Level::Info, &format!("tollgate: {name}: the backend answers again")),
+            Some(_) | None => {}
         }
         outcomes.woken
     }
