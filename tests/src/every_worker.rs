@@ -38,7 +38,7 @@ impl EveryWorker {
     }
 
     /// Sends again and again, until all answers of a round are as they should be.
-    pub async fn until(&mut self, what: &str, call: &Call, as_it_should: impl Fn(&Answer) -> bool) {
-        until(what, LIMIT, async || self.send(call).await.iter().all(&as_it_should).then_some(())).await;
+    pub async fn until(&mut self, what: &str, call: &Call, mut as_it_should: impl FnMut(&Answer) -> bool) {
+        until(what, LIMIT, async || self.send(call).await.iter().all(&mut as_it_should).then_some(())).await;
     }
 }

@@ -13,10 +13,15 @@ mod e2e {
     mod anonymous;
     mod answers;
     mod backend_bodies;
+    mod backend_bounds;
     mod backend_changes;
     mod backend_faults;
+    mod backend_feed;
     mod backend_keys;
+    mod backend_outage;
+    mod backend_reports;
     mod backend_shared;
+    mod backend_waiting;
     mod bytes;
     mod cors;
     mod credentials;

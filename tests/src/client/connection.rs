@@ -61,6 +61,18 @@ impl Connection {
         })
     }
 
+    /// The same connection, for requests at the same time.
+    ///
+    /// # Panics
+    /// By HTTP/1.1, which has no such thing.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        match &self.0 {
+            Sender::Two(sender) => Self(Sender::Two(sender.clone())),
+            Sender::One(_) => panic!("HTTP/1.1 sends one request after another"),
+        }
+    }
+
     /// Whether the proxy has ended it, or asked for its end.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -1,0 +1,93 @@
+//! Requests that wait for the backend, and clients that do not: whoever goes away leaves nothing behind, and nobody waits in vain.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tollgate_tests::plugin::{self, key};
+use tollgate_tests::{Answer, Call, Connection, FakeBackend, Fault, Gate, Http, Setup, run, until};
+
+use super::backend_shared::open;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn active(gate: &Gate) -> u64 {
+    gate.stat("http.gate.downstream_rq_active").await
+}
+
+/// Starts so many requests for a key, a hundred on each connection.
+async fn start(gate: &Gate, key: &str, count: usize) -> JoinSet<Answer> {
+    let mut requests = JoinSet::new();
+    for _ in 0..count / 100 {
+        let connection = Connection::open(gate.address(), Http::Two).await;
+        for _ in 0..100 {
+            let (mut connection, call) = (connection.share(), Call::get("/a").bearer(key));
+            requests.spawn(async move { connection.send(call).await.expect("an answer") });
+        }
+    }
+    requests
+}
+
+async fn until_active(gate: &Gate, count: u64) {
+    until(&format!("{count} requests to be in flight"), LIMIT, async || (active(gate).await == count).then_some(())).await;
+}
+
+#[test]
+fn a_client_that_goes_away_cancels_nothing_and_leaves_nothing_behind() {
+    run(async {
+        let backend = FakeBackend::start();
+        let plugin = json!({"backend": plugin::backend(&json!({"timeout": "4s"}))});
+        let gate = Setup::new("backend-gone", &plugin).backend(&backend).workers(1).start().await;
+        backend.until_followed(&gate).await;
+        for http in Http::BOTH {
+            let key = key(&format!("gone-{http:?}"));
+            backend.give(&key, "gone", &open());
+            backend.fail_resolve(&key, Fault::Hold);
+            let mut connection = Connection::open(gate.address(), http).await;
+            let call = Call::new("POST", "/a").bearer(&key).body("half read");
+            let waiting = tokio::spawn(async move { connection.send(call).await });
+            until("it to be asked about", LIMIT, async || (backend.resolves(&key) == 1).then_some(())).await;
+            waiting.abort();
+            until_active(&gate, 0).await;
+            backend.heal_resolve(&key);
+            Call::get("/a").bearer(&key).send(&gate, http).await.assert_admitted();
+            assert_eq!(backend.resolves(&key), 1, "the answer was lost with the client");
+        }
+        gate.assert_untrapped().await;
+    });
+}
+
+#[test]
+fn requests_that_wait_are_bounded_and_those_gone_do_not_count() {
+    run(async {
+        let backend = FakeBackend::start();
+        let plugin = json!({"backend": plugin::backend(&json!({"timeout": "20s"}))});
+        let gate = Setup::new("backend-waiters", &plugin).backend(&backend).workers(1).start().await;
+        backend.until_followed(&gate).await;
+        let key = key("awaited");
+        backend.give(&key, "awaited", &open());
+        backend.fail_resolve(&key, Fault::Hold);
+        // More in all than may wait at once.
+        for _ in 0..5 {
+            let waiting = start(&gate, &key, 1_000).await;
+            until_active(&gate, 1_000).await;
+            drop(waiting);
+            until_active(&gate, 0).await;
+        }
+        let requests = start(&gate, &key, 4_000).await;
+        until_active(&gate, 4_000).await;
+        let mut more = start(&gate, &key, 200).await;
+        for _ in 0..104 {
+            let answer = more.join_next().await.expect("another request").expect("a request that ends");
+            answer.assert_denied(503, "unavailable");
+        }
+        backend.heal_resolve(&key);
+        let mut admitted = 0;
+        for answer in [requests.join_all().await, more.join_all().await].concat() {
+            answer.assert_admitted();
+            admitted += 1;
+        }
+        assert_eq!((admitted, backend.resolves(&key)), (4_096, 1));
+        gate.assert_untrapped().await;
+    });
+}
