@@ -86,6 +86,12 @@ impl Gate {
         assert_eq!(self.stat("tollgate_host_errors").await, 0, "the host gave a status that it should not give");
     }
 
+    /// The whole access log, as it is.
+    #[must_use]
+    pub fn access_log_text(&self) -> String {
+        fs::read_to_string(self.directory.join("access.log")).expect("the access log")
+    }
+
     /// The access log's entries of the request whose `x-case` header was `case`, waiting for the first.
     pub async fn access_log(&self, case: &str) -> Vec<Value> {
         let path = self.directory.join("access.log");

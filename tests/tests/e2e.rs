@@ -20,7 +20,10 @@ mod e2e {
     mod backend_keys;
     mod backend_outage;
     mod backend_reports;
+    mod backend_revocation;
+    mod backend_secrets;
     mod backend_shared;
+    mod backend_updates;
     mod backend_waiting;
     mod bytes;
     mod cors;
