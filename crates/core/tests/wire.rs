@@ -50,6 +50,14 @@ fn version_1_is_as_the_golden_files_say() {
 }
 
 #[test]
+fn tokens_and_hashes_of_keys_are_not_shown() {
+    let (welcome, resolve): (Welcome, Resolve) =
+        (decode(golden("welcome.json").as_bytes()).unwrap(), decode(golden("resolve.json").as_bytes()).unwrap());
+    let shown = format!("{welcome:?} {resolve:?}");
+    assert!(!shown.contains(&welcome.token) && !shown.contains(&resolve.sha256) && shown.contains("expires_in_ms"), "{shown}");
+}
+
+#[test]
 fn members_of_a_later_minor_form_are_ignored() {
     let later = golden("resolved-unknown.json").replace('}', r#","leases":[{"id":1}]}"#);
     assert_eq!(decode::<Resolved>(later.as_bytes()).unwrap(), Resolved { revision: 41, known: None });
