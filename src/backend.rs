@@ -133,10 +133,12 @@ impl Backend {
         self.resolver.is_pending(place)
     }
 
-    /// Whether another key may be asked about.
+    /// Whether another key may be asked about: one that was `issued` or known before, or any other, which may be a guess.
     #[must_use]
-    pub fn has_room(&self, now: Instant) -> bool {
-        self.resolver.has_room(self.settings.resolves_in_flight, now)
+    pub fn has_room(&self, issued: bool, now: Instant) -> bool {
+        let most = self.settings.resolves_in_flight;
+        // Guesses leave room for keys that are none.
+        self.resolver.has_room(if issued { most } else { most - most / 4 }, now)
     }
 
     /// Asks whose a key is. `charge` is what its address paid for that.

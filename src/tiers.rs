@@ -29,12 +29,11 @@ struct Entry {
     items: Vec<String>,
 }
 
-/// What the backend sent last of a tier.
+/// Where a tier of the backend is, and when it was sent last.
 #[derive(Debug)]
 struct Learnt {
     position: usize,
     revision: u64,
-    document: document::Tier,
 }
 
 /// A tier the backend has sent cannot be used: it is not valid, or there are too many.
@@ -84,20 +83,21 @@ impl Tiers {
     /// [`Unusable`], and what was known stays.
     pub fn learn(&mut self, document: &document::Tier, revision: u64, policy: &Policy) -> Result<usize, Unusable> {
         if let Some(learnt) = self.learnt.get_mut(&document.name) {
-            let same = learnt.document == *document;
-            if !same && learnt.revision < revision {
+            if learnt.revision < revision {
+                let tier = compile_tier(document, policy).map_err(|_| Unusable)?;
                 let entry = self.entries.get_mut(learnt.position).ok_or(Unusable)?;
-                *entry = Entry::new(compile_tier(document, policy).map_err(|_| Unusable)?);
-                document.clone_into(&mut learnt.document);
+                if entry.tier.limits != tier.limits {
+                    *entry = Entry::new(tier);
+                }
+                learnt.revision = revision;
             }
-            learnt.revision = learnt.revision.max(revision);
             return Ok(learnt.position);
         }
         if self.learnt.len() >= MOST_LEARNT {
             return Err(Unusable);
         }
         let position = self.push(compile_tier(document, policy).map_err(|_| Unusable)?);
-        self.learnt.insert(document.name.clone(), Learnt { position, revision, document: document.clone() });
+        self.learnt.insert(document.name.clone(), Learnt { position, revision });
         Ok(position)
     }
 
@@ -155,6 +155,18 @@ mod tests {
         tiers.forget_revisions();
         tiers.learn(&tier("free", 2), 1, &policy).unwrap();
         assert_eq!(capacity(&tiers), 2, "a restored backend counts anew");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_tier_does_not_grow_with_its_document() {
+        let policy = config::load(b"{}", &|_: &str| None).unwrap();
+        let mut tiers = Tiers::new(&policy);
+        let mut long = tier("free", 5);
+        let routes = (0..10_000).map(|number| format!("other-{number}")).chain(vec!["default".to_owned(); 10_000]);
+        long.limits[0].routes = Some(routes.collect());
+        let before = format!("{tiers:?}").len();
+        tiers.learn(&long, 1, &policy).unwrap();
+        assert!(format!("{tiers:?}").len() < before + 2_000);
     }
 
     #[test]

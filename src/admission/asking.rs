@@ -64,7 +64,7 @@ impl Gate {
         if backend.is_pending(place) {
             return Err(Unidentified::Asked(place));
         }
-        if !backend.has_room(now) {
+        if !backend.has_room(issued || again, now) {
             self.counters.count(Counter::NotAsked);
             return Err(Unidentified::Denied(Reason::Unavailable, None));
         }
@@ -142,7 +142,7 @@ impl Gate {
             return Vec::new();
         };
         let (events, done) = backend.tick(now, shared);
-        self.take_in(events);
+        self.take_in(events, now);
         if done.is_err() {
             // Where nothing is heard any longer, what is known ages until it is no longer believed.
             self.counters.count(Counter::Degraded);
@@ -161,7 +161,7 @@ impl Gate {
         if heard.error.is_some() {
             self.counters.count(Counter::CallFailed);
         }
-        self.take_in(heard.events);
+        self.take_in(heard.events, now);
         match (heard.resolved, purpose) {
             (Some(answered), _) => outcomes.woken = self.answered_about(answered, now, shared),
             (None, Purpose::Resolve { place, .. }) => {
@@ -203,7 +203,7 @@ impl Gate {
                 self.keys.cache.refuse(place, Some(now.after(REFUSED_FOR)));
             }
             Some(known) => {
-                if self.keys.cache.is_outdated(answer.revision, &known.credential, &known.consumer) {
+                if self.keys.cache.is_outdated(sent, answer.revision, &known) {
                     if self.backend.as_mut().is_some_and(|backend| backend.ask_again(place, now)) {
                         return Vec::new();
                     }
@@ -222,10 +222,10 @@ impl Gate {
     }
 
     fn identity(&mut self, known: Known, revision: u64, as_of: Instant) -> Result<Identity, Unusable> {
-        let tier = self.tiers.learn(&known.tier, revision, &self.policy)?;
         if !is_id(&known.consumer) || !is_id(&known.credential) {
             return Err(Unusable);
         }
+        let tier = self.tiers.learn(&known.tier, revision, &self.policy)?;
         let consumer = self.keys.cache.consumer(&known.consumer, || Consumer {
             id: known.consumer.clone(),
             namespace: Namespace::Backend,
@@ -242,15 +242,15 @@ impl Gate {
         Ok(Identity { credential: known.credential, consumer, told: Some(told) })
     }
 
-    fn take_in(&mut self, events: Vec<Event>) {
+    fn take_in(&mut self, events: Vec<Event>, now: Instant) {
         for event in events {
             match event {
-                Event::Forget(revision) => self.forget(revision),
+                Event::Forget(revision) => self.forget(revision, now),
                 Event::Changes(changes) => {
                     for change in changes.changes {
                         self.counters.count(Counter::Change);
                         if self.change(&change).is_err() {
-                            self.forget(change.revision);
+                            self.forget(change.revision, now);
                         }
                     }
                 }
@@ -258,24 +258,26 @@ impl Gate {
         }
     }
 
-    fn forget(&mut self, revision: u64) {
+    fn forget(&mut self, revision: u64, now: Instant) {
         self.counters.count(Counter::Forgotten);
-        self.keys.cache.forget_told(revision);
+        self.keys.cache.forget_told(revision, now);
         self.tiers.forget_revisions();
     }
 
     /// Carries one change out; an error if it is of a kind that is not known here.
     fn change(&mut self, change: &Change) -> Result<(), Unusable> {
         let revision = change.revision;
-        if let Some(credential) = &change.credential {
-            self.keys.cache.credential_changed(&credential.id, revision, credential.gone);
-        } else if let Some(consumer) = &change.consumer {
-            let tier = consumer.tier.as_ref().map(|tier| self.tiers.learn(tier, revision, &self.policy)).transpose()?;
-            self.keys.cache.consumer_changed(&consumer.id, revision, tier);
-        } else if let Some(tier) = &change.tier {
-            self.tiers.change(tier, revision, &self.policy)?;
-        } else {
-            return Err(Unusable);
+        match (&change.credential, &change.consumer, &change.tier) {
+            (Some(credential), None, None) => self.keys.cache.credential_changed(&credential.id, revision, credential.gone),
+            (None, Some(consumer), None) => {
+                let tier = consumer.tier.as_ref().map(|tier| self.tiers.learn(tier, revision, &self.policy)).transpose()?;
+                self.keys.cache.consumer_changed(&consumer.id, revision, tier);
+            }
+            (None, None, Some(tier)) => {
+                self.keys.cache.tier_changed(&tier.name, revision);
+                self.tiers.change(tier, revision, &self.policy)?;
+            }
+            (_, _, _) => return Err(Unusable),
         }
         Ok(())
     }

@@ -15,12 +15,15 @@ use lru::LruCache;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use subtle::ConstantTimeEq;
 use tollgate_core::policy::NodeSizes;
-use tollgate_core::time::Instant;
+use tollgate_core::time::{Instant, SECOND};
+use tollgate_core::wire::Known;
 
 use crate::identity::{Consumer, Identity};
 
 /// Changes a worker remembers, to judge answers that were on their way meanwhile.
 const MOST_CHANGES: usize = 1_024;
+/// For how long a key that has ended is refused without asking: its end may have been put off at the last moment.
+const ENDED_FOR: u64 = 10 * SECOND;
 
 /// A key's place in the cache: no key itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +50,7 @@ pub enum Found {
 enum About {
     Credential(u64),
     Consumer(u64),
+    Tier(u64),
 }
 
 /// What a worker remembers of keys.
@@ -63,6 +67,8 @@ pub struct KeyCache {
     /// What has changed lately, in order, and the revision before which nothing is known of changes.
     changes: VecDeque<(u64, About)>,
     changes_from: u64,
+    /// When everything was forgotten last: revisions of before may be those of another history.
+    forgotten_at: Instant,
 }
 
 impl KeyCache {
@@ -78,6 +84,7 @@ impl KeyCache {
             consumers: HashMap::new(),
             changes: VecDeque::new(),
             changes_from: 0,
+            forgotten_at: Instant(0),
         }
     }
 
@@ -101,7 +108,7 @@ impl KeyCache {
             let told = identity.consumer.gone.get();
             self.forget(place.index);
             if !told {
-                self.refused.put(place.index, (place.check, Some(Instant(u64::MAX))));
+                self.refused.put(place.index, (place.check, Some(now.after(ENDED_FOR))));
             }
         }
         match self.refused.get(&place.index) {
@@ -174,16 +181,28 @@ impl KeyCache {
         }
     }
 
-    /// Whether what was read at `revision` may have changed before what is known here; answers of that age must be asked for again.
+    /// A tier changed at a revision.
+    pub fn tier_changed(&mut self, name: &str, revision: u64) {
+        self.changed(revision, About::Tier(self.id_hash(2, name)));
+    }
+
+    /// Whether what was asked at `sent` and read at `revision` may have changed before what is known here; such answers must be asked for
+    /// again.
     #[must_use]
-    pub fn is_outdated(&self, revision: u64, credential: &str, consumer: &str) -> bool {
-        let about = [About::Credential(self.id_hash(0, credential)), About::Consumer(self.id_hash(1, consumer))];
-        revision < self.changes_from
+    pub fn is_outdated(&self, sent: Instant, revision: u64, known: &Known) -> bool {
+        let about = [
+            About::Credential(self.id_hash(0, &known.credential)),
+            About::Consumer(self.id_hash(1, &known.consumer)),
+            About::Tier(self.id_hash(2, &known.tier.name)),
+        ];
+        sent < self.forgotten_at
+            || revision < self.changes_from
             || self.changes.iter().rev().take_while(|(at, _)| *at > revision).any(|(_, change)| about.contains(change))
     }
 
     /// Forgets everything the backend said. Changes up to `revision` are not known.
-    pub fn forget_told(&mut self, revision: u64) {
+    pub fn forget_told(&mut self, revision: u64, now: Instant) {
+        self.forgotten_at = now;
         let told: Vec<u64> = self.known.iter().filter(|(_, (_, identity))| identity.told.is_some()).map(|(index, _)| *index).collect();
         told.into_iter().for_each(|index| self.forget(index));
         let refused: Vec<u64> = self.refused.iter().filter(|(_, (_, until))| until.is_some()).map(|(index, _)| *index).collect();
@@ -231,6 +250,8 @@ impl KeyCache {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use tollgate_core::config::document;
 
     use super::*;
     use crate::identity::{Namespace, Told};
@@ -320,20 +341,31 @@ mod tests {
         assert_eq!([tier(&mut cache, "k1"), tier(&mut cache, "k2")], [Some(1), None], "k2 is still to be asked about");
     }
 
+    /// Whether an answer that was asked for at 5 and read at a revision is too old.
+    fn is_outdated(cache: &KeyCache, revision: u64, credential: &str, consumer: &str, tier: &str) -> bool {
+        let tier = document::Tier { name: tier.to_owned(), limits: Vec::new() };
+        let (credential, consumer) = (credential.to_owned(), consumer.to_owned());
+        cache.is_outdated(Instant(5), revision, &Known { credential, scopes: Vec::new(), expires_in_ms: None, consumer, tier })
+    }
+
     #[test]
     fn answers_are_outdated_by_changes_of_their_own_or_beyond_memory() {
         let mut cache = cache();
         cache.credential_changed("a", 11, true);
         cache.consumer_changed("c", 12, None);
-        assert!(cache.is_outdated(10, "a", "x") && cache.is_outdated(11, "x", "c"));
-        assert!(!cache.is_outdated(11, "a", "x") && !cache.is_outdated(10, "x", "y") && !cache.is_outdated(12, "a", "c"));
+        cache.tier_changed("t", 13);
+        let other = |cache: &KeyCache, revision: u64| is_outdated(cache, revision, "x", "y", "z");
+        assert!(is_outdated(&cache, 10, "a", "y", "z") && is_outdated(&cache, 11, "x", "c", "z") && is_outdated(&cache, 12, "x", "y", "t"));
+        assert!(!is_outdated(&cache, 11, "a", "y", "z") && !other(&cache, 10) && !is_outdated(&cache, 13, "a", "c", "t"));
         for number in 0..MOST_CHANGES as u64 {
-            cache.credential_changed("nobody", 13 + number, true);
+            cache.credential_changed("nobody", 14 + number, true);
         }
-        assert!(cache.is_outdated(11, "x", "y"), "what happened after 11 is forgotten");
-        assert!(!cache.is_outdated(12, "x", "y"));
-        cache.forget_told(5_000);
-        assert!(cache.is_outdated(4_999, "x", "y") && !cache.is_outdated(5_000, "x", "y"));
+        assert!(other(&cache, 12), "what happened after 12 is forgotten");
+        assert!(!other(&cache, 13));
+        cache.forget_told(5_000, Instant(5));
+        assert!(other(&cache, 4_999) && !other(&cache, 5_000));
+        cache.forget_told(3, Instant(6));
+        assert!(other(&cache, 5_000), "of before the history that is known now");
     }
 
     #[test]
@@ -345,7 +377,7 @@ mod tests {
         let (forged, unknown) = (cache.place(b"forged"), cache.place(b"unknown"));
         cache.refuse(forged, None);
         cache.refuse(unknown, Some(Instant(9)));
-        cache.forget_told(1);
+        cache.forget_told(1, Instant(1));
         assert_eq!(find(&mut cache, "told"), Found::Nothing);
         assert_eq!(find(&mut cache, "unknown"), Found::Nothing);
         assert_eq!((tier(&mut cache, "own"), find(&mut cache, "forged")), (Some(0), Found::Refused));

@@ -113,8 +113,11 @@ impl Feed {
         now: Instant,
         shared: &mut impl SharedData,
     ) -> Result<Vec<Event>, Broken> {
+        // The chunk's version is of before the head is read: if another worker took over since, its chunk is not overwritten.
+        let next = self.read_head(shared)?.0.chunk;
+        let chunk_version = shared.get(&self.chunk_key(next), &mut Vec::new())?;
         let (head, version) = self.read_head(shared)?;
-        if head.leader != self.own || head.synced.then_some(head.revision) != after {
+        if head.leader != self.own || head.chunk != next || head.synced.then_some(head.revision) != after {
             // Another worker listens by now, or has heard the same.
             return self.follow(head, shared);
         }
@@ -124,7 +127,9 @@ impl Feed {
         if changes.reset || !changes.changes.is_empty() {
             let mut chunk = head.chunk.to_le_bytes().to_vec();
             chunk.extend(wire::encode(&changes).map_err(|_| Broken)?);
-            self.write_chunk(head.chunk, &chunk, shared)?;
+            if !shared.set(&self.chunk_key(head.chunk), &chunk, chunk_version)? {
+                return Err(Broken);
+            }
             next.chunk = head.chunk.wrapping_add(1);
         }
         if shared.set(&self.head_key, &next.encode(), version)? { self.follow(next, shared) } else { Ok(Vec::new()) }
@@ -166,12 +171,6 @@ impl Feed {
 
     fn chunk_key(&self, number: u64) -> String {
         format!("{}/{}", self.head_key, number % CHUNKS)
-    }
-
-    fn write_chunk(&self, number: u64, chunk: &[u8], shared: &mut impl SharedData) -> Result<(), Broken> {
-        let (key, mut old) = (self.chunk_key(number), Vec::new());
-        let version = shared.get(&key, &mut old)?;
-        if shared.set(&key, chunk, version)? { Ok(()) } else { Err(Broken) }
     }
 
     /// The chunk of this number; `None` if another one, or nothing that can be read, is in its place.
@@ -305,6 +304,54 @@ mod tests {
         assert_eq!(revisions(&hear(&mut first, Some(10), &answer(11, &[11]), later, &mut shared).unwrap()), [11]);
         assert_eq!(first.to_poll(), None);
         assert_eq!(second.tick(later, &mut shared), Ok(vec![]), "nothing twice");
+    }
+
+    /// Shared data in which, before the `after`-th operation, another worker takes over and publishes.
+    struct Crowded {
+        shared: Memory,
+        after: u32,
+        other: Feed,
+    }
+
+    impl Crowded {
+        fn pass(&mut self) {
+            if self.after == 0 {
+                let later = Instant(4 * MS + SILENCE);
+                self.other.tick(later, &mut self.shared).unwrap();
+                let at = self.other.to_poll().unwrap().unwrap();
+                let all: Vec<u64> = (at + 1..=12).collect();
+                hear(&mut self.other, Some(at), &answer(12, &all), later, &mut self.shared).unwrap();
+            }
+            self.after = self.after.wrapping_sub(1);
+        }
+    }
+
+    impl SharedData for Crowded {
+        fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
+            self.pass();
+            self.shared.get(key, value)
+        }
+
+        fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
+            self.pass();
+            self.shared.set(key, value, expected)
+        }
+    }
+
+    #[test]
+    fn a_listener_that_stood_still_while_it_was_replaced_overwrites_nothing() {
+        for after in 0..6 {
+            let mut shared = Memory::default();
+            let mut first = leader(1, &mut shared);
+            let mut third = Feed::new("t", 3);
+            third.tick(Instant(3 * MS), &mut shared).unwrap();
+            let mut crowded = Crowded { shared, after, other: Feed::new("t", 2) };
+            let before = first.heard(Answer::Whole(200, &answer(11, &[11])), Some(10), Instant(MS), Instant(3 * MS), &mut crowded);
+            let later = Instant(5 * MS + SILENCE);
+            let heard = [before.unwrap_or_default(), first.tick(later, &mut crowded.shared).unwrap()].concat();
+            let (first, third) = (revisions(&heard), revisions(&third.tick(later, &mut crowded.shared).unwrap()));
+            assert_eq!((first.last(), third.last()), (Some(&12), Some(&12)), "before operation {after}: {first:?}, {third:?}");
+        }
     }
 
     #[test]

@@ -97,3 +97,79 @@ fn a_backend_whose_answers_stay_too_old_is_not_asked_without_a_pause() {
     assert_eq!(woken, [Got::Denied(Reason::Unavailable)]);
     assert!((10..=25).contains(&world.backend.resolves.len()), "{}", world.backend.resolves.len());
 }
+
+#[test]
+fn an_answer_of_a_history_that_was_replaced_is_asked_for_again() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.revision = 1_000;
+    world.pass(400 * MS);
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    assert_eq!(world.ask(0, "k"), Got::Waits);
+    let call = world.workers[0].take_calls().pop().unwrap();
+    let (status, body) = world.backend.answer(&call, false).unwrap();
+    // A backup from before that key is restored, and the node hears of it before it gets the answer.
+    world.backend.keys.clear();
+    world.backend.revision = 20;
+    world.pass(400 * MS);
+    world.heard(0, call.purpose, Answer::Whole(status, &body), &mut Vec::new());
+    assert_eq!(world.deliver().pop().unwrap().2, Got::Denied(Reason::InvalidKey));
+}
+
+#[test]
+fn an_answer_with_a_tier_that_has_changed_meanwhile_is_asked_for_again() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.issue("k", known("acme", tier("few", 5)));
+    assert_eq!(world.ask(0, "k"), Got::Waits);
+    let call = world.workers[0].take_calls().pop().unwrap();
+    let (status, body) = world.backend.answer(&call, false).unwrap();
+    world.backend.issue("k", known("acme", tier("few", 1)));
+    world.backend.publish(Change { tier: Some(tier("few", 1)), ..Change::default() });
+    world.pass(50 * MS);
+    world.heard(0, call.purpose, Answer::Whole(status, &body), &mut Vec::new());
+    assert_eq!(world.deliver().pop().unwrap().2, admitted("acme"));
+    assert_eq!(world.ask(0, "k"), Got::Denied(Reason::RateLimited));
+}
+
+#[test]
+fn a_key_whose_end_was_put_off_at_the_last_moment_passes_again() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.issue("k", Known { expires_in_ms: Some(1_000), ..known("acme", tier("many", 1_000)) });
+    assert_eq!(world.settle(0, "k"), admitted("acme"));
+    world.now = world.now.after(SECOND);
+    assert_eq!(world.ask(0, "k"), Got::Denied(Reason::InvalidKey));
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    world.backend.publish(Change { credential: Some(CredentialChange { id: "acme-key".to_owned(), gone: false }), ..Change::default() });
+    world.pass(10 * SECOND);
+    assert_eq!(world.settle(0, "k"), admitted("acme"));
+}
+
+#[test]
+fn an_address_pays_nothing_where_the_node_may_not_ask() {
+    let mut world = World::new(1, &json!({"unknown_per_node": 1, "unknown_per_address": 10}));
+    let asked: Vec<Got> = (0..50).map(|number| world.settle(0, &format!("k{number}"))).collect();
+    assert_eq!(asked[0], Got::Denied(Reason::InvalidKey));
+    assert_eq!(asked[1..], vec![Got::Denied(Reason::Unavailable); 49]);
+}
+
+#[test]
+fn guesses_leave_room_for_issued_keys() {
+    let mut world = World::new(1, &json!({"resolves_in_flight": 4}));
+    let guesses: Vec<Got> = (0..5).map(|number| world.ask(0, &format!("guess-{number}"))).collect();
+    assert_eq!(guesses.iter().filter(|got| **got == Got::Waits).count(), 3);
+    let issuer = IssuerKey::new(1, "foil", Secret::new(ISSUER.as_bytes().to_vec())).unwrap();
+    let issued = [1, 2].map(|number| issuer.issue(&mut |bytes: &mut [u8]| bytes.fill(number)));
+    assert_eq!(issued.map(|key| world.ask(0, &key)), [Got::Waits, Got::Denied(Reason::Unavailable)]);
+}
+
+#[test]
+fn a_change_that_says_two_things_makes_the_node_forget() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    assert_eq!(world.settle(0, "k"), admitted("acme"));
+    let (credential, consumer) =
+        (CredentialChange { id: "x".to_owned(), gone: true }, ConsumerChange { id: "acme".to_owned(), tier: None });
+    world.backend.publish(Change { credential: Some(credential), consumer: Some(consumer), ..Change::default() });
+    world.backend.keys.clear();
+    world.pass(100 * MS);
+    assert_eq!(world.settle(0, "k"), Got::Denied(Reason::InvalidKey));
+}

@@ -87,6 +87,7 @@ impl Compiler<'_> {
             }
         }
         positions.sort_unstable();
+        positions.dedup();
         Routes::Only(positions.into())
     }
 }
