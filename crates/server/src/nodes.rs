@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::credential::digest;
 use tollgate_core::wire::{Hello, Welcome};
 
+use crate::clock::Time;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
@@ -126,19 +127,10 @@ pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> 
 /// # Errors
 /// [`Failure::Invalid`]; [`Failure::Forbidden`] where the incarnation came with another credential before.
 pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
-    let mut problems = Problems::default();
-    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let is_incarnation = hello.incarnation.len() == 32 && hello.incarnation.bytes().all(hexadecimal);
-    problems.check(is_incarnation, "incarnation", "32 lower-case hexadecimal digits");
-    problems.label("node", &hello.node);
-    problems.label("module", &hello.module);
-    problems.finish()?;
     let now = write.now();
-    rows::forget(write, now.before(REMEMBERED)).await?;
     let known = rows::get(write, &hello.incarnation).await?;
-    if known.as_ref().is_some_and(|known| known.credential != credential.id) {
-        return Err(Failure::Forbidden);
-    }
+    judge(known.as_ref(), credential, hello)?;
+    rows::forget(write, now.before(REMEMBERED)).await?;
     let node = Node {
         incarnation: hello.incarnation.clone(),
         credential: credential.id.clone(),
@@ -149,9 +141,35 @@ pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCreden
         last_sequence: known.map_or(0, |known| known.last_sequence),
     };
     rows::upsert(write, &node).await?;
-    let incarnation = Incarnation { credential: node.credential, incarnation: node.incarnation };
+    Ok(welcome(secrets, credential, hello, now))
+}
+
+/// Takes a node in of which nothing can be written now: a locked or full database must not keep nodes from what can be read. Its next hello
+/// writes it down; until then its reports are not taken.
+///
+/// # Errors
+/// As [`hello`]; [`Failure::Unavailable`] if nothing can be read either.
+pub async fn hello_unrecorded(store: &Store, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
+    let known = rows::get(&mut store.read().await?, &hello.incarnation).await?;
+    judge(known.as_ref(), credential, hello)?;
+    Ok(welcome(secrets, credential, hello, store.now()))
+}
+
+fn judge(known: Option<&Node>, credential: &NodeCredential, hello: &Hello) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_incarnation = hello.incarnation.len() == 32 && hello.incarnation.bytes().all(hexadecimal);
+    problems.check(is_incarnation, "incarnation", "32 lower-case hexadecimal digits");
+    problems.label("node", &hello.node);
+    problems.label("module", &hello.module);
+    problems.finish()?;
+    if known.is_some_and(|known| known.credential != credential.id) { Err(Failure::Forbidden) } else { Ok(()) }
+}
+
+fn welcome(secrets: &Secrets, credential: &NodeCredential, hello: &Hello, now: Time) -> Welcome {
+    let incarnation = Incarnation { credential: credential.id.clone(), incarnation: hello.incarnation.clone() };
     let expires_in_ms = u64::try_from(TOKEN_LIFE.as_millis()).unwrap_or(u64::MAX);
-    Ok(Welcome { token: token::make(secrets, &incarnation, now.after(TOKEN_LIFE)), expires_in_ms })
+    Welcome { token: token::make(secrets, &incarnation, now.after(TOKEN_LIFE)), expires_in_ms }
 }
 
 /// Whom a presented token stands for; `None`: it is none, is over, or its credential was revoked. Reads memory alone.

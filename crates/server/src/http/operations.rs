@@ -12,28 +12,43 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::backend::Backend;
+use crate::changes;
 
 /// For how long a look at the store holds: however often somebody asks, it is written to once in that time.
 const PROBED: Duration = Duration::from_secs(1);
+/// A store that takes longer than this cannot be used now. Orchestrators wait a second for the answer.
+const PROBED_WITHIN: Duration = Duration::from_millis(400);
 
 #[derive(Debug)]
 struct Operations {
     backend: Arc<Backend>,
     metrics: PrometheusHandle,
-    probed: Mutex<Option<(Instant, bool)>>,
+    probed: Mutex<Option<(Instant, Probe)>>,
 }
 
-/// Whether requests can be served. Secrets are: without them the process does not start.
+/// Whether requests can be served. Secrets are there: without them the process does not start.
+///
+/// A store that can only be read is ready: taken out of service, it could not tell nodes whose keys are, and traffic would end that goes on
+/// without a write.
 #[derive(Debug, Serialize)]
 struct Readiness {
     ready: bool,
-    /// The store can be written to.
-    store: bool,
+    #[serde(flatten)]
+    store: Probe,
     /// The process is about to end.
     ending: bool,
+}
+
+/// What the store can do.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Probe {
+    /// It can be read.
+    readable: bool,
+    /// It can be written to; otherwise writes are refused with 503.
+    writable: bool,
 }
 
 pub(super) fn router(backend: Arc<Backend>, metrics: PrometheusHandle) -> Router {
@@ -47,8 +62,8 @@ async fn healthz() -> Response {
 
 async fn readyz(State(operations): State<Arc<Operations>>) -> Response {
     let ending = operations.backend.ending.has_begun();
-    let store = operations.is_store_writable().await;
-    let readiness = Readiness { ready: store && !ending, store, ending };
+    let store = operations.probe().await;
+    let readiness = Readiness { ready: store.readable && !ending, store, ending };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = json(status, serde_json::to_string(&readiness).unwrap_or_default());
     if !readiness.ready {
@@ -62,18 +77,23 @@ async fn read_metrics(State(operations): State<Arc<Operations>>) -> Response {
 }
 
 impl Operations {
-    async fn is_store_writable(&self) -> bool {
+    async fn probe(&self) -> Probe {
         // Whoever asks meanwhile waits for this look.
         let mut probed = self.probed.lock().await;
-        if let Some((at, writable)) = *probed
+        if let Some((at, probe)) = *probed
             && at.elapsed() < PROBED
         {
-            return writable;
+            return probe;
         }
-        let writable =
-            self.backend.store.probe().await.inspect_err(|error| tracing::warn!(%error, "the store cannot be written to")).is_ok();
-        *probed = Some((Instant::now(), writable));
-        writable
+        let store = &self.backend.store;
+        let readable = matches!(timeout(PROBED_WITHIN, changes::after(store, None, Duration::ZERO)).await, Ok(Ok(_)));
+        let writable = matches!(timeout(PROBED_WITHIN, store.probe()).await, Ok(Ok(())));
+        if !(readable && writable) {
+            tracing::warn!(readable, writable, "the store cannot be used as it should");
+        }
+        let probe = Probe { readable, writable };
+        *probed = Some((Instant::now(), probe));
+        probe
     }
 }
 
