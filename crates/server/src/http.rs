@@ -59,7 +59,7 @@ const REQUESTS: usize = 512;
 const NODE_REQUESTS: usize = 16_384;
 
 const fn bounds(connections: usize, streams: u32) -> Bounds {
-    Bounds { connections, streams, head: Duration::from_secs(20), idle: Duration::from_secs(120) }
+    Bounds { connections, streams, head: Duration::from_secs(20), idle: Duration::from_secs(60) }
 }
 
 /// The public API.

@@ -160,7 +160,11 @@ impl Server {
         // Given back at the end.
         let _claim = self.claim;
         for listener in [&self.public, &self.node, &self.operations] {
-            tracing::info!(listener = listener.name(), address = %listener.address(), tls = listener.has_tls(), "listening");
+            let (listening, address, tls) = (listener.name(), listener.address(), listener.has_tls());
+            tracing::info!(listener = listening, %address, tls, "listening");
+            if !tls && !address.ip().is_loopback() && listening != name::OPERATIONS {
+                tracing::warn!(listener = listening, %address, "credentials travel without TLS: let something in front speak it, or set its certificate");
+            }
         }
         let (operations_end, operations_ending) = ending();
         let health = http::operations(Arc::clone(&self.backend), self.metrics.clone());

@@ -19,6 +19,8 @@ mod node;
 mod operation;
 #[path = "http/pages.rs"]
 mod pages;
+#[path = "http/paths.rs"]
+mod paths;
 #[path = "http/permissions.rs"]
 mod permissions;
 #[path = "http/process.rs"]

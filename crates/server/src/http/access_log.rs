@@ -13,6 +13,8 @@ use crate::telemetry::ACCESS;
 
 /// The header that names a request, in and out.
 const REQUEST_ID: &str = "x-request-id";
+/// The status of a request whose client went away before there was an answer.
+const CLIENT_GONE: u16 = 499;
 /// The route of a path that has none.
 const NO_ROUTE: &str = "none";
 
@@ -27,37 +29,65 @@ impl Noted {
     }
 }
 
+/// A request that is served. It is told of once: with its answer, or, if the client goes away before that, when it is dropped.
+struct Served {
+    listener: &'static str,
+    started: tokio::time::Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    traceparent: Option<String>,
+    id: String,
+    noted: Noted,
+    status: u16,
+}
+
 /// Serves a request and tells of it.
 pub(super) async fn tell(listener: &'static str, mut request: Request, next: Next) -> Response {
-    let started = tokio::time::Instant::now();
-    let method = method(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let traceparent = traceparent(request.headers()).map(ToOwned::to_owned);
-    let id = request_id(request.headers());
-    let noted = Noted::default();
-    request.extensions_mut().insert(noted.clone());
-
+    let mut served = Served {
+        listener,
+        started: tokio::time::Instant::now(),
+        method: method(request.method()),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        traceparent: traceparent(request.headers()).map(ToOwned::to_owned),
+        id: request_id(request.headers()),
+        noted: Noted::default(),
+        status: CLIENT_GONE,
+    };
+    request.extensions_mut().insert(served.noted.clone());
     let mut response = next.run(request).await;
-
-    let elapsed = started.elapsed();
-    let status = response.status().as_u16();
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let principal = noted.0.get().map(String::as_str);
+    served.status = response.status().as_u16();
     if let Some(Private(private)) = response.extensions_mut().remove::<Private>() {
+        let (method, route, id) = (served.method, served.route(), &served.id);
         tracing::error!(listener, method, route, request_id = id, private, "not done");
     }
-    #[expect(clippy::cast_precision_loss, reason = "a duration of a century would lose a microsecond")]
-    let ms = elapsed.as_micros() as f64 / 1_000.0;
-    tracing::info!(target: ACCESS, listener, method, route, status, ms, principal, request_id = id, traceparent);
-    let route = route.to_owned();
-    metrics::histogram!("tollgate_http_request_seconds", "listener" => listener, "method" => method, "route" => route.clone())
-        .record(elapsed.as_secs_f64());
-    metrics::counter!("tollgate_http_requests_total", "listener" => listener, "method" => method, "route" => route, "status" => status.to_string())
-        .increment(1);
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(&served.id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+impl Served {
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let Self { listener, method, status, .. } = *self;
+        let (elapsed, route) = (self.started.elapsed(), self.route());
+        let (id, traceparent) = (self.id.as_str(), self.traceparent.as_deref());
+        let principal = self.noted.0.get().map(String::as_str);
+        #[expect(clippy::cast_precision_loss, reason = "a duration of a century would lose a microsecond")]
+        let ms = elapsed.as_micros() as f64 / 1_000.0;
+        tracing::info!(target: ACCESS, listener, method, route, status, ms, principal, request_id = id, traceparent);
+        let route = route.to_owned();
+        metrics::histogram!("tollgate_http_request_seconds", "listener" => listener, "method" => method, "route" => route.clone())
+            .record(elapsed.as_secs_f64());
+        let status = status.to_string();
+        metrics::counter!("tollgate_http_requests_total", "listener" => listener, "method" => method, "route" => route, "status" => status)
+            .increment(1);
+    }
 }
 
 /// A method by a name of ours: clients can make up their own.

@@ -40,7 +40,7 @@ pub struct Bounds {
     pub streams: u32,
     /// For the TLS handshake, and then for the head of a request; over HTTP/1.1 also between requests.
     pub head: Duration,
-    /// Without a request.
+    /// Without a request; at most twice that.
     pub idle: Duration,
 }
 
@@ -220,8 +220,9 @@ fn service(
 /// Drives a connection until it ends, is asked to, or has had no request for too long.
 async fn drive(connection: impl Connection, activity: &Activity, mut ending: Ending, bounds: Bounds) {
     let mut connection = pin!(connection);
-    let mut look = tokio::time::interval(bounds.idle / 2);
+    let mut look = tokio::time::interval(bounds.idle);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first look is at once, and finds this.
     activity.since_last_look.store(true, Ordering::Relaxed);
     loop {
         tokio::select! {

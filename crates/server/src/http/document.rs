@@ -170,6 +170,7 @@ fn quote(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
     use serde::Deserialize;
 
     use super::*;
@@ -226,6 +227,29 @@ mod tests {
             assert_eq!(refused(json), (field.to_owned(), reason.to_owned()), "{json}");
         }
         assert!(parse::<Body>(br#"{"label":"a","email":null}"#).is_ok());
+    }
+
+    /// A body that does not come.
+    struct Never;
+
+    impl hyper::body::Body for Never {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let started = tokio::time::Instant::now();
+        let refusal = collect(&HeaderMap::new(), axum::body::Body::new(Never), LARGEST_DOCUMENT).await.unwrap_err();
+        assert_eq!(started.elapsed(), BODY_TIMEOUT);
+        assert_eq!(refusal.into_response().status(), 408);
     }
 
     #[test]

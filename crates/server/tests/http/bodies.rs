@@ -1,9 +1,11 @@
 //! Bodies that are not what was asked for, sent to every operation that takes one.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::client::{Call, Reply};
-use crate::operation::{Operation, Sample, operations};
+use crate::operation::{Operation, Sample, limit, operations};
 use crate::service::Service;
 
 /// A body that is wrong, and what is said of it: status, field (where that is the same for all), and what the reason has in it.
@@ -138,4 +140,83 @@ async fn every_operation_with_a_body_refuses_wrong_ones_and_names_field_and_reas
         reply.expect(sample.status);
     }
     println!("{cases} wrong bodies refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_limit_is_named_by_its_place() {
+    let service = Service::start().await;
+    let with = |field: &str, value: Value| {
+        let mut wrong = limit();
+        wrong[field] = value;
+        json!({"name": "t", "limits": [limit(), wrong]})
+    };
+    let mut unnamed = limit();
+    unnamed.as_object_mut().unwrap().remove("name");
+    for (body, field) in [
+        (with("rate", json!("10")), "limits[1].rate"),
+        (with("rate", json!(0)), "limits[1].rate"),
+        (with("rate", json!(-1)), "limits[1].rate"),
+        (with("rate", json!(1.5)), "limits[1].rate"),
+        (with("rate", json!(1e30)), "limits[1].rate"),
+        (with("per", json!("1y")), "limits[1].per"),
+        (with("algorithm", json!("leaky")), "limits[1].algorithm"),
+        (with("burst", Value::Null), "limits[1].burst"),
+        (with("surprise", json!(1)), "limits[1].surprise"),
+        (with("name", json!("A b")), "limits[1].name"),
+        (json!({"name": "t", "limits": [unnamed]}), "limits[0].name"),
+        (json!({"name": "t", "limits": [["n", "token_bucket", 1, "1s"]]}), "limits[0]"),
+        (json!({"name": "t", "limits": vec![limit(); 9]}), "limits"),
+        (json!({"name": "T", "limits": []}), "name"),
+    ] {
+        let reply = service.call("POST", "/api/v1/tiers").json(&body).send().await;
+        let problem = reply.problem(400);
+        let fields: Vec<_> =
+            problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect();
+        assert!(fields.iter().any(|named| named == field), "{body}: {problem}");
+    }
+    service.get("/api/v1/tiers/t").await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_large() {
+    let service = Service::start().await;
+    let mut stream = TcpStream::connect(service.at.public).await.unwrap();
+    let head = format!(
+        "POST /api/v1/consumers HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+        service.admin
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Never ended: the answer must come before that.
+    stream.write_all(format!("{:x}\r\n{}\r\n", 66_000, "x".repeat(66_000)).as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_does_nothing() {
+    let service = Service::start().await;
+    let body = r#"{"id":"broken","name":"Broken off","tier":"free"}"#;
+    let mut stream = TcpStream::connect(service.at.public).await.unwrap();
+    let head = format!(
+        "POST /api/v1/consumers HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        service.admin,
+        body.len() + 1
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 2"), "{answer:?}");
+    service.get("/api/v1/consumers/broken").await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_bodies_are_refused_and_charset_utf8_is_not() {
+    let service = Service::start().await;
+    let body = json!({"name": "Consumer", "tier": "free"});
+    let post = || service.call("POST", "/api/v1/consumers").body(body.to_string());
+    post().header("content-type", "application/json").header("content-encoding", "gzip").send().await.problem(415);
+    post().header("content-type", "application/json").header("content-type", "application/json").send().await.problem(415);
+    post().header("content-type", "Application/JSON; charset=UTF-8").send().await.expect(201);
 }

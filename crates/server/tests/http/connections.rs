@@ -18,7 +18,7 @@ use tollgate_server::http::listener::Listener;
 use crate::client::{Http2, call};
 use crate::locked::wait_for;
 
-const SHORT: Bounds = Bounds { connections: 4, streams: 2, head: Duration::from_millis(300), idle: Duration::from_millis(600) };
+const SHORT: Bounds = Bounds { connections: 4, streams: 2, head: Duration::from_millis(300), idle: Duration::from_millis(400) };
 
 /// A listener whose `/held` answers when it is let go.
 struct Listening {

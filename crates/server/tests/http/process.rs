@@ -186,7 +186,7 @@ async fn what_is_missing_or_taken_is_told_and_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_is_one_line_with_its_route_and_never_its_path() {
     let data = data().await;
-    let mut process = Process::serve(data.path(), &[], &[]);
+    let mut process = Process::serve(data.path(), &["--node-tls=false"], &[]);
     let public = process.address("public");
     let admin = secret(data.path(), "admin.key");
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -233,6 +233,18 @@ async fn each_request_is_one_line_with_its_route_and_never_its_path() {
             assert!(line.get("principal").is_none(), "{line}");
         }
     }
+    let node = process.address("node");
+    let credential = secret(data.path(), "node.credential");
+    let hello = json!({"wire": "tollgate-node/1", "incarnation": "a".repeat(32), "node": "n", "module": "m"});
+    let token = call(node, "POST", "/internal/v1/incarnations").bearer(&credential).json(&hello).send().await.expect(200)["token"].clone();
+    let revision = call(node, "GET", "/internal/v1/changes").bearer(token.as_str().unwrap()).send().await.expect(200)["revision"].clone();
+    let poll = call(node, "GET", &format!("/internal/v1/changes?after={revision}&wait_ms=25000")).bearer(token.as_str().unwrap());
+    let gone = tokio::time::timeout(Duration::from_millis(300), poll.send()).await;
+    assert!(gone.is_err());
+    let line = process.until(|line| line["target"] == "access" && line["status"] == 499);
+    assert_eq!(line["route"], "/internal/v1/changes", "{line}");
+    assert!(line["ms"].as_f64().unwrap() > 100.0, "{line}");
+
     let (_, log) = process.end("TERM");
     let log = serde_json::to_string(&log).unwrap();
     assert!(!log.to_ascii_lowercase().contains("hunter2") && !log.contains(&admin), "{log}");
