@@ -142,6 +142,3 @@ async fn make_credentials(directory: &mut Directory, store: &Store, secrets: &Se
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

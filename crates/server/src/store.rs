@@ -265,3 +265,6 @@ impl Reader for Write {
         &mut self.transaction
     }
 }
+
+#[cfg(test)]
+mod tests;

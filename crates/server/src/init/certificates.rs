@@ -31,7 +31,10 @@ const CLIENT: Files = Files { certificate: "tls/client.pem", key: "tls/client.ke
 /// Makes the certificates that are missing. To have one made anew, say with other names, take it away and leave its key.
 pub(super) fn make(directory: &mut Directory, names: &[String], now: Time) -> Result<(), InitError> {
     directory.make_directory("tls")?;
-    if !directory.keeps(AUTHORITY.certificate) {
+    if directory.keeps(AUTHORITY.certificate) {
+        // It may have been put away: it signs and is not served with.
+        directory.keeps(AUTHORITY.key);
+    } else {
         // Another authority would not be the one that signed these.
         if !directory.has(AUTHORITY.key) && [SERVER, CLIENT].iter().any(|signed| directory.has(signed.certificate)) {
             return Err(InitError::Torn(directory.path(AUTHORITY.key)));
@@ -89,7 +92,6 @@ fn key(directory: &mut Directory, file: &str) -> Result<KeyPair, InitError> {
 }
 
 fn authority(directory: &Directory) -> Result<Issuer<'static, KeyPair>, InitError> {
-    // It may have been put away, where nothing is to be signed.
     if !directory.has(AUTHORITY.key) {
         return Err(InitError::Torn(directory.path(AUTHORITY.key)));
     }

@@ -19,12 +19,12 @@ const MOST_TOGETHER: usize = 64;
 const MOST_WAITING: usize = 1_024;
 
 /// Many keys by their ids, a JSON array; a row for each of them.
-const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
+pub(super) const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
     k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM json_each(?) j \
     LEFT JOIN api_keys k ON k.id = j.value AND k.revoked_at IS NULL \
     LEFT JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";
 /// One imported key by its hash.
-const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
+pub(super) const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
     k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM (SELECT 1) \
     LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? AND k.revoked_at IS NULL \
     LEFT JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";

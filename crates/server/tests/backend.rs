@@ -1,0 +1,45 @@
+//! What operations promise, over a real database in a directory of its own and a clock that the tests move.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what the tests share is of the tests"
+)]
+
+#[path = "backend/setup.rs"]
+mod setup;
+
+#[path = "backend/admin_keys.rs"]
+mod admin_keys;
+#[path = "backend/api_keys.rs"]
+mod api_keys;
+#[path = "backend/audit.rs"]
+mod audit;
+#[path = "backend/changes.rs"]
+mod changes;
+#[path = "backend/consumers.rs"]
+mod consumers;
+#[path = "backend/hashing.rs"]
+mod hashing;
+#[path = "backend/idempotency.rs"]
+mod idempotency;
+#[path = "backend/init.rs"]
+mod init;
+#[path = "backend/nodes.rs"]
+mod nodes;
+#[path = "backend/organisations.rs"]
+mod organisations;
+#[path = "backend/pages.rs"]
+mod pages;
+#[path = "backend/reports.rs"]
+mod reports;
+#[path = "backend/rotation.rs"]
+mod rotation;
+#[path = "backend/self_service.rs"]
+mod self_service;
+#[path = "backend/tenants.rs"]
+mod tenants;
+#[path = "backend/tiers.rs"]
+mod tiers;
