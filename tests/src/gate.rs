@@ -14,7 +14,7 @@ use crate::wait::until;
 
 mod admin;
 mod bootstrap;
-mod parts;
+pub(crate) mod parts;
 mod setup;
 
 pub use setup::{Setup, Shared};

@@ -1,7 +1,8 @@
 //! Owns the harness of the end-to-end tests: a real Envoy with the module that ships, a real upstream behind it, and clients before it.
 //!
 //! It must not know how the filter decides: it sees bytes, statuses, statistics and log lines, as an operator or a client does.
-//! What it needs from outside comes by environment: `ENVOY` (the proxy's program) and `TOLLGATE_WASM` (the module).
+//! What it needs from outside comes by environment: `ENVOY` (the proxy's program), `TOLLGATE_WASM` (the module) and `TOLLGATE_BIN` (the
+//! backend's program).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +11,7 @@
     reason = "a harness reports what broke by failing the test at that line"
 )]
 
+pub mod backend;
 pub mod client;
 pub mod crowd;
 pub mod every_worker;
@@ -21,6 +23,7 @@ pub mod trap;
 pub mod upstream;
 pub mod wait;
 
+pub use backend::{Backend, NewKey};
 pub use client::raw::{RawAnswer, RawRequest};
 pub use client::{Answer, Call, Connection, Http};
 pub use crowd::Crowd;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::setup::BackendCluster;
 use super::{Setup, parts};
 use crate::upstream::Upstream;
 
@@ -34,7 +35,7 @@ pub(super) fn document(setup: &Setup, directory: &Path) -> Value {
         // Nothing listens on port 1: the router answers 503 itself.
         cluster("dead", 1),
     ];
-    clusters.extend(setup.backend.map(|backend| over_http2(cluster("backend", backend.port()))));
+    clusters.extend(setup.backend.as_ref().map(backend));
     if setup.updatable {
         let path = directory.join("listeners.json");
         let source = json!({"path_config_source": {"path": path}, "resource_api_version": "V3"});
@@ -130,6 +131,21 @@ fn cluster(name: &str, port: u16) -> Value {
             {"max_connections": 10_000, "max_pending_requests": 10_000, "max_requests": 10_000},
         ]},
     })
+}
+
+fn backend(backend: &BackendCluster) -> Value {
+    let mut cluster = over_http2(cluster("backend", backend.address.port()));
+    if let Some(authority) = &backend.authority {
+        let name = json!({"san_type": "DNS", "matcher": {"exact": "localhost"}});
+        cluster["transport_socket"] = json!({"name": "envoy.transport_sockets.tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": "localhost",
+            "common_tls_context": {
+                "validation_context": {"trusted_ca": {"filename": authority}, "match_typed_subject_alt_names": [name]},
+            },
+        }});
+    }
+    cluster
 }
 
 fn over_http2(mut cluster: Value) -> Value {

@@ -41,6 +41,13 @@ pub(crate) fn module() -> PathBuf {
     module
 }
 
+/// The backend's program: `TOLLGATE_BIN`, or `dist/tollgate`.
+pub(crate) fn tollgate() -> PathBuf {
+    let program = from_environment("TOLLGATE_BIN").unwrap_or_else(|| root().join("dist/tollgate"));
+    assert!(program.is_file(), "no program at {}: run `make build`, or set TOLLGATE_BIN", program.display());
+    program
+}
+
 fn from_environment(name: &str) -> Option<PathBuf> {
     let path = root().join(std::env::var_os(name).filter(|value| !value.is_empty())?);
     assert!(path.is_file(), "{name} names {}, which is no file", path.display());
@@ -73,7 +80,7 @@ pub(super) fn replace(path: &Path, document: &Value) {
 }
 
 /// A process that ends `process` as soon as the test run is gone, however that ended: then the pipe it reads from closes.
-pub(super) fn leash(process: &Child) -> Child {
+pub(crate) fn leash(process: &Child) -> Child {
     Command::new("sh")
         .args(["-c", r#"read _; kill -KILL "$0""#, &process.id().to_string()])
         .stdin(Stdio::piped())
@@ -84,13 +91,13 @@ pub(super) fn leash(process: &Child) -> Child {
 }
 
 /// Ends a process and waits for it; one that has ended by itself is fine.
-pub(super) fn end(process: &mut Child) {
+pub(crate) fn end(process: &mut Child) {
     drop(process.kill());
     drop(process.wait());
 }
 
 /// The last lines of a log.
-pub(super) fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     let log = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{Gate, admin, bootstrap, parts};
+use crate::backend::Backend;
 use crate::fake_backend::{FakeBackend, NODE_CREDENTIAL};
 use crate::wait::until;
 
@@ -31,7 +32,15 @@ pub struct Setup {
     pub(super) environment: Vec<(String, String)>,
     /// Variables that the module takes from Envoy's own environment: no configuration shows them.
     pub(super) secrets: Vec<(String, String)>,
-    pub(super) backend: Option<SocketAddr>,
+    pub(super) backend: Option<BackendCluster>,
+}
+
+/// Where the cluster `backend` is.
+#[derive(Clone, Debug)]
+pub(super) struct BackendCluster {
+    pub(super) address: SocketAddr,
+    /// The authority of its certificate, where it speaks TLS.
+    pub(super) authority: Option<PathBuf>,
 }
 
 /// A gate that many cases share: started by the first, ended with the test run.
@@ -121,8 +130,15 @@ impl Setup {
     /// Adds the cluster `backend`, and the credential that it takes from nodes, for [`plugin::backend`](crate::plugin::backend).
     #[must_use]
     pub fn backend(mut self, backend: &FakeBackend) -> Self {
-        self.backend = Some(backend.address());
+        self.backend = Some(BackendCluster { address: backend.address(), authority: None });
         self.secret("TOLLGATE_NODE_CREDENTIAL", NODE_CREDENTIAL)
+    }
+
+    /// The same with the real backend, by TLS.
+    #[must_use]
+    pub fn real_backend(mut self, backend: &Backend) -> Self {
+        self.backend = Some(BackendCluster { address: backend.node_address(), authority: Some(backend.authority()) });
+        self.secret("TOLLGATE_NODE_CREDENTIAL", &backend.node_credential())
     }
 
     /// Starts it and returns when it serves; fails with the end of its log when it does not.
