@@ -133,6 +133,15 @@ impl Backend {
         self.resolver.is_pending(place)
     }
 
+    /// Whether the answer to a call is still waited for.
+    #[must_use]
+    pub fn awaits(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } => true,
+        }
+    }
+
     /// Whether another key may be asked about: one that was `issued` or known before, or any other, which may be a guess.
     #[must_use]
     pub fn has_room(&self, issued: bool, now: Instant) -> bool {

@@ -153,7 +153,7 @@ impl Gate {
 
     /// Takes the answer to a call.
     pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Outcomes {
-        let Some(backend) = &mut self.backend else {
+        let Some(backend) = self.backend.as_mut().filter(|backend| backend.awaits(purpose)) else {
             return Outcomes::default();
         };
         let heard = backend.heard(purpose, answer, now, shared);

@@ -33,7 +33,8 @@ pub(super) struct Resolver {
 pub(super) struct Pending {
     message: Resolve,
     deadline: Instant,
-    sent: bool,
+    /// When it was sent; `None`: not yet, or not again.
+    sent: Option<Instant>,
     /// How often it was asked about again.
     again: u32,
     /// Contexts of the requests that wait.
@@ -48,6 +49,11 @@ impl Resolver {
         self.pending.contains_key(&place)
     }
 
+    /// Whether an answer is waited for that was asked for at an instant: nothing else is said of a key.
+    pub(super) fn awaits(&self, place: Place, sent: Instant) -> bool {
+        self.pending.get(&place).is_some_and(|pending| pending.sent == Some(sent))
+    }
+
     /// Whether another key may be asked about.
     pub(super) fn has_room(&self, most: usize, now: Instant) -> bool {
         self.pending.len() < most && self.closed_until.is_none_or(|until| until <= now)
@@ -56,7 +62,7 @@ impl Resolver {
     /// Asks about a key, as soon as there is a token.
     pub(super) fn ask(&mut self, place: Place, presented: &[u8], charge: Option<Charge>, deadline: Instant) {
         let message = Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)) };
-        self.pending.insert(place, Pending { message, deadline, sent: false, again: 0, waiters: Vec::new(), charge });
+        self.pending.insert(place, Pending { message, deadline, sent: None, again: 0, waiters: Vec::new(), charge });
     }
 
     /// A request waits for the answer; `false` if it cannot.
@@ -83,9 +89,9 @@ impl Resolver {
 
     /// The calls to be made now.
     pub(super) fn calls(&mut self, authorization: &str, now: Instant) -> Vec<Call> {
-        let unsent = self.pending.iter_mut().filter(|(_, pending)| !pending.sent && now < pending.deadline);
+        let unsent = self.pending.iter_mut().filter(|(_, pending)| pending.sent.is_none() && now < pending.deadline);
         let call = |(place, pending): (&Place, &mut Pending)| {
-            pending.sent = true;
+            pending.sent = Some(now);
             Some(Call {
                 purpose: Purpose::Resolve { place: *place, sent: now },
                 method: "POST",
@@ -101,7 +107,7 @@ impl Resolver {
     /// The key at a place must be asked about again, for the how manieth time; `None` if there is no time for it.
     pub(super) fn again(&mut self, place: Place, now: Instant) -> Option<u32> {
         let pending = self.pending.get_mut(&place).filter(|pending| now < pending.deadline)?;
-        pending.sent = false;
+        pending.sent = None;
         pending.again = pending.again.saturating_add(1);
         Some(pending.again)
     }
@@ -115,7 +121,7 @@ impl Resolver {
 
     /// Keys whose time has passed without an answer.
     pub(super) fn overdue(&self, now: Instant) -> Vec<Place> {
-        let over = |pending: &Pending| now >= if pending.sent { pending.deadline.after(GRACE) } else { pending.deadline };
+        let over = |pending: &Pending| now >= if pending.sent.is_some() { pending.deadline.after(GRACE) } else { pending.deadline };
         self.pending.iter().filter(|(_, pending)| over(pending)).map(|(place, _)| *place).collect()
     }
 

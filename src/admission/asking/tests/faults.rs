@@ -173,3 +173,19 @@ fn a_change_that_says_two_things_makes_the_node_forget() {
     world.pass(100 * MS);
     assert_eq!(world.settle(0, "k"), Got::Denied(Reason::InvalidKey));
 }
+
+#[test]
+fn an_answer_that_nobody_waits_for_says_nothing() {
+    let mut world = World::new(1, &json!({}));
+    world.backend.issue("k", known("acme", tier("many", 1_000)));
+    assert_eq!(world.ask(0, "k"), Got::Waits);
+    let call = world.workers[0].take_calls().pop().unwrap();
+    let (status, body) = world.backend.answer(&call, false).unwrap();
+    world.pass(2_500 * MS);
+    assert_eq!(world.ask(0, "k"), Got::Waits);
+    let mut woken = Vec::new();
+    world.heard(0, call.purpose, Answer::Whole(status, &body), &mut woken);
+    world.heard(0, call.purpose, Answer::Broken, &mut woken);
+    assert_eq!(woken, [], "the next answer is on its way");
+    assert_eq!(world.deliver().pop().unwrap().2, admitted("acme"));
+}
