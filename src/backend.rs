@@ -200,11 +200,11 @@ impl Backend {
     /// done: nothing is heard twice.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> (Vec<Event>, Result<(), Broken>) {
         let looked = self.session.look(now, shared);
-        self.send_resolves(now);
         let (events, followed) = match self.feed.tick(now, shared) {
             Ok(events) => (events, Ok(())),
             Err(broken) => (Vec::new(), Err(broken)),
         };
+        self.send_resolves(now);
         let spilled = self.reporter.spill(now, shared);
         let led = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));
         (events, looked.and(followed).and(spilled).and(led))
@@ -227,8 +227,12 @@ impl Backend {
             }
         };
         match (done, authorized_at) {
-            (Ok(()), Some(_)) => {}
-            (Ok(()), None) => self.send_resolves(now),
+            (Ok(()), Some(_)) => self.send_resolves(now),
+            (Ok(()), None) => {
+                // What can be asked now is not put off to the next tick; if it cannot be, that one will find out.
+                let _ = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));
+                self.send_resolves(now);
+            }
             (Err(error), sent) => {
                 heard.error = Some(error);
                 if let (CallError::Unauthorized, Some(sent)) = (error, sent) {
@@ -276,7 +280,11 @@ impl Backend {
         Ok(())
     }
 
+    /// Asks about the keys that wait, once this worker follows the feed: what it was told before, it would have to forget.
     fn send_resolves(&mut self, now: Instant) {
+        if !self.feed.follows() {
+            return;
+        }
         if let Some(authorization) = self.session.authorization(now) {
             self.calls.extend(self.resolver.calls(&authorization, now));
         }

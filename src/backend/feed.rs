@@ -66,6 +66,11 @@ impl Feed {
         Instant(self.head.fresh)
     }
 
+    /// Whether this worker hears of every change from now on, or forgets everything.
+    pub(super) const fn follows(&self) -> bool {
+        self.next.is_some() && self.head.synced
+    }
+
     /// After what to poll, if this worker is the one to poll: `Some(None)` asks where the feed is.
     #[expect(clippy::option_option, reason = "not to poll, to ask where it is, to ask what follows")]
     pub(super) fn to_poll(&self) -> Option<Option<u64>> {

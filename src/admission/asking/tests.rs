@@ -91,6 +91,8 @@ struct FakeBackend {
     /// What every call gets instead of an answer.
     instead: Option<(u16, Vec<u8>)>,
     down: bool,
+    /// Polls stay without an answer.
+    silent: bool,
     acknowledges: bool,
 }
 
@@ -151,7 +153,7 @@ impl FakeBackend {
                 let after = after.unwrap_or(self.revision);
                 let changes: Vec<Change> =
                     self.changes.iter().filter(|change| change.revision > after).take(MOST_CHANGES).cloned().collect();
-                if changes.is_empty() && !waited && call.path.contains("after") {
+                if self.silent || (changes.is_empty() && !waited && call.path.contains("after")) {
                     return None;
                 }
                 let revision = changes.last().map_or(self.revision, |last| last.revision);
@@ -184,6 +186,13 @@ fn admitted(consumer: &str) -> Got {
 
 impl World {
     fn new(workers: u8, backend: &serde_json::Value) -> Self {
+        let mut world = Self::at_start(workers, backend);
+        world.pass(200 * MS);
+        world
+    }
+
+    /// Nothing has been said yet.
+    fn at_start(workers: u8, backend: &serde_json::Value) -> Self {
         let mut settings = json!({"cluster": "backend", "credential": {"env": "NODE"}, "max_staleness": "2s"});
         settings.as_object_mut().unwrap().extend(backend.as_object().unwrap().clone());
         let issuer = json!([{"version": 1, "prefix": "foil", "secret": {"inline": ISSUER}}]);
@@ -193,7 +202,7 @@ impl World {
             "consumers": [{"id": "acme", "tier": "free", "keys": [{"id": "static-key", "hash": hash}]}],
         });
         let policy = config::load(document.to_string().as_bytes(), &|_: &str| Some("node-credential-1".to_owned())).unwrap();
-        let mut world = Self {
+        Self {
             workers: (0..workers).map(|worker| Gate::new(policy.clone(), "node-7", [worker + 1; 32])).collect(),
             waiting: HashMap::new(),
             streams: 0,
@@ -201,9 +210,7 @@ impl World {
             backend: FakeBackend { acknowledges: true, revision: 10, ..FakeBackend::default() },
             held: Vec::new(),
             now: Instant(100 * SECOND),
-        };
-        world.pass(200 * MS);
-        world
+        }
     }
 
     /// Sends a request; it waits if it must.
@@ -320,7 +327,7 @@ impl World {
             }
             for (worker, purpose) in std::mem::take(&mut self.held) {
                 let Purpose::Poll { sent, .. } = purpose else { panic!("held {purpose:?}") };
-                if self.now.since(sent) >= 300 * MS {
+                if self.now.since(sent) >= 300 * MS && !self.backend.silent {
                     self.hear(worker, purpose, true, &mut woken);
                 } else {
                     self.held.push((worker, purpose));
@@ -359,6 +366,23 @@ fn a_key_is_asked_about_once_and_then_known() {
     assert_eq!(world.settle(1, "k"), Got::Denied(Reason::RateLimited), "five in all, over both workers");
     assert_eq!(world.settle(0, "static"), admitted("acme"), "another namespace");
     assert_eq!(world.count(Counter::AskedKnown), 2);
+}
+
+#[test]
+fn nothing_is_asked_that_would_be_forgotten_when_the_feed_begins() {
+    let mut world = World::at_start(2, &json!({}));
+    world.backend.issue("k", known("acme", tier("few", 50)));
+    world.backend.silent = true;
+    world.pass(200 * MS);
+    assert_eq!([world.ask(0, "k"), world.ask(1, "k")], [Got::Waits, Got::Waits]);
+    world.pass(200 * MS);
+    assert_eq!((world.backend.hellos.len(), world.backend.resolves.len()), (1, 0));
+    world.backend.silent = false;
+    let woken: Vec<Got> = world.pass(400 * MS).into_iter().map(|(_, _, got)| got).collect();
+    assert_eq!(woken, [admitted("acme"), admitted("acme")]);
+    world.backend.down = true;
+    world.pass(SECOND);
+    assert_eq!([world.ask(0, "k"), world.ask(1, "k")], [admitted("acme"), admitted("acme")], "and nothing was forgotten");
 }
 
 #[test]
