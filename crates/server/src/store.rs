@@ -127,7 +127,7 @@ impl Store {
         sqlx::migrate!().run(&writer).await?;
         let readers = pool().max_connections(READERS).acquire_timeout(BUSY_TIMEOUT);
         let options = options.read_only(true);
-        let lookups = resolve::start(SqliteConnection::connect_with(&options).await?);
+        let lookups = resolve::Lookups::start(SqliteConnection::connect_with(&options).await?);
         let readers = readers.connect_with(options).await?;
         let (newest, revoked_nodes) = (watch::Sender::new(0), RwLock::default());
         let store = Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, lookups }));
@@ -183,9 +183,11 @@ impl Store {
         write.commit().await
     }
 
-    /// Finishes what is under way and closes the database.
+    /// Finishes what is under way and closes the database: it is then one file, without its log.
     pub async fn close(&self) {
+        self.0.lookups.close().await;
         self.0.readers.close().await;
+        // Last, because only who may write can carry the log over.
         self.0.writer.close().await;
     }
 

@@ -69,6 +69,8 @@ async fn a_database_that_is_opened_again_has_what_was_committed() {
     publish(&mut write, Kind::Tier, "free").await.unwrap();
     write.commit().await.unwrap();
     store.close().await;
+    assert!(!dir.path().join("tollgate.db-wal").exists(), "it is one file");
+    unavailable(resolve::by_id(&store, "a").await);
     let again = open(dir.path()).await.unwrap();
     assert_eq!(ids(&again).await, ["default", "a"]);
     assert_eq!(*again.newest().borrow(), 1);
