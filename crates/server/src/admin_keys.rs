@@ -85,7 +85,8 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
 /// Revokes an admin key. Revoking it again does nothing.
 ///
 /// # Errors
-/// [`Failure::NotFound`]; [`Failure::Forbidden`] to principals bound to an organisation; [`Failure::Conflict`] for the last key of an administrator: nobody could make another.
+/// [`Failure::NotFound`]; [`Failure::Forbidden`] to principals bound to an organisation; [`Failure::Conflict`] for the last key of
+/// an administrator that does not end: nobody could make another.
 pub async fn revoke(write: &mut Write, principal: &Principal, id: &str) -> Result<(), Failure> {
     principal.unbound()?;
     let found = rows::get(write, id).await?.ok_or(Failure::NotFound)?.key;

@@ -26,7 +26,8 @@ pub(crate) use issue::{Wish, issue};
 pub const LONGEST_OVERLAP: u32 = 30 * 86_400;
 /// How long a rotated key goes on where nothing is said, in seconds: a day.
 pub const USUAL_OVERLAP: u32 = 86_400;
-/// The most active keys a developer may have made for their consumer: nobody rotates more by hand, and somebody might try to fill the disk.
+/// The most active keys a developer may make for their consumer, beside as many that were rotated and go on for a while. Nobody has more to
+/// look after by hand, and somebody might try to fill the disk.
 pub const MOST_OWN_KEYS: u32 = 100;
 
 /// Whose keys an operation may touch.
@@ -80,10 +81,8 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
     judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
     let digest = new.import.as_ref().and_then(|import| import.digest(&mut problems));
     problems.finish()?;
-    let (Some(consumer), wish) = (consumer, Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None })
-    else {
-        return Err(Failure::NotFound);
-    };
+    let consumer = consumer.ok_or(Failure::NotFound)?;
+    let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
     let created = match digest {
         None => issue(write, secrets, &consumer, wish).await?,
         Some(digest) => import(write, secrets, &consumer, wish, digest).await?,
@@ -102,9 +101,7 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
     let mut problems = Problems::default();
     judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
     problems.finish()?;
-    if rows::count_active(write, &consumer.id).await? >= MOST_OWN_KEYS {
-        return Err(Failure::conflict("consumer", format!("it has {MOST_OWN_KEYS} active keys: revoke one first")));
-    }
+    room(write, &consumer, MOST_OWN_KEYS).await?;
     let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
     let created = issue(write, secrets, &consumer, wish).await?;
     write.record(principal, "keys:create", &created.key.id).await?;
@@ -165,6 +162,8 @@ pub async fn rotate(
     let consumer = consumers::find(write, principal, &found.consumer).await?;
     if reach == Reach::Own {
         enabled(&consumer)?;
+        // Each key may be in its overlap.
+        room(write, &consumer, 2 * MOST_OWN_KEYS).await?;
     }
     let overlap = rotate.overlap_seconds.unwrap_or(USUAL_OVERLAP);
     let mut problems = Problems::default();
@@ -229,6 +228,14 @@ fn own_consumer(principal: &Principal) -> Result<&str, Failure> {
 
 fn enabled(consumer: &Consumer) -> Result<(), Failure> {
     if consumer.disabled { Err(Failure::conflict("consumer", "it is disabled")) } else { Ok(()) }
+}
+
+/// Asks that a consumer has fewer active keys than this.
+async fn room(write: &mut Write, consumer: &Consumer, most: u32) -> Result<(), Failure> {
+    if rows::count_active(write, &consumer.id).await? < most {
+        return Ok(());
+    }
+    Err(Failure::conflict("consumer", format!("it has {most} active keys: revoke one first")))
 }
 
 fn active(row: &Row, now: Time) -> Result<(), Failure> {

@@ -15,8 +15,8 @@ const LARGEST: usize = LARGEST_ANSWER - 4 * 1024;
 /// The most keys whose expiry is told of in one transaction, so that others get their turn.
 const MOST_EXPIRED: u32 = 1_000;
 
-/// What has changed after a revision; waits up to `wait` (at most [`LONGEST_WAIT`]) while that is nothing. Without `after`: where the feed is
-/// now, at once.
+/// What has changed after a revision; waits up to `wait` (at most [`LONGEST_WAIT`]) while that is nothing. Without `after`: where the feed
+/// is now, at once.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
@@ -51,8 +51,8 @@ pub async fn next_expiry(store: &Store) -> Result<Option<Time>, Failure> {
 
 /// Tells nodes of keys that have expired, at most 1,000 in one go; answers how many.
 ///
-/// `startup` runs a task that looks at [`next_expiry`] once a second and calls this while that is past. Nodes end a key by themselves when its time is
-/// over; the feed makes sure where their clocks have it otherwise.
+/// `startup` runs a task that looks at [`next_expiry`] once a second and calls this while that is past. Nodes end a key by themselves when
+/// its time is over; the feed makes sure where their clocks have it otherwise.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].

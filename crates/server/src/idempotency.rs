@@ -1,7 +1,7 @@
 //! Owns requests that come twice: the second gets the answer of the first. Must not keep an answer or a client's key readable.
 //!
-//! The answer may show a key. It is sealed under a key made from the pepper and the client's `Idempotency-Key`, of which the store has only a
-//! hash: so neither the store nor the pepper alone opens it.
+//! The answer may show a key. It is sealed under a key made from the pepper and the client's `Idempotency-Key`, of which the store has
+//! only a hash: so neither the store nor the pepper alone opens it.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Owns the making of a data directory: secrets, certificates, the database, the first credentials. Must not overwrite or print anything.
 //!
-//! Each step makes only what is missing, so that what was broken off is gone on with by doing it again. A credential is in the database before it is
-//! in its file: what a crash leaves behind is a credential that nobody has, never a file that opens nothing.
+//! Each step makes only what is missing, so that what was broken off is gone on with by doing it again. A credential is in the database
+//! before it is in its file: what a crash leaves behind is a credential that nobody has, never a file that opens nothing.
 
 mod certificates;
 mod files;
@@ -84,8 +84,8 @@ impl From<Failure> for InitError {
     }
 }
 
-/// Makes what is missing in a data directory. `names` are those the server's certificate has beside `localhost` and `127.0.0.1`: DNS names and
-/// addresses. Secrets that `environment` has (see [`Secrets::load`]) get no file.
+/// Makes what is missing in a data directory. `names` are those the server's certificate has beside `localhost` and `127.0.0.1`: DNS names
+/// and addresses. Secrets that `environment` has (see [`Secrets::load`]) get no file.
 ///
 /// # Errors
 /// [`InitError`]; what was made before it stays, and the next call goes on from there.

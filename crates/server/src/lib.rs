@@ -1,7 +1,8 @@
 //! Owns what runs beside the proxy: the backend and the command line. Must not judge documents itself: `tollgate_core::config` does.
 //!
-//! `http -> operations -> store`: an operation is a whole, knows nothing of HTTP, and looks at the principal itself: it touches nothing outside
-//! of what the principal is bound to. Operations that write take a [`store::Write`], so that a caller can do more in the same transaction.
+//! `http -> operations -> store`: an operation is a whole, knows nothing of HTTP, and looks at the principal itself: it touches nothing
+//! outside of what the principal is bound to. Operations that write take a [`store::Write`], so that a caller can do more in the same
+//! transaction.
 
 pub mod admin_keys;
 pub mod api_keys;

@@ -7,14 +7,15 @@ use crate::failure::Failure;
 use crate::nodes::{Incarnation, Node};
 use crate::store::{self, Write};
 
-/// How many reports of an incarnation are told apart, counted back from the newest. Older ones are taken as applied: a node has far fewer under way.
+/// How many reports of an incarnation are told apart, counted back from the newest. Older ones are taken as applied: a node has far fewer
+/// under way.
 const TOLD_APART: u64 = 1_024;
 
 /// Applies a report, unless it was applied before.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for number 0 or too many entries; [`Failure::NotFound`] for an incarnation that never said hello, or so long ago that it is
-/// forgotten.
+/// [`Failure::Invalid`] for number 0 or too many entries; [`Failure::NotFound`] for an incarnation that never said
+/// hello, or so long ago that it is forgotten.
 pub async fn apply(write: &mut Write, incarnation: &Incarnation, report: &Report) -> Result<Acknowledged, Failure> {
     let sequence = report.sequence;
     if sequence == 0 || i64::try_from(sequence).is_err() {

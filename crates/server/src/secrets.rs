@@ -128,8 +128,8 @@ impl KeyHashing {
 
 impl Secrets {
     /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,token.key}`, and over them the variables `TOLLGATE_PEPPER_N`,
-    /// `TOLLGATE_ISSUER_KEY_N` and `TOLLGATE_TOKEN_KEY` of `environment`, of which others are ignored. A secret is the text without the line's
-    /// end. `prefix` is that of API keys.
+    /// `TOLLGATE_ISSUER_KEY_N` and `TOLLGATE_TOKEN_KEY` of `environment`, of which others are ignored. A secret is the text without the
+    /// line's end. `prefix` is that of API keys.
     ///
     /// # Errors
     /// [`SecretsError`].

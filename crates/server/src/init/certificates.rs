@@ -1,5 +1,5 @@
-//! Owns the certificates of the node API: an authority of this data directory, and what it signs for the server and its nodes. Must not be used
-//! for what others are to trust.
+//! Owns the certificates of the node API: an authority of this data directory, and what it signs for the server and its nodes. Must not be
+//! used for what others are to trust.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::InitError;
 use super::files::Directory;
 use crate::clock::Time;
 
-/// How long certificates are good. Nobody but our own nodes trusts them, and whoever has a key of theirs has the data directory; one that ran out
-/// would stop all nodes at once.
+/// How long certificates are good. Nobody but our own nodes trusts them, and whoever has a key of theirs has the data directory; one that
+/// ran out would stop all nodes at once.
 const LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// How much earlier they begin, for nodes whose clocks are behind.
 const LEEWAY: Duration = Duration::from_secs(86_400);

@@ -1,5 +1,5 @@
-//! Owns what a token looks like: an incarnation and an end, and a tag that only the token key makes. Must not know whether its credential is
-//! still good.
+//! Owns what a token looks like: an incarnation and an end, and a tag that only the token key makes. Must not know whether its credential
+//! is still good.
 //!
 //! `tgt_<body>.<tag>`, both base64url; the body is `<credential>.<incarnation>.<end in milliseconds since 1970>`.
 

@@ -29,7 +29,8 @@ pub(crate) struct Row {
 
 const TABLE: Table = Table {
     name: "api_keys",
-    columns: "id, organisation, consumer, label, scopes, imported, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by, version",
+    columns: "id, organisation, consumer, label, scopes, imported, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by, \
+              version",
     id: "id",
     condition: "TRUE",
 };

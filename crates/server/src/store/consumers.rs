@@ -80,7 +80,8 @@ pub(crate) async fn update(write: &mut Write, changed: &Consumer) -> Result<(), 
 /// Marks a consumer as deleted.
 pub(crate) async fn delete(write: &mut Write, id: &str) -> Result<(), StoreError> {
     let query = sqlx::query(
-        "UPDATE consumers SET deleted_at = ?1, updated_at = ?1, version = version + 1, disabled = 1, tier = NULL, email = NULL WHERE id = ?2",
+        "UPDATE consumers SET deleted_at = ?1, updated_at = ?1, version = version + 1, disabled = 1, tier = NULL, email = NULL \
+         WHERE id = ?2",
     );
     query.bind(write.now()).bind(id).execute(write.connection()).await?;
     Ok(())

@@ -105,7 +105,8 @@ pub(crate) async fn get(reader: &mut impl Reader, incarnation: &str) -> Result<O
 pub(crate) async fn upsert(write: &mut Write, node: &Node) -> Result<(), StoreError> {
     let query = sqlx::query(
         "INSERT INTO incarnations (incarnation, credential, node, module, first_seen_at, last_seen_at, last_sequence) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (incarnation) DO UPDATE SET node = ?3, module = ?4, last_seen_at = ?6, last_sequence = ?7",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (incarnation) DO UPDATE SET node = ?3, module = ?4, last_seen_at = ?6, last_sequence = ?7",
     );
     let query = query.bind(&node.incarnation).bind(&node.credential).bind(&node.node).bind(&node.module);
     let query = query.bind(node.first_seen_at).bind(node.last_seen_at).bind(signed(node.last_sequence)?);

@@ -1,8 +1,8 @@
 //! Owns the one read that nodes wait for: a key, its consumer and its tier, with the revision they were read at. Must not judge them.
 //!
-//! A statement through sqlx costs two changes of thread and a turn in a pool, several times what SQLite itself needs. So lookups that come while
-//! one is under way go together in the next one, on a connection of their own. With 200,000 keys and 16 callers that was 154,000 a second and core
-//! instead of 37,000; with one caller 67,000 instead of 32,000.
+//! A statement through sqlx costs two changes of thread and a turn in a pool, several times what SQLite itself needs. So lookups that come
+//! while one is under way go together in the next one, on a connection of their own. With 200,000 keys and 16 callers that was 154,000 a
+//! second and core instead of 37,000; with one caller 67,000 instead of 32,000.
 
 use std::sync::Arc;
 

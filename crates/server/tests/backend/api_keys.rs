@@ -189,6 +189,21 @@ async fn a_developer_has_a_bounded_number_of_active_keys() {
 }
 
 #[tokio::test]
+async fn a_developer_cannot_get_round_the_bound_by_rotating() {
+    let backend = Backend::new().await;
+    let developer = developer(&backend.consumer("acme").await);
+    let mut last = backend.key("acme").await.key.id;
+    let rotate = async |id: &str| {
+        committed!(backend, |write| api_keys::rotate(write, &backend.secrets, &developer, Reach::Own, id, Default::default()))
+    };
+    for _ in 1..2 * api_keys::MOST_OWN_KEYS {
+        last = rotate(&last).await.unwrap().created.key.id;
+    }
+    assert_eq!(conflict(rotate(&last).await), "consumer");
+    committed!(backend, |write| api_keys::rotate(write, &backend.secrets, &backend.admin, Reach::All, &last, Default::default())).unwrap();
+}
+
+#[tokio::test]
 async fn a_developer_of_a_disabled_consumer_makes_no_keys() {
     let backend = Backend::new().await;
     let acme = backend.consumer("acme").await;
