@@ -12,7 +12,7 @@ use tollgate_filter::reply::Replies;
 
 use crate::BRIEFLY;
 use crate::fixture::{Host, map};
-use crate::input::{Splice, several};
+use crate::input::{Splice, nth, several, size};
 
 /// A configuration that uses every field.
 const EXAMPLE: &str = include_str!("../../examples/plugin.json");
@@ -99,28 +99,6 @@ fn load(json: &[u8]) {
         }
     }
     gate.tick(Instant(2 * SECOND), &mut host);
-}
-
-/// How many values a document has, itself included.
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
-        Value::Array(elements) => 1 + elements.iter().map(size).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
-    }
-}
-
-/// The `n`-th value of a document, counted from the outside in; `n` becomes what is left to count.
-fn nth<'a>(value: &'a mut Value, n: &mut usize) -> Option<&'a mut Value> {
-    if *n == 0 {
-        return Some(value);
-    }
-    *n -= 1;
-    match value {
-        Value::Object(members) => members.values_mut().find_map(|value| nth(value, n)),
-        Value::Array(elements) => elements.iter_mut().find_map(|value| nth(value, n)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! ranges. Must not know what is tested.
 
 use bolero::{TypeGenerator, ValueGenerator, produce, produce_with};
+use serde_json::Value;
 
 /// Numbers that [`text`] turns into words and bytes.
 pub(crate) type Numbers = Vec<u16>;
@@ -46,6 +47,28 @@ impl Splice {
         let start = usize::from(self.place) % (bytes.len() + 1);
         let end = (start + usize::from(self.gone)).min(bytes.len());
         bytes.splice(start..end, self.come[..self.length].iter().copied());
+    }
+}
+
+/// How many values a document has, itself included.
+pub(crate) fn size(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
+        Value::Array(elements) => 1 + elements.iter().map(size).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
+}
+
+/// The `n`-th value of a document, counted from the outside in; `n` becomes what is left to count.
+pub(crate) fn nth<'a>(value: &'a mut Value, n: &mut usize) -> Option<&'a mut Value> {
+    if *n == 0 {
+        return Some(value);
+    }
+    *n -= 1;
+    match value {
+        Value::Object(members) => members.values_mut().find_map(|value| nth(value, n)),
+        Value::Array(elements) => elements.iter_mut().find_map(|value| nth(value, n)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 

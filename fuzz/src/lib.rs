@@ -17,6 +17,7 @@ mod gate;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod node;
 #[cfg(test)]
 mod path;
 #[cfg(test)]

@@ -128,7 +128,8 @@ impl Feed {
         }
         changes.reset |= after.is_none();
         let held = changes.held_ms.saturating_mul(1_000_000).min(now.since(sent));
-        let mut next = Head { beat: now.0, fresh: sent.after(held).0.max(head.fresh), revision: changes.revision, synced: true, ..head };
+        let complete = if changes.more { 0 } else { sent.after(held).0 };
+        let mut next = Head { beat: now.0, fresh: complete.max(head.fresh), revision: changes.revision, synced: true, ..head };
         if changes.reset || !changes.changes.is_empty() {
             let mut chunk = head.chunk.to_le_bytes().to_vec();
             chunk.extend(wire::encode(&changes).map_err(|_| Broken)?);
@@ -242,7 +243,7 @@ mod tests {
 
     fn answer(revision: u64, changes: &[u64]) -> Vec<u8> {
         let changes = changes.iter().map(|revision| change(*revision)).collect();
-        wire::encode(&Changes { revision, held_ms: 0, reset: false, changes }).unwrap()
+        wire::encode(&Changes { revision, held_ms: 0, reset: false, more: false, changes }).unwrap()
     }
 
     /// A feed that leads and knows where it is: at revision 10.
@@ -379,10 +380,23 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_more_changes_follow_makes_nothing_fresher() {
+        let mut shared = Memory::default();
+        let mut feed = leader(1, &mut shared);
+        let (before, sent) = (feed.fresh(), Instant(100 * MS));
+        let answer = |more| wire::encode(&Changes { revision: 11, held_ms: 0, reset: false, more, changes: vec![change(11)] }).unwrap();
+        feed.heard(Answer::Whole(200, &answer(true)), Some(10), sent, sent.after(MS), &mut shared).unwrap();
+        assert_eq!((feed.fresh(), feed.to_poll()), (before, Some(Some(11))));
+        let last = wire::encode(&Changes { revision: 11, held_ms: 0, reset: false, more: false, changes: Vec::new() }).unwrap();
+        feed.heard(Answer::Whole(200, &last), Some(11), sent, sent.after(MS), &mut shared).unwrap();
+        assert_eq!(feed.fresh(), sent);
+    }
+
+    #[test]
     fn freshness_is_that_of_the_answer_and_not_of_its_arrival() {
         let mut shared = Memory::default();
         let mut feed = leader(1, &mut shared);
-        let held = |held_ms| wire::encode(&Changes { revision: 10, held_ms, reset: false, changes: Vec::new() }).unwrap();
+        let held = |held_ms| wire::encode(&Changes { revision: 10, held_ms, reset: false, more: false, changes: Vec::new() }).unwrap();
         let sent = Instant(100 * MS);
         feed.heard(Answer::Whole(200, &held(300)), Some(10), sent, sent.after(400 * MS), &mut shared).unwrap();
         assert_eq!(feed.fresh(), sent.after(300 * MS));

@@ -110,11 +110,14 @@ pub struct Known {
 pub struct Changes {
     /// The revision up to which the answer is complete: the next poll's `after`.
     pub revision: u64,
-    /// How long the backend held the poll; at its end the answer was complete.
+    /// How long the backend held the poll; at its end the answer was complete, unless `more` follow.
     pub held_ms: u64,
     /// What was asked after is not known here, or no longer: the node must forget everything it was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
+    /// There are more changes than these already: the node knows no better than before how old its knowledge is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// The changes; none if the time to wait has passed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,

@@ -36,7 +36,8 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!(agrees::<Resolved>("resolved-unknown.json", &mut seen).known, None);
     let changes: Changes = agrees("changes.json", &mut seen);
     let gone = |position: usize| changes.changes[position].credential.as_ref().unwrap().gone;
-    assert!(gone(0) && !gone(1) && !changes.reset);
+    assert!(gone(0) && !gone(1) && !changes.reset && !changes.more);
+    assert!(agrees::<Changes>("changes-more.json", &mut seen).more);
     assert_eq!(changes.changes[3].consumer.as_ref().unwrap().tier, None);
     agrees::<Changes>("changes-tier.json", &mut seen);
     agrees::<Changes>("changes-none.json", &mut seen);

@@ -67,7 +67,7 @@ pub async fn expire(write: &mut Write) -> Result<usize, Failure> {
 async fn read(store: &Store, after: Option<u64>, held_ms: u64) -> Result<Changes, Failure> {
     let mut snapshot = store.snapshot().await?;
     let newest = rows::newest(&mut snapshot).await?;
-    let mut answer = Changes { revision: newest, held_ms, reset: false, changes: Vec::new() };
+    let mut answer = Changes { revision: newest, held_ms, reset: false, more: false, changes: Vec::new() };
     let Some(after) = after.filter(|after| *after != newest) else {
         return Ok(answer);
     };
@@ -89,6 +89,7 @@ async fn read(store: &Store, after: Option<u64>, held_ms: u64) -> Result<Changes
         answer.changes.extend(change);
     }
     answer.revision = told;
+    answer.more = told < newest;
     Ok(answer)
 }
 

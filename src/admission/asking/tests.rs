@@ -158,7 +158,7 @@ impl FakeBackend {
                 }
                 let revision = changes.last().map_or(self.revision, |last| last.revision);
                 let held_ms = if waited { 300 } else { 0 };
-                good(wire::encode(&Changes { revision, held_ms, reset: after > self.revision, changes }))
+                good(wire::encode(&Changes { revision, held_ms, reset: after > self.revision, more: revision < self.revision, changes }))
             }
         }
     }

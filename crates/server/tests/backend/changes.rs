@@ -140,8 +140,9 @@ async fn a_long_way_is_walked_in_parts_that_fit_together() {
     }
     write.commit().await.unwrap();
     let first = changes::after(&backend.store, Some(0), LONG).await.unwrap();
-    assert_eq!((first.changes.len(), first.revision), (MOST_CHANGES, MOST_CHANGES as u64));
+    assert_eq!((first.changes.len(), first.revision, first.more), (MOST_CHANGES, MOST_CHANGES as u64, true));
     let second = changes::after(&backend.store, Some(first.revision), LONG).await.unwrap();
+    assert!(!second.more);
     assert_eq!([credentials(&first), credentials(&second)].concat(), ids.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
@@ -161,6 +162,7 @@ async fn an_answer_full_of_large_tiers_stays_within_its_size() {
         let answer = backend.changes(seen).await;
         assert!(encode(&answer).unwrap().len() <= LARGEST_ANSWER);
         assert!(answer.revision > seen);
+        assert_eq!(answer.more, answer.revision < 20);
         (seen, answers) = (answer.revision, answers + 1);
     }
     assert_eq!((seen, answers), (20, 3), "27 KB each, nine to an answer");
