@@ -122,7 +122,8 @@ fn parse(bytes: &[u8]) -> Result<Option<(u16, usize)>> {
     // Envoy writes header names in lower case.
     const LENGTH: &[u8] = b"\r\ncontent-length: ";
     let body = memmem::find(head, LENGTH).and_then(|at| head.get(at + LENGTH.len()..)).and_then(number);
-    let body = body.ok_or_else(|| anyhow!("no content-length: {}", String::from_utf8_lossy(head)))?;
+    // 204 has no body, and need not say so (RFC 9110, 8.6).
+    let body = body.or((status == 204).then_some(0)).ok_or_else(|| anyhow!("no content-length: {}", String::from_utf8_lossy(head)))?;
     Ok(Some((u16::try_from(status)?, head_end + 4 + body)))
 }
 
@@ -140,6 +141,11 @@ mod tests {
         let two = b"HTTP/1.1 429 Too Many Requests\r\nserver: envoy\r\ncontent-length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\n";
         assert_eq!(parse(two).unwrap(), Some((429, 70)));
         assert_eq!(parse(&two[70..]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_answer_without_content_ends_with_its_head() {
+        assert_eq!(parse(b"HTTP/1.1 204 No Content\r\ndate: now\r\n\r\nHTTP").unwrap(), Some((204, 38)));
     }
 
     #[test]

@@ -5,18 +5,18 @@
 pub(crate) mod bootstrap;
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use self::bootstrap::Listener;
 use crate::connection::Connection;
+use crate::fetch::fetch;
 
 /// A running Envoy.
 pub(crate) struct Envoy {
@@ -47,6 +47,8 @@ pub(crate) struct Launch<'a> {
 }
 
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// Attempts to arrive at a certain worker: with two of them all fail once in 2^64.
+const CONNECTING: u32 = 64;
 /// How often a starting Envoy is asked: the resolution of [`Envoy::ready`].
 const START_POLL: Duration = Duration::from_millis(5);
 
@@ -91,13 +93,44 @@ impl Envoy {
     /// # Errors
     /// When it does not answer, or something else.
     pub(crate) fn admin(&self, path: &str) -> Result<Value> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin_port))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        // The body is chunked: its object is what stands between the outermost braces.
-        let object = answer.find('{').zip(answer.rfind('}')).and_then(|(first, last)| answer.get(first..=last));
-        serde_json::from_str(object.unwrap_or_default()).with_context(|| format!("the admin interface's answer on {path}"))
+        let page = fetch(self.admin_port, path)?;
+        serde_json::from_str(&page).with_context(|| format!("the admin interface's answer on {path}"))
+    }
+
+    /// The statistic of this name; 0 where Envoy has not made it yet. The filter's own are up to a second old.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub(crate) fn statistic(&self, name: &str) -> Result<u64> {
+        let pattern = name.replace('.', "%5C.");
+        let page = fetch(self.admin_port, &format!("/stats?filter=^{pattern}$"))?;
+        let Some(line) = page.lines().find(|line| !line.is_empty()) else { return Ok(0) };
+        let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        value.and_then(|value| value.parse().ok()).ok_or_else(|| anyhow!("not a number: {line}"))
+    }
+
+    /// A connection to this worker: the kernel chooses, so it may take several attempts.
+    ///
+    /// # Errors
+    /// When no connection arrives there.
+    pub(crate) fn connect_to_worker(&self, worker: u8) -> Result<Connection> {
+        let arrived = || self.statistic(&format!("listener.127.0.0.1_{}.worker_{worker}.downstream_cx_total", self.port));
+        let accepted = || self.statistic(&format!("listener.127.0.0.1_{}.downstream_cx_total", self.port));
+        for _ in 0..CONNECTING {
+            let (own, all) = (arrived()?, accepted()?);
+            let connection = Connection::open(self.port)?;
+            let started = Instant::now();
+            while accepted()? == all {
+                if started.elapsed() > START_LIMIT {
+                    bail!("Envoy does not accept a connection");
+                }
+                sleep(START_POLL);
+            }
+            if arrived()? > own {
+                return Ok(connection);
+            }
+        }
+        bail!("none of {CONNECTING} connections arrived at worker {worker}")
     }
 
     fn await_ready(&mut self, started: Instant, probe: &[u8], expected: u16) -> Result<String> {

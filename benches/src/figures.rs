@@ -10,7 +10,7 @@ use crate::statistics::{Quartiles, over, quartiles, ratio};
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     /// The row's name.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Its Envoy.
     pub(crate) envoy_us: Option<Quartiles>,
     /// The rate limit service, where the row asks it.
@@ -25,6 +25,8 @@ pub(crate) struct Summary {
     pub(crate) waiting: Option<Quartiles>,
     /// Other Envoys' share of one CPU meanwhile.
     pub(crate) others: Option<Quartiles>,
+    /// The row with this build beside this row with the other one, paired by round: Envoy's CPU, and what is over the bare listener.
+    pub(crate) this_build: Option<(Quartiles, Quartiles)>,
 }
 
 /// A promised bound and what was found.
@@ -48,14 +50,18 @@ pub(crate) fn summaries(measured: &[Measured]) -> Vec<Summary> {
         let envoy = each(row, |slice| per_request(slice.envoy_ns, slice));
         let service = each(row, |slice| per_request(slice.service_ns, slice));
         Summary {
-            name: row.row.name,
+            name: row.row.name.clone(),
             envoy_us: quartiles(&envoy),
-            service_us: quartiles(&service).filter(|_| row.row.asks_service),
+            service_us: quartiles(&service).filter(|_| row.row.asks.is_some()),
             over_bare_us: quartiles(&over(&envoy, &bare)).filter(|_| row.row.name != BARE),
             times_noop: quartiles(&ratio(&added(row, &bare), &noop)).filter(|_| row.row.name != BARE),
             per_second: quartiles(&each(row, |slice| slice.requests as f64 / slice.seconds)),
             waiting: quartiles(&each(row, |slice| slice.waiting_ns as f64 / 1e9 / slice.seconds)),
             others: quartiles(&each(row, |slice| slice.others_ns as f64 / 1e9 / slice.seconds)),
+            this_build: row.row.beside().and_then(|name| {
+                let this = envoy_us(measured, name);
+                Some((quartiles(&ratio(&this, &envoy))?, quartiles(&ratio(&over(&this, &bare), &over(&envoy, &bare)))?))
+            }),
         }
     };
     measured.iter().map(summary).collect()
@@ -88,13 +94,20 @@ impl Figure {
     pub(crate) fn holds(&self) -> bool {
         self.found <= self.at_most
     }
+
+    /// Prints it in one line.
+    pub(crate) fn print(&self) {
+        let Self { about, found, at_most, unit } = self;
+        println!("{:<6} {about}: {found:.3} {unit} (at most {at_most})", if self.holds() { "holds" } else { "MISSED" });
+    }
 }
 
 fn named<'a>(measured: &'a [Measured], name: &str) -> Option<&'a Measured> {
     measured.iter().find(|row| row.row.name == name)
 }
 
-fn envoy_us(measured: &[Measured], name: &str) -> Vec<f64> {
+/// Microseconds of Envoy's CPU per request in each round of the row of this name.
+pub(crate) fn envoy_us(measured: &[Measured], name: &str) -> Vec<f64> {
     named(measured, name).map(|row| each(row, |slice| per_request(slice.envoy_ns, slice))).unwrap_or_default()
 }
 

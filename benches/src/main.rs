@@ -1,24 +1,32 @@
 //! What Tollgate costs inside Envoy, beside the alternatives, in one run.
 //!
-//! `tollgate-benches` measures CPU per request; `tollgate-benches memory` what random keys and addresses do to memory.
-//! The binaries come from the environment: `ENVOY`, `TOLLGATE_WASM`, `TOLLGATE_NOOP_WASM`.
+//! `tollgate-benches` measures CPU per request; its modes what random keys and addresses do to memory (`memory`), how soon a revoked key is
+//! refused (`revocation`), what forged keys cost the backend (`forged`), and what a million keys in it cost (`keys`).
+//! The binaries come from the environment: `ENVOY`, `TOLLGATE_WASM`, `TOLLGATE_BIN`, `TOLLGATE_NOOP_WASM`.
 
 // A benchmark is a harness: it reads clocks, and prints.
 #![allow(clippy::disallowed_methods)]
 
+mod backend;
 mod connection;
 mod cpu;
 mod envoy;
+mod fetch;
 mod figures;
+mod flood;
+mod forged;
 mod host_calls;
+mod keys;
 mod load;
 mod measure;
 mod memory;
+mod node_api;
 mod plugin;
 mod random;
 mod ratelimit_service;
 mod report;
 mod request;
+mod revocation;
 mod rows;
 mod statistics;
 
@@ -48,6 +56,12 @@ struct Arguments {
 enum Mode {
     /// What random keys and addresses do to Envoy's memory
     Memory(memory::Arguments),
+    /// How long a revoked key is still let pass, by the workers of two Envoys under load
+    Revocation(revocation::Arguments),
+    /// How often the backend is asked about millions of forged keys, with the issuer key and without
+    Forged(forged::Arguments),
+    /// What a million keys in the backend cost it, and the proxy, beside one key
+    Keys(keys::Arguments),
     /// The rate limit service of the gRPC row (started by the benchmark itself)
     #[command(hide = true)]
     RatelimitService { port: u16 },
@@ -78,6 +92,9 @@ struct RowArguments {
     /// Fail where a promised figure is missed
     #[arg(long)]
     check: bool,
+    /// Another build of Tollgate's module: each of its rows is measured with that too, in the same rounds
+    #[arg(long, value_name = "MODULE")]
+    beside: Option<PathBuf>,
 }
 
 /// What is measured.
@@ -89,6 +106,9 @@ struct Files {
     /// Tollgate's module; its rows are left out where it is missing
     #[arg(long, env = "TOLLGATE_WASM", default_value = "dist/tollgate.wasm", global = true)]
     tollgate_wasm: PathBuf,
+    /// The backend's program; only some modes need it
+    #[arg(long, env = "TOLLGATE_BIN", default_value = "dist/tollgate", global = true)]
+    tollgate: PathBuf,
     /// The SDK no-op's module (package tollgate-noop)
     #[arg(long, env = "TOLLGATE_NOOP_WASM", default_value = "target/dist/tollgate-noop.wasm", global = true)]
     noop_wasm: PathBuf,
@@ -102,6 +122,9 @@ fn main() -> Result<ExitCode> {
     match arguments.mode {
         Some(Mode::RatelimitService { port }) => ratelimit_service::serve(port).map(|()| ExitCode::SUCCESS),
         Some(Mode::Memory(memory)) => memory::run(&memory, &arguments.files),
+        Some(Mode::Revocation(revocation)) => revocation::run(&revocation, &arguments.files),
+        Some(Mode::Forged(forged)) => forged::run(&forged, &arguments.files),
+        Some(Mode::Keys(keys)) => keys::run(&keys, &arguments.files),
         None => run(&arguments.rows, &arguments.files),
     }
 }
@@ -109,7 +132,8 @@ fn main() -> Result<ExitCode> {
 fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
     let version = files.envoy_version()?;
     let [service_port, _] = envoy::free_ports()?;
-    let rows = rows::choose(rows::all(&files.modules()?, service_port), &arguments.rows);
+    let modules = Modules { beside: arguments.beside.clone(), ..files.modules()? };
+    let rows = rows::choose(rows::all(&modules, service_port), &arguments.rows);
     let settings = Settings {
         program: files.envoy.clone(),
         directory: files.directory.clone(),
@@ -120,9 +144,9 @@ fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
         seed: arguments.seed,
     };
     let mut host_calls = Vec::new();
-    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact"].contains(&row.name)) {
+    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact"].contains(&row.beside().unwrap_or(&row.name))) {
         eprintln!("counting host calls of {}", row.name);
-        host_calls.push((row.name, host_calls::count(row, &settings)?));
+        host_calls.push((row.name.clone(), host_calls::count(row, &settings)?));
     }
     let measured = measure::run(rows, service_port, &settings)?;
     let tollgate = size(&files.tollgate_wasm);
@@ -156,7 +180,22 @@ impl Files {
         if tollgate.is_none() {
             eprintln!("no {}: Tollgate's rows are left out", self.tollgate_wasm.display());
         }
-        Ok(Modules { noop: self.noop_wasm.clone(), tollgate })
+        Ok(Modules { noop: self.noop_wasm.clone(), tollgate, beside: None })
+    }
+
+    /// Tollgate's module where nothing can be measured without it.
+    fn module(&self) -> Result<&Path> {
+        if !self.tollgate_wasm.is_file() {
+            bail!("no {}: `make build` makes it", self.tollgate_wasm.display());
+        }
+        Ok(&self.tollgate_wasm)
+    }
+
+    /// The backend's program, without the settings of whoever runs the benchmark.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.tollgate);
+        command.env_clear();
+        command
     }
 
     fn envoy_version(&self) -> Result<String> {

@@ -16,7 +16,7 @@ use crate::load::{Done, Load, Until};
 use crate::random::Random;
 use crate::ratelimit_service;
 use crate::request::Requests;
-use crate::rows::Row;
+use crate::rows::{Asked, Row};
 
 /// How a run is done.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +64,7 @@ pub(crate) struct Slice {
     pub(crate) envoy_ns: u64,
     /// Nanoseconds it was ready to run while something else had the CPU.
     pub(crate) waiting_ns: u64,
-    /// Nanoseconds the rate limit service was on a CPU; 0 for rows that do not ask it.
+    /// Nanoseconds the service that the row asks was on a CPU; 0 for rows that ask none.
     pub(crate) service_ns: u64,
     /// Nanoseconds all other Envoys together were on a CPU meanwhile: how quiet the idle ones are.
     pub(crate) others_ns: u64,
@@ -76,8 +76,6 @@ struct Runner {
     load: Load,
 }
 
-/// Requests before the first round: enough for V8 to have compiled what is hot, and for every key to have been seen.
-const WARM_UP: u64 = 30_000;
 /// Requests before each slice: a row that was idle finds its memory again.
 const AWAKEN: u64 = 300;
 /// Between the last answer and reading the account: Envoy finishes what it does after an answer.
@@ -88,7 +86,8 @@ const SETTLE: Duration = Duration::from_millis(3);
 /// # Errors
 /// When an Envoy does not start, or answers anything but what its row expects.
 pub(crate) fn run(rows: Vec<Row>, service_port: u16, settings: &Settings) -> Result<Vec<Measured>> {
-    let service = if rows.iter().any(|row| row.asks_service) { Some(ratelimit_service::Process::start(service_port)?) } else { None };
+    let asks_it = |row: &Row| row.asks == Some(Asked::RatelimitService);
+    let service = if rows.iter().any(asks_it) { Some(ratelimit_service::Process::start(service_port)?) } else { None };
     let service_pid = service.as_ref().map(ratelimit_service::Process::pid);
     let mut runners = Vec::new();
     for row in rows {
@@ -116,11 +115,11 @@ pub(crate) fn run(rows: Vec<Row>, service_port: u16, settings: &Settings) -> Res
 
 impl Runner {
     fn start(row: Row, settings: &Settings) -> Result<Self> {
-        let launch =
-            Launch { program: &settings.program, directory: &settings.directory, name: row.name, workers: 1, logging: &["-l", "warning"] };
+        let logging = ["-l", "warning"];
+        let launch = Launch { program: &settings.program, directory: &settings.directory, name: &row.name, workers: 1, logging: &logging };
         let envoy = Envoy::start(&launch, &row.listener, (row.requests)().next(), row.expected)?;
         let mut load = Load::open(envoy.port, settings.connections, (row.requests)(), row.expected)?;
-        load.run(Until::Count(WARM_UP)).with_context(|| format!("warming up {}", row.name))?;
+        load.run(Until::Count(row.warm_up)).with_context(|| format!("warming up {}", row.name))?;
         load.pause = Duration::from_micros(settings.pause);
         if row.judges_keys {
             let mut unknown = Load::open(envoy.port, 1, Requests::with_fresh_keys(settings.seed), 401)?;
@@ -146,9 +145,12 @@ impl Accounts {
             let spent = cpu::account(runner.envoy.pid())?;
             if at == index {
                 accounts.own = spent;
-                if let Some(service) = service.filter(|_| runner.measured.row.asks_service) {
-                    accounts.service = cpu::account(service)?;
-                }
+                let asked = match runner.measured.row.asks {
+                    Some(Asked::RatelimitService) => service,
+                    Some(Asked::Backend(backend)) => Some(backend),
+                    None => None,
+                };
+                accounts.service = asked.map(cpu::account).transpose()?.unwrap_or_default();
             } else {
                 accounts.others += spent;
             }

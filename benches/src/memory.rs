@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Files;
-use crate::connection::Connection;
 use crate::cpu;
 use crate::envoy::bootstrap::{Listener, wasm};
 use crate::envoy::{Envoy, Launch};
+use crate::flood::Flood;
 use crate::plugin;
 use crate::report::write_json;
 use crate::request::{Requests, get, key};
@@ -44,11 +44,6 @@ pub(crate) struct Arguments {
     bare: bool,
 }
 
-/// Requests written at once. Envoy closes a connection on which a third local reply waits to be sent
-/// ("Too many responses queued", its flood protection).
-const PIPELINED: usize = 2;
-/// Enough for both workers to have some, however the kernel spreads them.
-const CONNECTIONS: usize = 16;
 const WORKERS: u8 = 2;
 
 /// Millions of requests of one kind.
@@ -78,11 +73,15 @@ struct Found {
     samples: Vec<Sample>,
 }
 
+/// Envoy's memory at one moment.
 #[derive(Clone, Copy, Serialize)]
-struct Sample {
-    requests: u64,
-    resident_kib: u64,
-    allocated_kib: u64,
+pub(crate) struct Sample {
+    /// Requests sent by then.
+    pub(crate) requests: u64,
+    /// What the kernel accounts to it.
+    pub(crate) resident_kib: u64,
+    /// What its allocator has given out.
+    pub(crate) allocated_kib: u64,
 }
 
 /// Runs both phases against one Envoy with two workers.
@@ -122,27 +121,30 @@ pub(crate) fn run(arguments: &Arguments, files: &Files) -> Result<ExitCode> {
 impl Phase {
     fn run(&mut self, envoy: &Envoy, arguments: &Arguments) -> Result<Found> {
         println!("{:<10}{:>12}{:>14}{:>16}{:>12}  answers", self.name, "requests", "resident KiB", "allocated KiB", "requests/s");
-        let mut connections = (0..CONNECTIONS).map(|_| Connection::open(envoy.port)).collect::<Result<Vec<_>>>()?;
-        let mut answers = BTreeMap::new();
+        let mut flood = Flood::open(envoy.port)?;
         let started = Instant::now();
         let mut samples = vec![Sample::take(envoy, 0)?];
         let mut done = 0;
         for step in 1..=arguments.samples.max(10) {
             let until = self.requests * step / arguments.samples.max(10);
-            self.send(&mut connections, until - done, &mut answers)?;
+            flood.send(until - done, &mut |batch| self.source.extend(batch))?;
             done = until;
             let sample = Sample::take(envoy, done)?;
             samples.push(sample);
             let speed = done as f64 / started.elapsed().as_secs_f64();
-            println!("{:<10}{done:>12}{:>14}{:>16}{speed:>12.0}  {answers:?}", "", sample.resident_kib, sample.allocated_kib);
+            println!(
+                "{:<10}{done:>12}{:>14}{:>16}{speed:>12.0}  {answers:?}",
+                "",
+                sample.resident_kib,
+                sample.allocated_kib,
+                answers = flood.answers
+            );
         }
+        let answers = flood.answers;
         if let Some(strange) = answers.keys().find(|status| !self.expected.contains(status)) {
             bail!("{}: answered {strange}, expected one of {:?}", self.name, self.expected);
         }
-        // The first tenth fills what has a bound.
-        let settled = samples.get(samples.len().div_ceil(10)).ok_or_else(|| anyhow!("no samples"))?;
-        let last = samples.last().ok_or_else(|| anyhow!("no samples"))?;
-        let growth = last.resident_kib.saturating_sub(settled.resident_kib);
+        let growth = growth_kib(&samples)?;
         let verdict = if growth <= arguments.tolerance { "flat" } else { "NOT FLAT" };
         println!(
             "{}: {verdict}: resident memory grew by {growth} KiB after the first tenth (tolerance {} KiB)\n",
@@ -150,33 +152,16 @@ impl Phase {
         );
         Ok(Found { phase: self.name, growth_kib: growth, answers, samples })
     }
-
-    fn send(&mut self, connections: &mut [Connection], count: u64, answers: &mut BTreeMap<u16, u64>) -> Result<()> {
-        let mut left = usize::try_from(count)?;
-        let mut in_flight = vec![0; connections.len()];
-        let mut batch = Vec::new();
-        while left > 0 || in_flight.iter().any(|count| *count > 0) {
-            for (connection, in_flight) in connections.iter_mut().zip(&mut in_flight) {
-                for _ in 0..std::mem::take(in_flight) {
-                    *answers.entry(connection.receive()?).or_default() += 1;
-                }
-                *in_flight = left.min(PIPELINED);
-                left -= *in_flight;
-                batch.clear();
-                for _ in 0..*in_flight {
-                    self.source.extend(&mut batch);
-                }
-                connection.send_many(&batch, *in_flight)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 // === impl Sample ===
 
 impl Sample {
-    fn take(envoy: &Envoy, requests: u64) -> Result<Self> {
+    /// Asks Envoy and the kernel.
+    ///
+    /// # Errors
+    /// When one of them does not answer.
+    pub(crate) fn take(envoy: &Envoy, requests: u64) -> Result<Self> {
         let memory = envoy.admin("/memory")?;
         let allocated = memory.get("allocated").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
         let allocated = allocated.ok_or_else(|| anyhow!("no `allocated` in {memory}"))?;
@@ -198,8 +183,18 @@ impl Source {
     }
 }
 
+/// By how much resident memory grew after the first tenth, which fills what has a bound.
+///
+/// # Errors
+/// When there are no samples.
+pub(crate) fn growth_kib(samples: &[Sample]) -> Result<u64> {
+    let settled = samples.get(samples.len().div_ceil(10)).ok_or_else(|| anyhow!("no samples"))?;
+    let last = samples.last().ok_or_else(|| anyhow!("no samples"))?;
+    Ok(last.resident_kib.saturating_sub(settled.resident_kib))
+}
+
 /// Address number `index`, IPv4 and IPv6 in turn, scattered: an odd factor modulo a power of two never repeats.
-fn address(index: u64) -> IpAddr {
+pub(crate) fn address(index: u64) -> IpAddr {
     let scattered = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     if index.is_multiple_of(2) {
         IpAddr::V4(Ipv4Addr::from_bits(0x1000_0000 | (scattered & 0x0fff_ffff) as u32))

@@ -51,6 +51,15 @@ pub(crate) fn anonymous() -> Value {
     document
 }
 
+/// Keys that only a backend knows: `backend` is [`crate::backend::Backend::plugin`], `node` the sizes of what is kept.
+pub(crate) fn told(mut backend: Value, node: &Value) -> Value {
+    if let Some(fields) = backend.as_object_mut() {
+        fields.insert("node".to_owned(), node.clone());
+        fields.insert("routes".to_owned(), routes());
+    }
+    backend
+}
+
 fn document(limit: &Value, keys: u64) -> Value {
     let consumers: Vec<Value> = (0..keys)
         .map(|index| {
@@ -60,6 +69,10 @@ fn document(limit: &Value, keys: u64) -> Value {
     json!({
         "tiers": [{"name": "bench", "limits": [limit]}],
         "consumers": consumers,
-        "routes": [{"name": "health", "match": {"path": EXEMPT_PATH}, "exempt": true}],
+        "routes": routes(),
     })
+}
+
+fn routes() -> Value {
+    json!([{"name": "health", "match": {"path": EXEMPT_PATH}, "exempt": true}])
 }

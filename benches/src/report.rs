@@ -25,7 +25,7 @@ pub(crate) struct Report<'a> {
     /// A summary of each.
     pub(crate) summaries: &'a [Summary],
     /// Row → calls.
-    pub(crate) host_calls: &'a [(&'static str, HostCalls)],
+    pub(crate) host_calls: &'a [(String, HostCalls)],
     /// Promises.
     pub(crate) figures: &'a [Figure],
 }
@@ -40,11 +40,11 @@ impl Report<'_> {
         println!(
             "Envoy CPU per request; {rounds} interleaved rounds of {seconds} s, {connections} connections, one worker; medians [quartiles]\n"
         );
-        println!("{:<18}{:>9}{:>11}{:>23}{:>9}{:>12}{:>10}", "row", "µs", "over bare", "× SDK no-op", "service", "requests/s", "ready ms");
+        println!("{:<24}{:>9}{:>11}{:>23}{:>9}{:>12}{:>10}", "row", "µs", "over bare", "× SDK no-op", "service", "requests/s", "ready ms");
         for (row, summary) in self.measured.iter().zip(self.summaries) {
             let ready = row.ready.as_millis();
             println!(
-                "{:<18}{:>9}{:>11}{:>23}{:>9}{:>12}{ready:>10}",
+                "{:<24}{:>9}{:>11}{:>23}{:>9}{:>12}{ready:>10}",
                 summary.name,
                 median(summary.envoy_us, 2),
                 median(summary.over_bare_us, 2),
@@ -54,11 +54,11 @@ impl Report<'_> {
             );
         }
         println!("\nover bare: Envoy alone; × SDK no-op: with the service's CPU. What the rows are:");
-        for row in self.measured {
+        for row in self.measured.iter().filter(|row| row.row.beside().is_none()) {
             println!("  {:<16} {}", row.row.name, row.row.about);
         }
         // The row with a service has three processes for what may be two CPUs: it always waits.
-        let quiet = self.measured.iter().zip(self.summaries).filter(|(measured, _)| !measured.row.asks_service);
+        let quiet = self.measured.iter().zip(self.summaries).filter(|(measured, _)| measured.row.asks.is_none());
         let (waiting, others) = quiet.fold((0.0_f64, 0.0_f64), |(waiting, others), (_, summary)| {
             let share = |found: Option<Quartiles>| found.map_or(0.0, |found| found.median * 100.0);
             (waiting.max(share(summary.waiting)), others.max(share(summary.others)))
@@ -67,15 +67,13 @@ impl Report<'_> {
             "While a row was measured (worst row's median), all other Envoys together used {others:.1} % of one CPU, and its own waited\n\
              {waiting:.1} % of the time for a CPU: above a few percent, something else keeps this machine busy, and the figures are noisy."
         );
+        self.print_beside();
         self.print_host_calls();
         for (name, bytes) in self.modules {
             println!("{name}: {bytes} bytes");
         }
         println!();
-        for figure in self.figures {
-            let Figure { about, found, at_most, unit } = figure;
-            println!("{:<6} {about}: {found:.3} {unit} (at most {at_most})", if figure.holds() { "holds" } else { "MISSED" });
-        }
+        self.figures.iter().for_each(Figure::print);
     }
 
     /// Writes the JSON.
@@ -97,7 +95,7 @@ impl Report<'_> {
                 "rounds": measured.slices,
             })
         });
-        let host_calls: serde_json::Map<_, _> = self.host_calls.iter().map(|(row, calls)| ((*row).to_owned(), json!(calls))).collect();
+        let host_calls: serde_json::Map<_, _> = self.host_calls.iter().map(|(row, calls)| (row.clone(), json!(calls))).collect();
         let modules: serde_json::Map<_, _> = self.modules.iter().map(|(name, bytes)| ((*name).to_owned(), json!(bytes))).collect();
         json!({
             "machine": {"cpu": cpu::model(), "cores": std::thread::available_parallelism().map_or(0, usize::from)},
@@ -108,6 +106,19 @@ impl Report<'_> {
             "host_calls": host_calls,
             "figures": self.figures,
         })
+    }
+
+    fn print_beside(&self) {
+        let pairs = self.measured.iter().zip(self.summaries).filter_map(|(row, summary)| Some((row.row.beside()?, summary.this_build?)));
+        for (number, (name, (whole, over_bare))) in pairs.enumerate() {
+            if number == 0 {
+                println!(
+                    "\nThis build beside the other (rows ...@beside), paired by round\n{:<18}{:>23}{:>23}",
+                    "row", "Envoy CPU", "over bare"
+                );
+            }
+            println!("{name:<18}{:>23}{:>23}", spread(Some(whole)), spread(Some(over_bare)));
+        }
     }
 
     fn print_host_calls(&self) {
@@ -142,10 +153,12 @@ pub(crate) fn write_json(path: &Path, document: &Value) -> Result<()> {
     fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
 }
 
-fn median(found: Option<Quartiles>, digits: usize) -> String {
+/// A median with so many digits, or nothing.
+pub(crate) fn median(found: Option<Quartiles>, digits: usize) -> String {
     found.map_or_else(String::new, |found| format!("{:.digits$}", found.median))
 }
 
-fn spread(found: Option<Quartiles>) -> String {
-    found.map_or_else(String::new, |Quartiles { first, median, third }| format!("{median:.2} [{first:.2}–{third:.2}]"))
+/// A median and its quartiles, or nothing.
+pub(crate) fn spread(found: Option<Quartiles>) -> String {
+    found.map_or_else(String::new, |Quartiles { first, median, third }| format!("{median:.3} [{first:.3}–{third:.3}]"))
 }

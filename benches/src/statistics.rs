@@ -15,6 +15,24 @@ pub(crate) struct Quartiles {
     pub(crate) third: f64,
 }
 
+/// How a sample of durations is spread, in the sample's unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    pub(crate) most: f64,
+}
+
+/// The spread of `sample`; `None` of an empty one.
+pub(crate) fn spread(sample: &[f64]) -> Option<Spread> {
+    let mut sorted = sample.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share| quantile(&sorted, share);
+    Some(Spread { least: at(0.0)?, median: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, most: at(1.0)? })
+}
+
 /// The quartiles of `sample`; `None` of an empty one, or of one that holds something that is not a number.
 pub(crate) fn quartiles(sample: &[f64]) -> Option<Quartiles> {
     if sample.iter().any(|value| value.is_nan()) {
@@ -64,6 +82,13 @@ mod tests {
         assert_eq!(quartiles(&[2.0]).unwrap(), Quartiles { first: 2.0, median: 2.0, third: 2.0 });
         assert_eq!(quartiles(&[]), None);
         assert_eq!(quartiles(&[1.0, f64::NAN]), None);
+    }
+
+    #[test]
+    fn spreads_from_the_least_to_the_most() {
+        let sample: Vec<f64> = (0..=100).rev().map(f64::from).collect();
+        assert_eq!(spread(&sample).unwrap(), Spread { least: 0.0, median: 50.0, p90: 90.0, p99: 99.0, most: 100.0 });
+        assert_eq!(spread(&[]), None);
     }
 
     /// Each round is disturbed by a factor of its own: unpaired medians would see 2.4, pairs see the truth.

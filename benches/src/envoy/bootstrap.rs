@@ -138,21 +138,42 @@ pub(crate) fn ratelimit_service(port: u16) -> Listener {
             },
         }),
     );
-    let cluster = json!({
-        "name": RATELIMIT_CLUSTER,
+    let cluster = cluster_over_http2(RATELIMIT_CLUSTER, port, json!({}));
+    let by_key = json!({"actions": [{"request_headers": {"header_name": "x-api-key", "descriptor_key": "key"}}]});
+    Listener { rate_limits: vec![by_key], clusters: vec![cluster], ..Listener::with_filter(ask) }
+}
+
+/// A backend's node API on `port`, as `envoy.yaml` has it: HTTP/2 over TLS, its certificate by `authority`.
+pub(crate) fn backend_cluster(name: &str, port: u16, authority: &Path) -> Value {
+    let validation = json!({
+        "trusted_ca": {"filename": authority},
+        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "localhost"}}],
+    });
+    let tls = json!({"sni": "localhost", "common_tls_context": {"validation_context": validation}});
+    let http2 = json!({"connection_keepalive": {"interval": "5s", "timeout": "2s"}});
+    let mut cluster = cluster_over_http2(name, port, http2);
+    if let Some(fields) = cluster.as_object_mut() {
+        let socket =
+            json!({"name": "envoy.transport_sockets.tls", "typed_config": typed("transport_sockets.tls.v3.UpstreamTlsContext", tls)});
+        fields.insert("transport_socket".to_owned(), socket);
+    }
+    cluster
+}
+
+fn cluster_over_http2(name: &str, port: u16, http2: Value) -> Value {
+    json!({
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
-                typed("upstreams.http.v3.HttpProtocolOptions", json!({"explicit_http_config": {"http2_protocol_options": {}}})),
+                typed("upstreams.http.v3.HttpProtocolOptions", json!({"explicit_http_config": {"http2_protocol_options": http2}})),
         },
         "load_assignment": {
-            "cluster_name": RATELIMIT_CLUSTER,
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}],
         },
-    });
-    let by_key = json!({"actions": [{"request_headers": {"header_name": "x-api-key", "descriptor_key": "key"}}]});
-    Listener { rate_limits: vec![by_key], clusters: vec![cluster], ..Listener::with_filter(ask) }
+    })
 }
 
 fn filter(name: &str, kind: &str, configuration: Value) -> Value {
