@@ -29,8 +29,12 @@ struct Listening {
 }
 
 async fn listen() -> Listening {
+    listen_within(SHORT).await
+}
+
+async fn listen_within(bounds: Bounds) -> Listening {
     let (end, ending) = ending();
-    let listener = Listener::bind("test", "127.0.0.1:0".parse().unwrap(), None, SHORT).await.unwrap();
+    let listener = Listener::bind("test", "127.0.0.1:0".parse().unwrap(), None, bounds).await.unwrap();
     let address = listener.address();
     let held = Arc::new(Semaphore::new(0));
     let holding = Arc::clone(&held);
@@ -74,7 +78,7 @@ async fn a_first_line_that_comes_in_pieces_is_understood() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_or_too_little_is_let_go() {
-    let Listening { address, end: _end, .. } = listen().await;
+    let Listening { address, end: _end, .. } = listen_within(Bounds { idle: Duration::from_secs(60), ..SHORT }).await;
     for said in [&b""[..], b"PRI * HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: "] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(said).await.unwrap();
