@@ -227,7 +227,9 @@ impl Backend {
             }
         };
         match (done, authorized_at) {
-            (Ok(()), Some(_)) => self.send_resolves(now),
+            // The feed may be followed from now on. Other answers change nothing about when keys are asked about.
+            (Ok(()), Some(_)) if matches!(purpose, Purpose::Poll { .. }) => self.send_resolves(now),
+            (Ok(()), Some(_)) => {}
             (Ok(()), None) => {
                 // What can be asked now is not put off to the next tick; if it cannot be, that one will find out.
                 let _ = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));

@@ -17,8 +17,6 @@ mod gate;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
-mod node;
-#[cfg(test)]
 mod path;
 #[cfg(test)]
 mod plain;

@@ -79,10 +79,12 @@ impl Feed {
 
     /// Catches up with the head, and stands for election where nobody listens.
     pub(super) fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<Vec<Event>, Broken> {
-        let (head, version) = self.read_head(shared)?;
+        let (mut head, version) = self.read_head(shared)?;
+        // Nothing was heard later than now, whatever stands there.
+        head.fresh = head.fresh.min(now.0);
         let mine = head.leader == self.own;
-        let silent = Instant(head.beat);
-        if (mine && now.since(silent) >= BEAT_EVERY) || (!mine && (head.leader == 0 || now.since(silent) > SILENCE)) {
+        let silence = now.0.abs_diff(head.beat);
+        if (mine && silence >= BEAT_EVERY) || (!mine && (head.leader == 0 || silence > SILENCE)) {
             let next = Head { leader: self.own, beat: now.0, ..head };
             if shared.set(&self.head_key, &next.encode(), version)? {
                 return self.follow(next, shared);
@@ -370,6 +372,16 @@ mod tests {
             assert_eq!(refused, Err(CallError::Failed), "{revision} {changes:?}");
         }
         assert_eq!(feed.to_poll(), Some(Some(10)));
+    }
+
+    #[test]
+    fn a_head_from_the_future_is_neither_believed_nor_waited_for() {
+        let mut shared = Memory::default();
+        let version = shared.set("t/feed", &Head { leader: 9, beat: u64::MAX, fresh: u64::MAX, ..Head::default() }.encode(), None);
+        assert_eq!(version, Ok(true));
+        let mut feed = Feed::new("t", 1);
+        feed.tick(Instant(MS), &mut shared).unwrap();
+        assert_eq!((feed.fresh(), feed.to_poll()), (Instant(MS), Some(None)));
     }
 
     #[test]
