@@ -24,6 +24,8 @@ const SHORT: Bounds = Bounds { connections: 4, streams: 2, head: Duration::from_
 struct Listening {
     address: SocketAddr,
     held: Arc<Semaphore>,
+    /// How many wait there, and have not been counted.
+    arrived: Arc<Semaphore>,
     end: End,
     serving: JoinHandle<usize>,
 }
@@ -37,13 +39,15 @@ async fn listen_within(bounds: Bounds) -> Listening {
     let listener = Listener::bind("test", "127.0.0.1:0".parse().unwrap(), None, bounds).await.unwrap();
     let address = listener.address();
     let held = Arc::new(Semaphore::new(0));
-    let holding = Arc::clone(&held);
+    let arrived = Arc::new(Semaphore::new(0));
+    let (holding, arriving) = (Arc::clone(&held), Arc::clone(&arrived));
     let hold = move || async move {
+        arriving.add_permits(1);
         holding.acquire().await.unwrap().forget();
         "let go"
     };
     let router = Router::new().route("/", get(|| async { "here" })).route("/held", get(hold));
-    Listening { address, held, end, serving: tokio::spawn(listener.serve(router, ending, Duration::from_secs(5))) }
+    Listening { address, held, arrived, end, serving: tokio::spawn(listener.serve(router, ending, Duration::from_secs(5))) }
 }
 
 /// What comes until the other side ends the connection, and after how long it does.
@@ -118,6 +122,26 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     assert!(tokio::time::timeout(SHORT.head, &mut beyond).await.is_err(), "served beyond the bound");
     held.add_permits(1);
     assert_eq!(beyond.await.text(), "here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_beyond_the_bound_wait_for_a_place() {
+    let Listening { address, held, arrived, end: _end, .. } = listen().await;
+    let mut connection = Http2::new(TcpStream::connect(address).await.unwrap()).await.unwrap();
+    // The bound is known to the client once it has had an answer.
+    connection.send(&call(address, "GET", "/")).await.unwrap();
+    let places: Vec<_> = (0..SHORT.streams)
+        .map(|_| {
+            let mut connection = connection.clone();
+            tokio::spawn(async move { connection.send(&call(address, "GET", "/held")).await.unwrap() })
+        })
+        .collect();
+    arrived.acquire_many(SHORT.streams).await.unwrap().forget();
+    let here = call(address, "GET", "/");
+    let mut beyond = Box::pin(connection.send(&here));
+    assert!(tokio::time::timeout(SHORT.head, &mut beyond).await.is_err(), "served beyond the bound");
+    held.add_permits(places.len());
+    assert_eq!(beyond.await.unwrap().text(), "here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
