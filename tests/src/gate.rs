@@ -92,14 +92,15 @@ impl Gate {
         fs::read_to_string(self.directory.join("access.log")).expect("the access log")
     }
 
-    /// The access log's entries of the request whose `x-case` header was `case`, waiting for the first.
-    pub async fn access_log(&self, case: &str) -> Vec<Value> {
+    /// The access log's entries of the requests whose `x-case` header was `case`, waiting until there are `count`:
+    /// Envoy writes them about once a second, some of a case maybe a second before the others.
+    pub async fn access_log(&self, case: &str, count: usize) -> Vec<Value> {
         let path = self.directory.join("access.log");
-        until(&format!("an access log entry of {case}"), SETTLE_LIMIT, async || {
+        until(&format!("{count} access log entries of {case}"), SETTLE_LIMIT, async || {
             let log = fs::read_to_string(&path).ok()?;
             let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let entries: Vec<_> = entries.filter(|entry| entry["case"] == case).collect();
-            (!entries.is_empty()).then_some(entries)
+            (entries.len() >= count).then_some(entries)
         })
         .await
     }

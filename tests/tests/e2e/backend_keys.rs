@@ -61,7 +61,7 @@ fn the_upstream_is_told_who_asks() {
             assert_eq!(answer.upstream_saw("x-credential-id"), ["identified-1"]);
             assert!(answer.upstream_saw("authorization").is_empty());
         }
-        let logged = gate().await.access_log("identified").await;
+        let logged = gate().await.access_log("identified", 2).await;
         let told = json!([logged[0]["consumer"], logged[0]["credential"], logged[0]["tier"], logged[0]["verdict"]]);
         assert_eq!(told, json!(["identified", "identified-1", "gold", "admitted"]));
     });

@@ -133,7 +133,7 @@ fn filter_state_is_left_only_where_asked_for() {
         plugin["filter_state"] = json!(false);
         let gate = Setup::new("identity-unseen", &plugin).start().await;
         Call::get("/search").bearer(ACME).header("x-case", "unseen").send(&gate, Http::Two).await.assert_admitted();
-        let entry = gate.access_log("unseen").await.remove(0);
+        let entry = gate.access_log("unseen", 1).await.remove(0);
         for name in ["verdict", "consumer", "credential", "tier", "route"] {
             assert!(entry[name].is_null(), "{entry}");
         }
@@ -168,7 +168,7 @@ fn the_access_log_shows_identity_route_and_verdict() {
         for http in Http::BOTH {
             let admitted = format!("admitted-{http:?}");
             Call::get("/search").bearer(ACME).header("x-case", &admitted).send(gate, http).await.assert_admitted();
-            let entry = gate.access_log(&admitted).await.remove(0);
+            let entry = gate.access_log(&admitted, 1).await.remove(0);
             let expected =
                 [("verdict", "admitted"), ("consumer", "acme"), ("credential", "acme-key"), ("tier", "open"), ("route", "search")];
             for (name, value) in expected {
@@ -184,7 +184,7 @@ fn the_access_log_shows_identity_route_and_verdict() {
             for (verdict, call) in denials {
                 let case = format!("{verdict}-{http:?}");
                 call.header("x-case", &case).send(gate, http).await;
-                let entry = gate.access_log(&case).await.remove(0);
+                let entry = gate.access_log(&case, 1).await.remove(0);
                 assert_eq!(entry["verdict"], verdict, "{entry}");
                 assert!(entry["consumer"].is_null(), "{entry}");
             }
@@ -199,7 +199,7 @@ fn the_access_log_shows_whose_limit_was_reached() {
         Call::get("/search").bearer(LIMITED).send(gate, Http::One).await.assert_admitted();
         let call = Call::get("/search").bearer(LIMITED).header("x-case", "limited");
         call.send(gate, Http::Two).await.assert_denied(429, "rate_limited");
-        let entry = gate.access_log("limited").await.remove(0);
+        let entry = gate.access_log("limited", 1).await.remove(0);
         for (name, value) in [("verdict", "rate_limited"), ("consumer", "limited"), ("tier", "tight")] {
             assert_eq!(entry[name], value, "{entry}");
         }

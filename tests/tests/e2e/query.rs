@@ -59,7 +59,7 @@ fn the_key_is_in_no_access_log_whatever_becomes_of_the_request() {
                 let case = format!("query-{name}-{http:?}");
                 let answer = Call::get(&target).header("x-case", &case).send(gate, http).await;
                 assert_eq!(answer.status, status, "{name}");
-                let entry = gate.access_log(&case).await.remove(0).to_string();
+                let entry = gate.access_log(&case, 1).await.remove(0).to_string();
                 assert!(!entry.contains(ACME) && !entry.contains("secret-but-unknown"), "{entry}");
                 assert!(!String::from_utf8_lossy(&answer.body).contains(ACME), "{name}: {answer:?}");
             }
