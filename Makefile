@@ -13,7 +13,7 @@ build: ## dist/tollgate.wasm (the filter) and dist/tollgate (the backend and com
 envoy: ## install Envoy 1.40.0 on first use, print its path
 	@tools/envoy.sh
 
-run: build ## a demo upstream and Envoy with envoy.yaml, in the foreground
+run: build ## a demo upstream, the backend and Envoy with envoy.yaml, in the foreground
 	@tools/run.sh
 
 test: ## build, native tests, core under wasm, end to end through Envoy

@@ -6,6 +6,9 @@ set -eu
 . "$(dirname -- "$0")/common.sh"
 cd "$ROOT" # envoy.yaml names the module relative to the repository
 
+# Whatever else this shell speaks to, the demonstration is to be its own.
+for name in $(env | sed -n 's/^\(TOLLGATE_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+
 have python3 || die "python3 is needed for the demonstration upstream"
 [ -f envoy.yaml ] || die "envoy.yaml is missing"
 [ -f dist/tollgate.wasm ] || die "dist/tollgate.wasm is missing: run 'make build'"
@@ -58,11 +61,15 @@ until [ "$(status http://127.0.0.1:8090/readyz)" = 200 ]; do
     [ "$tries" -le 100 ] || die "the backend is not ready after 100 attempts; see $data.log"
     sleep 0.2
 done
-if [ ! -s "$data/demo.key" ]; then
+# The demonstration's key, unless there is one that was not revoked since.
+if ! dist/tollgate keys list --consumer demo --json --data "$data" 2>/dev/null | python3 -c '
+import json, sys
+key = open(sys.argv[1]).read().strip()
+active = [item["id"] for item in json.load(sys.stdin)["items"] if item["status"] == "active"]
+sys.exit(key.partition("_")[2][:16] not in active)' "$data/demo.key" 2>/dev/null; then
     dist/tollgate consumers show demo --data "$data" >/dev/null 2>&1 || dist/tollgate consumers create demo --tier free --data "$data" >/dev/null
     (umask 077 && dist/tollgate keys create --consumer demo --label demo --quiet --data "$data" >"$data/demo.key")
 fi
-key=$(cat "$data/demo.key")
 
 # envoy.yaml takes these from its environment.
 TOLLGATE_NODE_CREDENTIAL=$(cat "$data/node.credential")
@@ -84,25 +91,26 @@ done
 
 cat <<TEXT
 
-Ready. Try, in another terminal:
+Ready. Try, in another terminal, in this directory:
 
-  # a good key: 200, with the identity the upstream sees and limit headers
-  curl -i -H 'x-api-key: $key' http://127.0.0.1:10000/hello
-
-  # no key: 401; a forged one: 401, without asking the backend
+  # a good key: 200, with the identity the upstream sees and limit headers; no key: 401; a forged one: 401, without asking the backend
+  KEY=\$(cat $data/demo.key)
+  curl -i -H "X-API-Key: \$KEY" http://127.0.0.1:10000/hello
   curl -i http://127.0.0.1:10000/hello
-  curl -i -H 'x-api-key: ${key}x' http://127.0.0.1:10000/hello
+  curl -i -H "X-API-Key: foil_\$(printf %057d 0)" http://127.0.0.1:10000/hello
 
-  # create a key, as a developer who helps himself, and call with it
-  curl -s -X POST -H 'content-type: application/json' -d '{"tier":"free","email":"user@example.com"}' http://127.0.0.1:8080/api/auth/keys
+  # create a key, as a developer who helps himself, and call with it: 200
+  curl -s -X POST -H 'content-type: application/json' -d '{"tier":"free","email":"user@example.com"}' http://127.0.0.1:8080/api/auth/keys | tee target/key.json
+  NEW=\$(python3 -c 'import json; print(json.load(open("target/key.json"))["api_key"])')
+  curl -i -H "Authorization: Bearer \$NEW" http://127.0.0.1:10000/hello
 
-  # list keys and revoke one, as an administrator: refused everywhere within a quarter of a second
+  # list keys and revoke that one, as an administrator: everywhere refused within a quarter of a second
   dist/tollgate keys list --data $data
-  curl -i -X DELETE -H "authorization: Bearer \$(cat $data/admin.key)" http://127.0.0.1:8080/api/v1/keys/KEY_ID
-  dist/tollgate keys revoke KEY_ID --data $data
+  curl -i -X DELETE -H "Authorization: Bearer \$(cat $data/admin.key)" "http://127.0.0.1:8080/api/v1/keys/\$(echo "\$NEW" | cut -c 6-21)"
+  sleep 0.25; curl -i -H "Authorization: Bearer \$NEW" http://127.0.0.1:10000/hello
 
-  # over the limit: 200s, then 429s with retry-after
-  for i in \$(seq 150); do curl -s -o /dev/null -w '%{http_code}\n' -H 'x-api-key: $key' http://127.0.0.1:10000/hello; done | sort | uniq -c
+  # over the limit: 200s, then 429s with Retry-After
+  for i in \$(seq 150); do curl -s -o /dev/null -w '%{http_code}\n' -H "X-API-Key: \$KEY" http://127.0.0.1:10000/hello; done | sort | uniq -c
 
 Envoy's admin: http://127.0.0.1:9901/stats?filter=wasm    the backend's metrics: http://127.0.0.1:8090/metrics    Ctrl-C stops.
 

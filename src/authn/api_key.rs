@@ -67,7 +67,7 @@ impl ApiKeyJudge {
     }
 
     fn look_up(&mut self, place: Place, policy: &Policy, presented: &[u8], counters: &mut Counters) -> Judged {
-        let provenance = provenance(policy, presented);
+        let provenance = Provenance::of(&policy.issuer_keys, presented);
         if provenance == Provenance::Forged {
             counters.count(Counter::Forged);
             self.cache.refuse(place, None);
@@ -83,19 +83,6 @@ impl ApiKeyJudge {
         self.cache.refuse(place, None);
         Judged::Refused
     }
-}
-
-/// What the issuer keys say of a key: forged if it carries the prefix of one, and none has made it.
-fn provenance(policy: &Policy, presented: &[u8]) -> Provenance {
-    let mut provenance = Provenance::Foreign;
-    for issuer_key in &policy.issuer_keys {
-        match issuer_key.judge(presented) {
-            Provenance::Issued => return Provenance::Issued,
-            Provenance::Forged => provenance = Provenance::Forged,
-            Provenance::Foreign => {}
-        }
-    }
-    provenance
 }
 
 #[cfg(test)]

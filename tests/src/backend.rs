@@ -39,9 +39,16 @@ print('locked', flush=True)
 sys.stdin.read()
 ";
 
+/// Starts a program that outlives a write beyond its limit of file sizes, as it would one to a full disk.
+const SURVIVE_LIMITS: &str = "trap '' XFSZ; exec \"$@\"";
+
 /// A lock on the database; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Lock(Child);
+
+/// A disk that takes nothing more from a process; it ends when this is dropped.
+#[derive(Debug)]
+pub struct FullDisk(u32);
 
 /// An API key as it was shown once.
 #[derive(Clone, Debug)]
@@ -58,7 +65,7 @@ impl Backend {
     /// Makes a data directory and serves it, the node API by TLS.
     pub async fn start(name: &str) -> Self {
         let directory = parts::fresh_directory(name);
-        let made = command(&directory).args(["init", "--data", "kept"]).output().expect("tollgate init to run");
+        let made = command(&parts::tollgate(), &directory).args(["init", "--data", "kept"]).output().expect("tollgate init to run");
         assert!(made.status.success(), "tollgate init: {}", String::from_utf8_lossy(&made.stderr));
         let admin_key = fs::read_to_string(directory.join("kept/admin.key")).expect("an admin key").trim().to_owned();
         let [public, nodes, operations] = [free_port(), free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
@@ -71,8 +78,8 @@ impl Backend {
     pub async fn restart(&mut self) {
         self.kill();
         let log = File::options().append(true).create(true).open(self.directory.join("backend.log")).expect("a log file");
-        let mut serve = command(&self.directory);
-        serve.args(["serve", "--data", "kept", "--log", "debug"]);
+        let mut serve = command(Path::new("sh"), &self.directory);
+        serve.args(["-c", SURVIVE_LIMITS, "sh"]).arg(parts::tollgate()).args(["serve", "--data", "kept", "--log", "debug"]);
         for (flag, address) in [("--listen", self.public), ("--node-listen", self.nodes), ("--operations-listen", self.operations)] {
             serve.args([flag, &address.to_string()]);
         }
@@ -146,6 +153,14 @@ impl Backend {
         Lock(holder)
     }
 
+    /// Lets the disk take nothing more from the backend, its log included, until the answer is dropped.
+    #[must_use]
+    pub fn fill_disk(&self) -> FullDisk {
+        let full = FullDisk(self.process_id());
+        full.limit("0");
+        full
+    }
+
     /// Calls the public API; `None` where nobody answers.
     pub async fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Answer> {
         let mut call = Call::new(method, path).bearer(&self.admin_key);
@@ -213,6 +228,20 @@ impl Drop for Lock {
     }
 }
 
+impl FullDisk {
+    /// Sets how large the process may make a file, in bytes.
+    fn limit(&self, bytes: &str) {
+        let set = Command::new("prlimit").args(["--pid", &self.0.to_string(), &format!("--fsize={bytes}:")]).status();
+        assert!(set.expect("prlimit, of util-linux").success(), "no limit of {bytes}");
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        self.limit("unlimited");
+    }
+}
+
 // === impl NewKey ===
 
 impl NewKey {
@@ -225,8 +254,8 @@ impl NewKey {
 }
 
 /// The program, without settings from the test run's own environment.
-fn command(directory: &Path) -> Command {
-    let mut command = Command::new(parts::tollgate());
+fn command(program: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().current_dir(directory).stdin(Stdio::null());
     command
 }

@@ -2,7 +2,7 @@
 //!
 //! An issued key is `<prefix>_<id><secret><tag>`: prefix `[a-z][a-z0-9]{1,15}`, then base62: id 16, secret 33 (196 bits) and
 //! tag 8 characters. The tag is a truncated HMAC-SHA-256 over issuer-key version, prefix, id and secret, so whoever holds
-//! the issuer key refuses a forged key without asking anybody. Keys from elsewhere may look as they like.
+//! the issuer key refuses a forged key without asking anybody. Keys from elsewhere may look as they like, but not like that.
 
 use std::fmt;
 
@@ -104,12 +104,28 @@ pub struct IssuerKey {
 /// What an issuer key says of a presented credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
-    /// It does not carry this issuer's prefix.
+    /// It does not have the form of this issuer's keys: another prefix, or another length, or characters beside base62.
     Foreign,
-    /// It carries the prefix and the right tag.
+    /// It has the form and the right tag.
     Issued,
-    /// It carries the prefix, but this issuer never made it.
+    /// It has the form, but this issuer never made it.
     Forged,
+}
+
+impl Provenance {
+    /// What several issuer keys say of a presented credential: issued if one of them made it, forged if it has the form of one's keys.
+    #[must_use]
+    pub fn of<'a>(issuer_keys: impl IntoIterator<Item = &'a IssuerKey>, presented: &[u8]) -> Self {
+        let mut provenance = Self::Foreign;
+        for issuer_key in issuer_keys {
+            match issuer_key.judge(presented) {
+                Self::Issued => return Self::Issued,
+                Self::Forged => provenance = Self::Forged,
+                Self::Foreign => {}
+            }
+        }
+        provenance
+    }
 }
 
 impl IssuerKey {
@@ -122,13 +138,11 @@ impl IssuerKey {
     /// Judges a presented credential, in time that does not depend on the tag's bytes.
     #[must_use]
     pub fn judge(&self, presented: &[u8]) -> Provenance {
-        let Some(body) = presented.strip_prefix(self.prefix.as_bytes()).and_then(|rest| rest.strip_prefix(b"_")) else {
+        let body = presented.strip_prefix(self.prefix.as_bytes()).and_then(|rest| rest.strip_prefix(b"_"));
+        let Some((signed, tag)) = body.filter(|body| is_body(body)).and_then(|body| body.split_last_chunk::<TAG_LEN>()) else {
             return Provenance::Foreign;
         };
-        let Some((signed, tag)) = body.split_last_chunk::<TAG_LEN>() else {
-            return Provenance::Forged;
-        };
-        if signed.len() == ID_LEN + SECRET_LEN && bool::from(self.tag(signed).ct_eq(tag)) { Provenance::Issued } else { Provenance::Forged }
+        if bool::from(self.tag(signed).ct_eq(tag)) { Provenance::Issued } else { Provenance::Forged }
     }
 
     /// Makes a new key; `random` fills its argument with unpredictable bytes.
@@ -154,9 +168,12 @@ impl IssuerKey {
 #[must_use]
 pub fn issued_id(presented: &[u8]) -> Option<&str> {
     let (prefix, body) = std::str::from_utf8(presented).ok()?.split_once('_')?;
-    let has_form =
-        is_prefix(prefix) && body.len() == ID_LEN + SECRET_LEN + TAG_LEN && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if has_form { body.get(..ID_LEN) } else { None }
+    if is_prefix(prefix) && is_body(body.as_bytes()) { body.get(..ID_LEN) } else { None }
+}
+
+/// Whether this may follow an issued key's prefix: `<id><secret><tag>`.
+fn is_body(text: &[u8]) -> bool {
+    text.len() == ID_LEN + SECRET_LEN + TAG_LEN && text.iter().all(u8::is_ascii_alphanumeric)
 }
 
 /// Whether `text` may be the prefix of issued keys.

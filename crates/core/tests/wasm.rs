@@ -79,7 +79,8 @@ fn keys_are_hashed_and_judged_as_elsewhere() {
         }
     });
     assert_eq!(issuer_key.judge(key.as_bytes()), Provenance::Issued);
-    assert_eq!(issuer_key.judge(format!("{key}x").as_bytes()), Provenance::Forged);
+    assert_eq!(issuer_key.judge(key.replace("foil_0", "foil_1").as_bytes()), Provenance::Forged);
+    assert_eq!(issuer_key.judge(format!("{key}x").as_bytes()), Provenance::Foreign);
 }
 
 #[wasm_bindgen_test]

@@ -79,13 +79,20 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
     };
     problems.check(consumer.is_some(), "consumer", "there is no such consumer");
     judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
-    let digest = new.import.as_ref().and_then(|import| import.digest(&mut problems));
+    let digest = new.import.as_ref().and_then(|import| import.digest(secrets, &mut problems));
     problems.finish()?;
     let consumer = consumer.ok_or(Failure::NotFound)?;
     let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
     let created = match digest {
         None => issue(write, secrets, &consumer, wish).await?,
-        Some(digest) => import(write, secrets, &consumer, wish, digest).await?,
+        Some(digest) => {
+            if let Some(id) = new.import.as_ref().and_then(|import| import.issued_id(secrets))
+                && rows::get(write, id).await?.is_some()
+            {
+                return Err(Failure::conflict("import.key", "the key was issued here"));
+            }
+            import(write, secrets, &consumer, wish, digest).await?
+        }
     };
     write.record(principal, "keys:create", &created.key.id).await?;
     Ok(created)

@@ -6,7 +6,7 @@ use crate::api_keys::unhex;
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 use crate::store::Store;
-use crate::store::resolve::{by_hash, by_id};
+use crate::store::resolve::{Found, by_hash, by_id};
 
 /// Whose a credential is, and the revision that was read at: both from one snapshot.
 ///
@@ -16,15 +16,16 @@ pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Res
     let digest = unhex(&resolve.sha256).ok_or_else(|| Failure::invalid("sha256", "64 lower-case hexadecimal digits"))?;
     let mut answer = None;
     if let Some(id) = &resolve.id {
-        answer = Some(by_id(store, id).await?);
+        // A key of the form of ours may be somebody else's, and imported. But one that we know by its id is judged by that alone, whatever
+        // became of it: a revoked key must not pass for one that was imported under its hash.
+        answer = Some(by_id(store, id).await?).filter(|answer| !matches!(answer.found, Found::Nothing));
     }
-    // A key of the form of ours may be somebody else's, and imported.
     let answer = match answer {
-        Some(answer) if answer.found.is_some() => answer,
-        _ => by_hash(store, &secrets.hashes(&digest)).await?,
+        Some(answer) => answer,
+        None => by_hash(store, &secrets.hashes(&digest)).await?,
     };
     let unknown = Resolved { revision: answer.revision, known: None };
-    let Some(found) = answer.found else {
+    let Found::Usable(found) = answer.found else {
         return Ok(unknown);
     };
     let now = store.now();

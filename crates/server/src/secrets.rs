@@ -1,7 +1,8 @@
 //! Owns the backend's own secrets: peppers, issuer keys, the key of node tokens; and what is made with them. Must not know whose a key is.
 //!
 //! Peppers and issuer keys have versions: the highest makes what is new, all of them know what is old. To replace one, add a file (or
-//! variable) of the next number, and take the old one away once nothing made with it is in use.
+//! variable) of the next number, and take the old one away once nothing made with it is in use. Nodes must have a new issuer key before the
+//! backend has: what it makes they would take for forged.
 
 mod hash;
 mod sources;
@@ -183,8 +184,13 @@ impl Secrets {
 
     /// The id inside a presented credential, if we have issued it for this purpose.
     pub(crate) fn recognise<'a>(&self, purpose: Purpose, presented: &'a str) -> Option<&'a str> {
-        let ours = self.issuer_keys(purpose).iter().any(|issuer_key| issuer_key.judge(presented.as_bytes()) == Provenance::Issued);
+        let ours = self.provenance(purpose, presented) == Provenance::Issued;
         if ours { issued_id(presented) } else { None }
+    }
+
+    /// What our issuer keys say of a credential, all together.
+    pub(crate) fn provenance(&self, purpose: Purpose, presented: &str) -> Provenance {
+        Provenance::of(self.issuer_keys(purpose), presented.as_bytes())
     }
 
     fn issuer_keys(&self, purpose: Purpose) -> &[IssuerKey] {

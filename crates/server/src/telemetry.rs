@@ -25,6 +25,12 @@ pub fn log(levels: Targets) -> Result<Flush, Box<dyn std::error::Error + Send + 
     let (lines, flush) = Lines::to(std::io::stderr())?;
     let format = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     tracing_subscriber::registry().with(format.with_writer(lines)).with(levels).try_init()?;
+    // A fault in one request ends that request alone: its trace belongs among the lines of the others.
+    std::panic::set_hook(Box::new(|fault| {
+        let place = fault.location().map(ToString::to_string).unwrap_or_default();
+        let what = fault.payload_as_str().unwrap_or_default();
+        tracing::error!(place, what, "a fault of the program");
+    }));
     Ok(flush)
 }
 
@@ -42,5 +48,29 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
         Ok(recorder) => Ok(RECORDER.get_or_init(|| recorder).clone()),
         // Another thread was faster, between the two lines above.
         Err(error) => RECORDER.get().cloned().ok_or(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "a part of the next, in a process of its own: there is one log to a process"]
+    fn fault_in_a_thread() {
+        let _log = log(Targets::new().with_default(tracing::Level::INFO)).unwrap();
+        std::thread::spawn(|| panic!("it \"broke\"")).join().unwrap_err();
+    }
+
+    #[test]
+    fn a_fault_of_the_program_is_a_line_like_the_others() {
+        let this = std::env::current_exe().unwrap();
+        let arguments = ["--exact", "telemetry::tests::fault_in_a_thread", "--ignored", "--nocapture"];
+        let output = std::process::Command::new(this).args(arguments).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        let line = log.lines().find(|line| line.contains("broke")).unwrap_or_else(|| panic!("nothing in {log}"));
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&line["level"], &line["what"]), (&"ERROR".into(), &"it \"broke\"".into()));
+        assert!(line["place"].as_str().unwrap().contains("telemetry.rs"), "{line}");
     }
 }

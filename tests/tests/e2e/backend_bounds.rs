@@ -175,6 +175,11 @@ fn forged_keys_ask_nothing_and_genuine_ones_are_not_bounded_by_address() {
             assert_eq!(answer.status, if seed % 2 == 0 { 200 } else { 401 }, "{answer:?}");
             assert_eq!(backend.resolves(&genuine), 1);
         }
+        // A key with the prefix and another form is one from before: it is asked about as any other is.
+        backend.give("foil_an-older-key", "older", &open());
+        for http in Http::BOTH {
+            get(&gate, "foil_an-older-key", "192.0.2.7", http).await.assert_admitted();
+        }
         let asked = guess(&gate, &backend, "imported", &["192.0.2.7"]).await;
         assert!((PER_ADDRESS..=PER_ADDRESS + 1).contains(&asked), "{asked}");
         gate.until_stat("tollgate_forged_keys", 100).await;

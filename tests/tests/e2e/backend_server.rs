@@ -182,28 +182,37 @@ fn kill(backend: &Backend) {
 
 #[test]
 fn while_the_database_is_locked_changes_wait_and_requests_do_not() {
-    run(async {
-        let backend = Backend::start("server-locked").await;
-        let gate = gate("server-locked-gate", &backend).await;
-        let mut workers = EveryWorker::of(&gate).await;
-        backend.new_consumer("acme", "enterprise").await;
-        let (known, unseen) = (backend.new_key("acme").await, backend.new_key("acme").await);
-        workers.send(&call(&known)).await.iter().for_each(Answer::assert_admitted);
+    run(changes_wait_and_requests_do_not("server-locked", Backend::lock_database));
+}
 
-        let lock = backend.lock_database();
-        let body = json!({"consumer": "acme"});
-        let refused = backend.try_call("POST", "/api/v1/keys", Some(&body)).await.expect("an answer");
-        assert_eq!((refused.status.as_u16(), refused.header("content-type")), (503, Some("application/problem+json")), "{refused:?}");
-        assert!(refused.number("retry-after") >= 1, "{refused:?}");
-        // Reads go on, and so does whoever is behind the gate, known to it or not.
-        assert_eq!(backend.call("GET", "/api/v1/keys?consumer=acme", None).await["items"].as_array().map(Vec::len), Some(2));
-        for key in [&known, &unseen] {
-            workers.send(&call(key)).await.iter().for_each(Answer::assert_admitted);
-        }
-        drop(lock);
-        let made = NewKey::shown(&backend.call("POST", "/api/v1/keys", Some(&body)).await);
-        call(&made).send(&gate, Http::One).await.assert_admitted();
-        let kept: Value = backend.call("GET", "/api/v1/keys?consumer=acme", None).await;
-        assert_eq!(kept["items"].as_array().map(Vec::len), Some(3), "a refused key was kept: {kept}");
-    });
+#[test]
+fn while_the_disk_is_full_changes_wait_and_requests_do_not() {
+    run(changes_wait_and_requests_do_not("server-full", Backend::fill_disk));
+}
+
+/// What nobody can write meanwhile, until what `hold` answers is dropped.
+async fn changes_wait_and_requests_do_not<Held>(name: &str, hold: impl FnOnce(&Backend) -> Held) {
+    let backend = Backend::start(name).await;
+    let gate = gate(&format!("{name}-gate"), &backend).await;
+    let mut workers = EveryWorker::of(&gate).await;
+    backend.new_consumer("acme", "enterprise").await;
+    let (known, unseen) = (backend.new_key("acme").await, backend.new_key("acme").await);
+    workers.send(&call(&known)).await.iter().for_each(Answer::assert_admitted);
+
+    let held = hold(&backend);
+    let body = json!({"consumer": "acme"});
+    let refused = backend.try_call("POST", "/api/v1/keys", Some(&body)).await.expect("an answer");
+    assert_eq!((refused.status.as_u16(), refused.header("content-type")), (503, Some("application/problem+json")), "{refused:?}");
+    assert!(refused.number("retry-after") >= 1, "{refused:?}");
+    // Reads go on, and so does whoever is behind the gate, known to it or not.
+    assert_eq!(backend.call("GET", "/api/v1/keys?consumer=acme", None).await["items"].as_array().map(Vec::len), Some(2));
+    for key in [&known, &unseen] {
+        workers.send(&call(key)).await.iter().for_each(Answer::assert_admitted);
+    }
+    drop(held);
+    let made = NewKey::shown(&backend.call("POST", "/api/v1/keys", Some(&body)).await);
+    call(&made).send(&gate, Http::One).await.assert_admitted();
+    let kept: Value = backend.call("GET", "/api/v1/keys?consumer=acme", None).await;
+    assert_eq!(kept["items"].as_array().map(Vec::len), Some(3), "a refused key was kept: {kept}");
+    gate.assert_untrapped().await;
 }

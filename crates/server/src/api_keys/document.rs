@@ -1,11 +1,11 @@
 //! Owns what is said of API keys: what callers ask and what they are answered. Must not do anything with it.
 
 use serde::{Deserialize, Serialize};
-use tollgate_core::credential::{KeyHash, LONGEST_CREDENTIAL, digest};
+use tollgate_core::credential::{KeyHash, LONGEST_CREDENTIAL, Provenance, digest};
 
 use crate::clock::Time;
 use crate::failure::Problems;
-use crate::secrets::Shown;
+use crate::secrets::{Purpose, Secrets, Shown};
 use crate::store::api_keys::Row;
 
 /// Fewer characters than this are within reach of guessing.
@@ -20,7 +20,7 @@ pub struct ApiKey {
     pub consumer: String,
     /// What its owner calls it.
     pub label: String,
-    /// What it may be used for.
+    /// What it may be used for. Nodes are told; routes cannot ask for them yet.
     pub scopes: Vec<String>,
     /// Whether it passes, and if not, why.
     pub status: Status,
@@ -81,9 +81,10 @@ pub struct NewApiKey {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Import {
-    /// Its unsalted SHA-256: 64 lower-case hexadecimal digits.
+    /// Its unsalted SHA-256: 64 lower-case hexadecimal digits. The key must not have the form of issued ones, `key_prefix` with `_` and 57
+    /// letters and digits: nodes would refuse it as forged.
     Sha256(String),
-    /// The key itself: 20 to 512 visible ASCII characters.
+    /// The key itself: 20 to 512 visible ASCII characters, not in the form of issued ones.
     Key(String),
 }
 
@@ -197,7 +198,7 @@ impl Status {
 
 impl Import {
     /// SHA-256 of the key, if it can be one.
-    pub(super) fn digest(&self, problems: &mut Problems) -> Option<[u8; 32]> {
+    pub(super) fn digest(&self, secrets: &Secrets, problems: &mut Problems) -> Option<[u8; 32]> {
         match self {
             Self::Sha256(digits) => {
                 let digest = unhex(digits);
@@ -207,8 +208,18 @@ impl Import {
             Self::Key(key) => {
                 let right = (SHORTEST_IMPORT..=LONGEST_CREDENTIAL).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
                 problems.check(right, "import.key", format!("{SHORTEST_IMPORT} to {LONGEST_CREDENTIAL} visible ASCII characters"));
-                right.then(|| digest(key.as_bytes()))
+                let forged = secrets.provenance(Purpose::Api, key) == Provenance::Forged;
+                problems.check(!forged, "import.key", "it has the form of keys issued here and is none: nodes would refuse it as forged");
+                (right && !forged).then(|| digest(key.as_bytes()))
             }
+        }
+    }
+
+    /// The id inside the key, if our issuer keys have made it.
+    pub(super) fn issued_id(&self, secrets: &Secrets) -> Option<&str> {
+        match self {
+            Self::Sha256(_) => None,
+            Self::Key(key) => secrets.recognise(Purpose::Api, key),
         }
     }
 }

@@ -24,17 +24,30 @@ const MOST_WAITING: usize = 1_024;
 /// Many keys by their ids, a JSON array; a row for each of them.
 pub(super) const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
     k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM json_each(?) j \
-    LEFT JOIN api_keys k ON k.id = j.value AND k.revoked_at IS NULL \
-    LEFT JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";
+    LEFT JOIN api_keys k ON k.id = j.value \
+    LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
+    LEFT JOIN tiers t ON t.name = c.tier";
 /// One imported key by its hash.
 pub(super) const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
     k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM (SELECT 1) \
-    LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? AND k.revoked_at IS NULL \
-    LEFT JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";
+    LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? \
+    LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
+    LEFT JOIN tiers t ON t.name = c.tier";
+
+/// What there is of a key.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// There never was one.
+    Nothing,
+    /// It is revoked, or its consumer is disabled or deleted.
+    Ended,
+    /// It may pass.
+    Usable(Usable),
+}
 
 /// A key that may pass, and whose it is.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Usable {
     pub(crate) id: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) expires_at: Option<Time>,
@@ -43,11 +56,11 @@ pub(crate) struct Found {
     pub(crate) tier: document::Tier,
 }
 
-/// What a lookup found, and the revision that is true of; `None`: no key, or one that is revoked or whose consumer is disabled.
+/// What a lookup found, and the revision that is true of.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) revision: u64,
-    pub(crate) found: Option<Found>,
+    pub(crate) found: Found,
 }
 
 /// Where lookups are left.
@@ -81,10 +94,10 @@ pub(crate) async fn by_hash(store: &Store, hashes: &[Hash]) -> Result<Answer, St
     let mut last = None;
     for hash in hashes {
         let Placed(_, answer) = sqlx::query_as(BY_HASH).bind(&hash.bytes).fetch_one(read.connection()).await?;
-        if answer.found.is_some() {
-            return Ok(answer);
+        match answer.found {
+            Found::Nothing => last = Some(answer),
+            Found::Ended | Found::Usable(_) => return Ok(answer),
         }
-        last = Some(answer);
     }
     last.ok_or_else(|| StoreError::Broken("no hash to look up".to_owned()))
 }
@@ -145,9 +158,11 @@ impl FromRow<'_, SqliteRow> for Placed {
                 let Json(limits) = row.try_get("limits")?;
                 let Json(scopes) = row.try_get("scopes")?;
                 let (expires_at, consumer) = (row.try_get("expires_at")?, row.try_get("consumer")?);
-                Some(Found { id, scopes, expires_at, hash: Hash::from_row(row)?, consumer, tier: document::Tier { name, limits } })
+                let (hash, tier) = (Hash::from_row(row)?, document::Tier { name, limits });
+                Found::Usable(Usable { id, scopes, expires_at, hash, consumer, tier })
             }
-            (_, None) | (None, Some(_)) => None,
+            (Some(_), None) => Found::Ended,
+            (None, _) => Found::Nothing,
         };
         let position = row.try_get::<u32, _>("position")?;
         Ok(Self(position as usize, Answer { revision: row.try_get("revision")?, found }))

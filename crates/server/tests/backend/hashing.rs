@@ -101,6 +101,49 @@ async fn a_key_from_elsewhere_may_look_like_one_of_ours() {
     assert!(backend.passes(key.expose()).await);
 }
 
+/// What was issued and has ended must not come back through an import of its hash, whoever made that and when.
+#[tokio::test]
+async fn an_issued_key_does_not_pass_by_an_import_of_its_hash() {
+    for hashing in [KeyHashing::HmacSha256, KeyHashing::Argon2id] {
+        for import_first in [true, false] {
+            let mut backend = backend().await;
+            backend.consumer("mallory").await;
+            backend.secrets = secrets(&[1], hashing);
+            let issued = backend.key("acme").await;
+            let key = issued.api_key.unwrap();
+            let import = async || {
+                let new = NewApiKey { import: Some(Import::Sha256(sha256(key.expose()))), ..new_key("mallory") };
+                committed!(backend, |write| api_keys::create(write, &backend.secrets, &backend.admin, new)).unwrap();
+            };
+            let revoke = async || {
+                committed!(backend, |write| api_keys::revoke(write, &backend.admin, Reach::All, &issued.key.id, None)).unwrap();
+            };
+            if import_first {
+                import().await;
+                assert_eq!(backend.resolve(key.expose()).await.known.unwrap().consumer, "acme");
+                revoke().await;
+            } else {
+                revoke().await;
+                import().await;
+            }
+            assert!(!backend.passes(key.expose()).await, "{hashing:?}, imported first: {import_first}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_in_the_form_of_issued_ones_are_imported_only_if_they_are_and_are_not_there() {
+    let backend = backend().await;
+    let here = backend.key("acme").await.api_key.unwrap();
+    let created = create(&backend, &backend.secrets, Some(Import::Key(here.expose().to_owned()))).await;
+    assert_eq!(conflict(created), "import.key", "it was issued here");
+    let forged = format!("foil_{}", "A".repeat(57));
+    assert_eq!(wrong(create(&backend, &backend.secrets, Some(Import::Key(forged.clone()))).await), ["import.key"]);
+    // With the prefix alone it is nobody's form.
+    create(&backend, &backend.secrets, Some(Import::Key(format!("{forged}A")))).await.unwrap();
+    assert!(backend.passes(&format!("{forged}A")).await);
+}
+
 #[tokio::test]
 async fn a_key_from_elsewhere_is_imported_once_under_whichever_pepper() {
     let mut backend = backend().await;

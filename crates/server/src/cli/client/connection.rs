@@ -1,5 +1,6 @@
 //! Owns how a command is told which backend to ask and with which admin key. Must not take the key as an argument, or show it.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,12 @@ use zeroize::Zeroizing;
 
 use super::{Client, ClientError};
 
+/// The variable that names a file with the admin key.
+const FILE_VARIABLE: &str = "TOLLGATE_ADMIN_KEY_FILE";
 /// The variable that holds the admin key itself.
 const KEY_VARIABLE: &str = "TOLLGATE_ADMIN_KEY";
+/// The variable that names a data directory.
+const DATA_VARIABLE: &str = "TOLLGATE_DATA";
 /// What `tollgate init` leaves in a data directory.
 const KEY_FILE: &str = "admin.key";
 /// Longer than any admin key.
@@ -29,11 +34,13 @@ pub(crate) struct Connection {
     /// The authorities to trust for https, in PEM, such as DIR/tls/ca.pem. Default: those of the web.
     #[arg(long, global = true, value_name = "FILE", env = "TOLLGATE_CA", hide_env_values = true)]
     ca: Option<PathBuf>,
-    /// The file with the admin key; `-` is standard input. Default: the key in TOLLGATE_ADMIN_KEY, else DIR/admin.key of --data.
-    #[arg(long, global = true, value_name = "FILE", env = "TOLLGATE_ADMIN_KEY_FILE", hide_env_values = true)]
+    // Read from the environment by hand: a flag goes before each variable, the other flag's too.
+    /// The file with the admin key; `-` is standard input. Default: DIR/admin.key of --data, else the first there is of the file in
+    /// TOLLGATE_ADMIN_KEY_FILE, the key in TOLLGATE_ADMIN_KEY, and DIR/admin.key of TOLLGATE_DATA.
+    #[arg(long, global = true, value_name = "FILE")]
     admin_key_file: Option<PathBuf>,
     /// The backend's data directory, where this is its machine.
-    #[arg(long, global = true, value_name = "DIR", env = "TOLLGATE_DATA", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Send the admin key unencrypted to a host that is not this one.
     #[arg(long, global = true)]
@@ -47,7 +54,7 @@ impl Connection {
     /// The way to the backend; nothing is sent yet.
     pub(crate) fn open(&self) -> Result<Client, ClientError> {
         let base = self.base()?;
-        let admin_key = self.admin_key(std::env::var(KEY_VARIABLE).ok().map(Zeroizing::new))?;
+        let admin_key = self.admin_key(|name| std::env::var_os(name))?;
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             // Wherever a redirect leads, the admin key does not belong there.
@@ -85,12 +92,19 @@ impl Connection {
         Ok(self.url.trim_end_matches('/').to_owned())
     }
 
-    fn admin_key(&self, variable: Option<Zeroizing<String>>) -> Result<Zeroizing<String>, ClientError> {
-        let text = match (&self.admin_key_file, variable, &self.data) {
-            (Some(path), ..) => read(path)?,
-            (None, Some(text), _) => text,
-            (None, None, Some(data)) => read(&data.join(KEY_FILE))?,
-            (None, None, None) => return Err(ClientError::NoKey),
+    fn admin_key(&self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Zeroizing<String>, ClientError> {
+        let text = if let Some(path) = &self.admin_key_file {
+            read(path)?
+        } else if let Some(directory) = &self.data {
+            read(&directory.join(KEY_FILE))?
+        } else if let Some(path) = variable(FILE_VARIABLE) {
+            read(Path::new(&path))?
+        } else if let Some(key) = variable(KEY_VARIABLE) {
+            Zeroizing::new(key.into_string().map_err(|_| ClientError::BadKey)?)
+        } else if let Some(directory) = variable(DATA_VARIABLE) {
+            read(&Path::new(&directory).join(KEY_FILE))?
+        } else {
+            return Err(ClientError::NoKey);
         };
         let key = Zeroizing::new(text.trim().to_owned());
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) { Err(ClientError::BadKey) } else { Ok(key) }
@@ -163,25 +177,40 @@ mod tests {
     }
 
     #[test]
-    fn the_file_wins_over_the_variable_and_that_over_the_data_directory() {
+    fn what_the_command_line_says_goes_before_the_environment() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("a-key");
-        std::fs::write(&file, "tga_of_the_file\n").unwrap();
-        std::fs::write(directory.path().join(KEY_FILE), "tga_of_the_directory\n").unwrap();
-        let variable = || Some(Zeroizing::new("tga_of_the_variable".to_owned()));
+        let written = |name: &str, key: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, format!("tga_of_the_{key}\n")).unwrap();
+            path
+        };
+        let file = written("a-key", "flag_of_a_file");
+        let data = written("data/admin.key", "flag_of_a_directory").parent().unwrap().to_owned();
+        let variables = [
+            (DATA_VARIABLE, written("other/admin.key", "variable_of_a_directory").parent().unwrap().to_owned().into_os_string()),
+            (KEY_VARIABLE, OsString::from("tga_of_the_variable")),
+            (FILE_VARIABLE, written("other-key", "variable_of_a_file").into_os_string()),
+        ];
+        let given = |count: usize| {
+            let variables = &variables[..count];
+            |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| value.clone())
+        };
         let mut connection = to("http://127.0.0.1");
-        assert!(matches!(connection.admin_key(None), Err(ClientError::NoKey)));
-        connection.data = Some(directory.path().to_owned());
-        assert_eq!(*connection.admin_key(None).unwrap(), "tga_of_the_directory");
-        assert_eq!(*connection.admin_key(variable()).unwrap(), "tga_of_the_variable");
+        assert!(matches!(connection.admin_key(given(0)), Err(ClientError::NoKey)));
+        for (count, key) in [(1, "tga_of_the_variable_of_a_directory"), (2, "tga_of_the_variable"), (3, "tga_of_the_variable_of_a_file")] {
+            assert_eq!(*connection.admin_key(given(count)).unwrap(), key);
+        }
+        connection.data = Some(data);
+        assert_eq!(*connection.admin_key(given(3)).unwrap(), "tga_of_the_flag_of_a_directory");
         connection.admin_key_file = Some(file.clone());
-        assert_eq!(*connection.admin_key(variable()).unwrap(), "tga_of_the_file");
+        assert_eq!(*connection.admin_key(given(3)).unwrap(), "tga_of_the_flag_of_a_file");
 
         for wrong in [&b"a b"[..], b"", b"\n", "schlüssel".as_bytes(), b"\xff", &[b'a'; 513]] {
             std::fs::write(&file, wrong).unwrap();
-            assert!(matches!(connection.admin_key(None), Err(ClientError::BadKey)), "{wrong:?}");
+            assert!(matches!(connection.admin_key(given(3)), Err(ClientError::BadKey)), "{wrong:?}");
         }
         connection.admin_key_file = Some(directory.path().join("absent"));
-        assert!(connection.admin_key(variable()).unwrap_err().to_string().contains("absent"));
+        assert!(connection.admin_key(given(3)).unwrap_err().to_string().contains("absent"));
     }
 }
