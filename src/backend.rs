@@ -237,8 +237,10 @@ impl Backend {
             }
             (Err(error), sent) => {
                 heard.error = Some(error);
-                if let (CallError::Unauthorized, Some(sent)) = (error, sent) {
-                    self.session.refused(sent, shared);
+                match (error, sent) {
+                    (CallError::Unauthorized, Some(sent)) => self.session.refused(sent, shared),
+                    (CallError::Unauthorized, None) => self.feed.stand_back(now),
+                    (CallError::Rejected | CallError::Failed, _) => {}
                 }
             }
         }
@@ -255,7 +257,7 @@ impl Backend {
             // Several polls fit into the time after which nothing is believed any longer.
             let wait_ms = LONGEST_WAIT.min(self.settings.max_staleness / 3 / 1_000_000);
             let path = match after {
-                Some(after) => format!("/internal/v1/changes?after={after}&wait_ms={wait_ms}"),
+                Some(after) => format!("/internal/v1/changes?after={after}&mark={}&wait_ms={wait_ms}", self.feed.mark()),
                 None => "/internal/v1/changes".to_owned(),
             };
             let timeout_ms = milliseconds(self.settings.timeout.saturating_add(wait_ms * 1_000_000));

@@ -44,7 +44,8 @@ impl NodeApi {
             let _ = connection.await;
         });
         let mut node = Self { send: send.ready().await?, authorization: format!("Bearer {}", backend.node_credential()?) };
-        let hello = Hello { incarnation: format!("{number:032x}"), node: "bench".to_owned(), module: env!("CARGO_PKG_VERSION").to_owned() };
+        let hello =
+            Hello { incarnation_secret: format!("{number:032x}"), node: "bench".to_owned(), module: env!("CARGO_PKG_VERSION").to_owned() };
         let welcome: Welcome = decode(&node.post("/internal/v1/incarnations", encode(&hello)?).await.context("saying hello")?)?;
         node.authorization = format!("Bearer {}", welcome.token);
         Ok(node)

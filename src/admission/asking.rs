@@ -68,8 +68,9 @@ impl Gate {
             self.counters.count(Counter::NotAsked);
             return Err(Unidentified::Denied(Reason::Unavailable, None));
         }
-        // A key that was known before is no guess: there are only as many of them as the worker remembers.
-        let charge = if again { None } else { self.charge_for_asking(issued, now, node)? };
+        // A key that was issued is no guess, and must not want for what guesses have used up; nor is one that was known before: there are
+        // only as many of them as the worker remembers.
+        let charge = if issued || again { None } else { Some(self.charge_for_asking(now, node)?) };
         if let Some(backend) = &mut self.backend {
             self.counters.count(Counter::Asked);
             backend.ask(place, presented, charge, now);
@@ -77,33 +78,30 @@ impl Gate {
         Err(Unidentified::Asked(place))
     }
 
-    /// What asking about a key costs the client's address, and the node.
-    fn charge_for_asking(&mut self, issued: bool, now: Instant, node: &mut impl Node) -> Result<Option<Charge>, Unidentified> {
+    /// What a guess costs the client's address, and the node.
+    fn charge_for_asking(&mut self, now: Instant, node: &mut impl Node) -> Result<Charge, Unidentified> {
         let Some([per_address, per_node]) = self.tiers.bounds() else {
             return Err(Unidentified::Denied(Reason::Unavailable, None));
         };
-        let mut paid = None;
-        if !issued {
-            // Clients whose address is not known share one account.
-            let subject = match node.source_address() {
-                Some(address) => self.hash_key.address("\0unknown", address, self.policy.node.ipv6_prefix, node),
-                None => self.hash_key.own("unknown addresses", node),
-            };
-            match self.charge(per_address, subject, 0, 1, now, node) {
-                Some((Outcome::Admitted(charge), _)) => paid = Some(charge),
-                Some((Outcome::Refused { wait }, _)) => {
-                    self.counters.count(Counter::NotAsked);
-                    return Err(Unidentified::Denied(Reason::TooManyUnknownKeys, wait));
-                }
-                Some((Outcome::Unavailable, _)) | None => return Err(Unidentified::Denied(Reason::Unavailable, None)),
+        // Clients whose address is not known share one account.
+        let subject = match node.source_address() {
+            Some(address) => self.hash_key.address("\0unknown", address, self.policy.node.ipv6_prefix, node),
+            None => self.hash_key.own("unknown addresses", node),
+        };
+        let paid = match self.charge(per_address, subject, 0, 1, now, node) {
+            Some((Outcome::Admitted(charge), _)) => charge,
+            Some((Outcome::Refused { wait }, _)) => {
+                self.counters.count(Counter::NotAsked);
+                return Err(Unidentified::Denied(Reason::TooManyUnknownKeys, wait));
             }
-        }
+            Some((Outcome::Unavailable, _)) | None => return Err(Unidentified::Denied(Reason::Unavailable, None)),
+        };
         let subject = self.hash_key.own("unknown", node);
         match self.charge(per_node, subject, 0, 1, now, node) {
             Some((Outcome::Admitted(_), _)) => Ok(paid),
             Some((Outcome::Refused { .. } | Outcome::Unavailable, _)) | None => {
                 self.counters.count(Counter::NotAsked);
-                self.uncharge(paid.as_ref(), now, node);
+                self.uncharge(Some(&paid), now, node);
                 Err(Unidentified::Denied(Reason::Unavailable, None))
             }
         }

@@ -16,8 +16,10 @@ const CHUNKS: u64 = 32;
 const BEAT_EVERY: u64 = 250_000_000;
 /// After such a silence another worker listens.
 const SILENCE: u64 = 1_000_000_000;
+/// For how long a listener that is refused does not stand again: others have their turn meanwhile.
+const STANDS_BACK: u64 = 3 * SILENCE;
 /// Bytes of an encoded head.
-const HEAD_LEN: usize = 5 * 8 + 1;
+const HEAD_LEN: usize = 6 * 8 + 1;
 
 /// What a worker hears.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,8 @@ pub(super) struct Feed {
     /// The chunk to read next.
     next: Option<u64>,
     head: Head,
+    /// Until when this worker does not stand for election.
+    stands_back: Option<Instant>,
     pub(super) poll: Pace,
 }
 
@@ -50,6 +54,8 @@ struct Head {
     fresh: u64,
     /// Up to which revision.
     revision: u64,
+    /// That revision's mark.
+    mark: u64,
     /// The chunk to be written next.
     chunk: u64,
     /// Whether `revision` has been heard of at all.
@@ -58,7 +64,14 @@ struct Head {
 
 impl Feed {
     pub(super) fn new(prefix: &str, own: u64) -> Self {
-        Self { head_key: format!("{prefix}/feed"), own: own.max(1), next: None, head: Head::default(), poll: Pace::default() }
+        Self {
+            head_key: format!("{prefix}/feed"),
+            own: own.max(1),
+            next: None,
+            head: Head::default(),
+            stands_back: None,
+            poll: Pace::default(),
+        }
     }
 
     /// When the feed was last known to be complete.
@@ -77,6 +90,11 @@ impl Feed {
         (self.head.leader == self.own).then(|| self.head.synced.then_some(self.head.revision))
     }
 
+    /// The mark of the revision to poll after.
+    pub(super) const fn mark(&self) -> u64 {
+        self.head.mark
+    }
+
     /// Catches up with the head, and stands for election where nobody listens.
     pub(super) fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<Vec<Event>, Broken> {
         let (mut head, version) = self.read_head(shared)?;
@@ -84,13 +102,23 @@ impl Feed {
         head.fresh = head.fresh.min(now.0);
         let mine = head.leader == self.own;
         let silence = now.0.abs_diff(head.beat);
-        if (mine && silence >= BEAT_EVERY) || (!mine && (head.leader == 0 || silence > SILENCE)) {
+        if self.stands_back.is_some_and(|until| now < until) {
+            if mine && shared.set(&self.head_key, &Head { leader: 0, ..head }.encode(), version)? {
+                head.leader = 0;
+            }
+        } else if (mine && silence >= BEAT_EVERY) || (!mine && (head.leader == 0 || silence > SILENCE)) {
             let next = Head { leader: self.own, beat: now.0, ..head };
             if shared.set(&self.head_key, &next.encode(), version)? {
                 return self.follow(next, shared);
             }
         }
         self.follow(head, shared)
+    }
+
+    /// The backend does not take what this worker has from its configuration. Another may have another: while an update drains, there are
+    /// workers of both.
+    pub(super) fn stand_back(&mut self, now: Instant) {
+        self.stands_back = Some(now.after(STANDS_BACK));
     }
 
     /// Publishes the answer to a poll, and follows it.
@@ -131,7 +159,8 @@ impl Feed {
         changes.reset |= after.is_none();
         let held = changes.held_ms.saturating_mul(1_000_000).min(now.since(sent));
         let complete = if changes.more { 0 } else { sent.after(held).0 };
-        let mut next = Head { beat: now.0, fresh: complete.max(head.fresh), revision: changes.revision, synced: true, ..head };
+        let mut next =
+            Head { beat: now.0, fresh: complete.max(head.fresh), revision: changes.revision, mark: changes.mark, synced: true, ..head };
         if changes.reset || !changes.changes.is_empty() {
             let mut chunk = head.chunk.to_le_bytes().to_vec();
             chunk.extend(wire::encode(&changes).map_err(|_| Broken)?);
@@ -195,7 +224,7 @@ impl Feed {
 impl Head {
     fn encode(&self) -> [u8; HEAD_LEN] {
         let mut bytes = [0; HEAD_LEN];
-        let numbers = [self.leader, self.beat, self.fresh, self.revision, self.chunk];
+        let numbers = [self.leader, self.beat, self.fresh, self.revision, self.mark, self.chunk];
         for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -209,7 +238,7 @@ impl Head {
         let (numbers, [synced @ (0 | 1)]) = bytes.as_chunks::<8>() else {
             return None;
         };
-        let [leader, beat, fresh, revision, chunk] = *numbers else {
+        let [leader, beat, fresh, revision, mark, chunk] = *numbers else {
             return None;
         };
         let number = u64::from_le_bytes;
@@ -218,6 +247,7 @@ impl Head {
             beat: number(beat),
             fresh: number(fresh),
             revision: number(revision),
+            mark: number(mark),
             chunk: number(chunk),
             synced: *synced == 1,
         })
@@ -245,7 +275,7 @@ mod tests {
 
     fn answer(revision: u64, changes: &[u64]) -> Vec<u8> {
         let changes = changes.iter().map(|revision| change(*revision)).collect();
-        wire::encode(&Changes { revision, held_ms: 0, reset: false, more: false, changes }).unwrap()
+        wire::encode(&Changes { revision, mark: 0, held_ms: 0, reset: false, more: false, changes }).unwrap()
     }
 
     /// A feed that leads and knows where it is: at revision 10.
@@ -312,6 +342,35 @@ mod tests {
         assert_eq!(revisions(&hear(&mut first, Some(10), &answer(11, &[11]), later, &mut shared).unwrap()), [11]);
         assert_eq!(first.to_poll(), None);
         assert_eq!(second.tick(later, &mut shared), Ok(vec![]), "nothing twice");
+    }
+
+    #[test]
+    fn a_listener_that_is_refused_lets_others_listen_and_stands_again_later() {
+        let mut shared = Memory::default();
+        let mut first = leader(1, &mut shared);
+        let mut second = Feed::new("t", 2);
+        first.stand_back(Instant(3 * MS));
+        first.tick(Instant(4 * MS), &mut shared).unwrap();
+        assert_eq!(first.to_poll(), None);
+        second.tick(Instant(5 * MS), &mut shared).unwrap();
+        assert_eq!(second.to_poll(), Some(Some(10)), "it goes on where the first was");
+        // Alone, it tries again.
+        first.tick(Instant(2 * MS + STANDS_BACK), &mut shared).unwrap();
+        assert_eq!(first.to_poll(), None);
+        first.tick(Instant(3 * MS + STANDS_BACK), &mut shared).unwrap();
+        assert_eq!(first.to_poll(), Some(Some(10)));
+    }
+
+    #[test]
+    fn the_mark_of_the_revision_goes_with_it_from_worker_to_worker() {
+        let mut shared = Memory::default();
+        let mut first = leader(1, &mut shared);
+        let answer =
+            wire::encode(&Changes { revision: 11, mark: 7, held_ms: 0, reset: false, more: false, changes: vec![change(11)] }).unwrap();
+        hear(&mut first, Some(10), &answer, Instant(3 * MS), &mut shared).unwrap();
+        let mut second = Feed::new("t", 2);
+        second.tick(Instant(4 * MS + SILENCE), &mut shared).unwrap();
+        assert_eq!((first.mark(), second.to_poll(), second.mark()), (7, Some(Some(11)), 7));
     }
 
     /// Shared data in which, before the `after`-th operation, another worker takes over and publishes.
@@ -396,10 +455,11 @@ mod tests {
         let mut shared = Memory::default();
         let mut feed = leader(1, &mut shared);
         let (before, sent) = (feed.fresh(), Instant(100 * MS));
-        let answer = |more| wire::encode(&Changes { revision: 11, held_ms: 0, reset: false, more, changes: vec![change(11)] }).unwrap();
+        let answer =
+            |more| wire::encode(&Changes { revision: 11, mark: 0, held_ms: 0, reset: false, more, changes: vec![change(11)] }).unwrap();
         feed.heard(Answer::Whole(200, &answer(true)), Some(10), sent, sent.after(MS), &mut shared).unwrap();
         assert_eq!((feed.fresh(), feed.to_poll()), (before, Some(Some(11))));
-        let last = wire::encode(&Changes { revision: 11, held_ms: 0, reset: false, more: false, changes: Vec::new() }).unwrap();
+        let last = wire::encode(&Changes { revision: 11, mark: 0, held_ms: 0, reset: false, more: false, changes: Vec::new() }).unwrap();
         feed.heard(Answer::Whole(200, &last), Some(11), sent, sent.after(MS), &mut shared).unwrap();
         assert_eq!(feed.fresh(), sent);
     }
@@ -408,7 +468,8 @@ mod tests {
     fn freshness_is_that_of_the_answer_and_not_of_its_arrival() {
         let mut shared = Memory::default();
         let mut feed = leader(1, &mut shared);
-        let held = |held_ms| wire::encode(&Changes { revision: 10, held_ms, reset: false, more: false, changes: Vec::new() }).unwrap();
+        let held =
+            |held_ms| wire::encode(&Changes { revision: 10, mark: 0, held_ms, reset: false, more: false, changes: Vec::new() }).unwrap();
         let sent = Instant(100 * MS);
         feed.heard(Answer::Whole(200, &held(300)), Some(10), sent, sent.after(400 * MS), &mut shared).unwrap();
         assert_eq!(feed.fresh(), sent.after(300 * MS));

@@ -7,7 +7,7 @@ use tollgate_core::wire::{self, Hello, Welcome};
 use super::call::{Answer, Call, CallError, Pace, Purpose};
 use crate::shared::{Broken, SharedData};
 
-/// Where the incarnation is kept: 16 random bytes, made by whichever worker is first. It ends with the process.
+/// Where the incarnation's secret is kept: 16 random bytes, made by whichever worker is first. It ends with the process.
 const INCARNATION: &str = "tollgate/1/incarnation";
 /// A token has at most so many characters.
 const LONGEST_TOKEN: usize = 512;
@@ -67,11 +67,11 @@ impl Session {
     }
 
     /// A hello, if it is time for one.
-    pub(super) fn hello(&mut self, settings: &policy::Backend, node: &str, now: Instant, incarnation: &str) -> Option<Call> {
+    pub(super) fn hello(&mut self, settings: &policy::Backend, node: &str, now: Instant, secret: &str) -> Option<Call> {
         if self.token.as_ref().is_some_and(|token| now < token.renew_at) || !self.hello.may(now) {
             return None;
         }
-        let hello = Hello { incarnation: incarnation.to_owned(), node: node.to_owned(), module: env!("CARGO_PKG_VERSION").to_owned() };
+        let hello = Hello { incarnation_secret: secret.to_owned(), node: node.to_owned(), module: env!("CARGO_PKG_VERSION").to_owned() };
         let timeout_ms = super::milliseconds(settings.timeout);
         self.hello.started(now, timeout_ms);
         // A secret that is not text is no credential of ours; the backend will say so.
@@ -151,7 +151,7 @@ impl Token {
     }
 }
 
-/// This life of the node, as 32 hexadecimal digits; `own` if this worker is the first to ask.
+/// The secret of this life of the node, as 32 hexadecimal digits; `own` if this worker is the first to ask.
 pub(super) fn incarnation(own: &[u8; 16], shared: &mut impl SharedData) -> Result<String, Broken> {
     let mut value = Vec::new();
     if shared.get(INCARNATION, &mut value)?.is_none() {

@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | `POST /internal/v1/incarnations`, authorized by the node's credential | [`Hello`] | [`Welcome`] |
 //! | `POST /internal/v1/resolve`, authorized by the token, as all below | [`Resolve`] | [`Resolved`] |
-//! | `GET /internal/v1/changes?after=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
+//! | `GET /internal/v1/changes?after=N&mark=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
 //! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
 //!
 //! A token is refused with 401: the node then says hello again. Every other status than 200 is a failure.
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::document::Tier;
+use crate::credential::digest;
 
 /// The format's name.
 pub const FORMAT: &str = "tollgate-node";
@@ -49,10 +50,11 @@ pub enum WireError {
 }
 
 /// A node presents itself: one process of Envoy, in one life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// 32 hexadecimal digits, random: this life of the node.
-    pub incarnation: String,
+    /// 32 lower-case hexadecimal digits, random, and this process's alone: whoever has them is this life of the node, whichever node
+    /// credential it has. [`Hello::incarnation`] is how it is called.
+    pub incarnation_secret: String,
     /// Its label, from `--service-node`; at most 128 characters. Only a label: it proves nothing.
     pub node: String,
     /// The module's version.
@@ -110,6 +112,10 @@ pub struct Known {
 pub struct Changes {
     /// The revision up to which the answer is complete: the next poll's `after`.
     pub revision: u64,
+    /// Tells that revision from one of the same number in another history, as there is after a backup was restored: the next poll's
+    /// `mark`. Random, below 2^53; 0: not told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mark: u64,
     /// How long the backend held the poll; at its end the answer was complete, unless `more` follow.
     pub held_ms: u64,
     /// What was asked after is not known here, or no longer: the node must forget everything it was told.
@@ -185,6 +191,20 @@ pub struct Acknowledged {
     pub sequence: u64,
 }
 
+impl Hello {
+    /// The incarnation's id, 32 hexadecimal digits: the first half of the secret's SHA-256. It is no secret.
+    #[must_use]
+    pub fn incarnation(&self) -> String {
+        digest(self.incarnation_secret.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for Hello {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hello").field("node", &self.node).field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Welcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Welcome").field("expires_in_ms", &self.expires_in_ms).finish_non_exhaustive()
@@ -196,6 +216,11 @@ impl fmt::Debug for Resolve {
         // Short keys can be found by their hash.
         formatter.debug_struct("Resolve").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]

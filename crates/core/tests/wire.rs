@@ -26,7 +26,8 @@ fn agrees<T: DeserializeOwned + Serialize>(name: &str, seen: &mut BTreeSet<Strin
 #[test]
 fn version_1_is_as_the_golden_files_say() {
     let mut seen = BTreeSet::new();
-    agrees::<Hello>("hello.json", &mut seen);
+    let hello: Hello = agrees("hello.json", &mut seen);
+    assert_eq!(hello.incarnation(), "5947d7c33d783f94b3b4c1a96ebc8991");
     agrees::<Welcome>("welcome.json", &mut seen);
     agrees::<Resolve>("resolve.json", &mut seen);
     assert_eq!(agrees::<Resolve>("resolve-imported.json", &mut seen).id, None);
@@ -51,10 +52,12 @@ fn version_1_is_as_the_golden_files_say() {
 }
 
 #[test]
-fn tokens_and_hashes_of_keys_are_not_shown() {
+fn tokens_secrets_and_hashes_of_keys_are_not_shown() {
     let (welcome, resolve): (Welcome, Resolve) =
         (decode(golden("welcome.json").as_bytes()).unwrap(), decode(golden("resolve.json").as_bytes()).unwrap());
-    let shown = format!("{welcome:?} {resolve:?}");
+    let hello: Hello = decode(golden("hello.json").as_bytes()).unwrap();
+    let shown = format!("{hello:?} {welcome:?} {resolve:?}");
+    assert!(!shown.contains(&hello.incarnation_secret) && shown.contains("gateway-7"), "{shown}");
     assert!(!shown.contains(&welcome.token) && !shown.contains(&resolve.sha256) && shown.contains("expires_in_ms"), "{shown}");
 }
 

@@ -107,10 +107,17 @@ CREATE TABLE reports (
 -- The change feed. Revisions are in the order of commits, because one transaction writes at a time, and without gaps.
 CREATE TABLE changes (
     revision INTEGER PRIMARY KEY AUTOINCREMENT,
+    mark     INTEGER NOT NULL DEFAULT (abs(random() % 9007199254740991) + 1), -- tells it from the same number in another history
     kind     TEXT    NOT NULL CHECK (kind IN ('credential', 'credential_gone', 'consumer', 'consumer_out', 'tier')),
     subject  TEXT    NOT NULL,
     at       INTEGER NOT NULL
 ) STRICT;
+
+-- One row: what tells revision 0 from that of another history.
+CREATE TABLE origin (
+    mark INTEGER NOT NULL DEFAULT (abs(random() % 9007199254740991) + 1)
+) STRICT;
+INSERT INTO origin DEFAULT VALUES;
 
 -- Answers to requests that may come again. `id` is a hash of the client's key, and `answer` is sealed under that key.
 CREATE TABLE answers (

@@ -14,6 +14,9 @@ use crate::store::{self, Store, Write};
 
 pub use crate::store::admin_keys::AdminKey;
 
+/// What the name of a principal with an admin key begins with.
+const NAMED: &str = "admin_key:";
+
 /// An admin key to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -112,12 +115,27 @@ pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> 
     let Some(found) = rows::get(&mut store.read().await?, id).await? else {
         return Ok(None);
     };
-    let ended = found.key.revoked_at.is_some() || found.key.expires_at.is_some_and(|expires_at| expires_at <= store.now());
-    if !secrets.matches(&found.hash, &digest(presented.as_bytes())).await? || ended {
+    if !secrets.matches(&found.hash, &digest(presented.as_bytes())).await? || has_ended(&found.key, store.now()) {
         return Ok(None);
     }
     let AdminKey { id, role, organisation, consumer, .. } = found.key;
-    Ok(Some(Principal { name: format!("admin_key:{id}"), role, organisation, consumer }))
+    Ok(Some(Principal { name: format!("{NAMED}{id}"), role, organisation, consumer }))
+}
+
+/// Whether the key of a principal that was authenticated before is still good. Nothing else about it changes.
+///
+/// # Errors
+/// [`Failure::Unavailable`].
+pub async fn still_stands(write: &mut Write, principal: &Principal) -> Result<bool, Failure> {
+    let Some(id) = principal.name.strip_prefix(NAMED) else {
+        // The backend itself.
+        return Ok(true);
+    };
+    Ok(rows::get(write, id).await?.is_some_and(|found| !has_ended(&found.key, write.now())))
+}
+
+fn has_ended(key: &AdminKey, now: Time) -> bool {
+    key.revoked_at.is_some() || key.expires_at.is_some_and(|expires_at| expires_at <= now)
 }
 
 /// The organisation a key is to be bound to, which a developer's consumer decides.

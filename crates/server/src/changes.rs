@@ -15,12 +15,27 @@ const LARGEST: usize = LARGEST_ANSWER - 4 * 1024;
 /// The most keys whose expiry is told of in one transaction, so that others get their turn.
 const MOST_EXPIRED: u32 = 1_000;
 
+/// Up to where a node knows the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The revision.
+    pub revision: u64,
+    /// Its mark, if the node was told one.
+    pub mark: Option<u64>,
+}
+
+impl From<u64> for Known {
+    fn from(revision: u64) -> Self {
+        Self { revision, mark: None }
+    }
+}
+
 /// What has changed after a revision; waits up to `wait` (at most [`LONGEST_WAIT`]) while that is nothing. Without `after`: where the feed
 /// is now, at once.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
-pub async fn after(store: &Store, after: Option<u64>, wait: Duration) -> Result<Changes, Failure> {
+pub async fn after(store: &Store, after: Option<Known>, wait: Duration) -> Result<Changes, Failure> {
     let begun = Instant::now();
     let end = begun + wait.min(Duration::from_millis(LONGEST_WAIT));
     let mut newest = store.newest();
@@ -33,7 +48,7 @@ pub async fn after(store: &Store, after: Option<u64>, wait: Duration) -> Result<
         let Some(after) = after else {
             return Ok(changes);
         };
-        if changes.reset || changes.revision != after || read_at >= end {
+        if changes.reset || changes.revision != after.revision || read_at >= end {
             return Ok(changes);
         }
         // Woken or not, the answer is read anew, so that it is complete at the end of the time it was held.
@@ -64,13 +79,22 @@ pub async fn expire(write: &mut Write) -> Result<usize, Failure> {
     Ok(expired.len())
 }
 
-async fn read(store: &Store, after: Option<u64>, held_ms: u64) -> Result<Changes, Failure> {
+async fn read(store: &Store, after: Option<Known>, held_ms: u64) -> Result<Changes, Failure> {
     let mut snapshot = store.snapshot().await?;
     let newest = rows::newest(&mut snapshot).await?;
-    let mut answer = Changes { revision: newest, held_ms, reset: false, more: false, changes: Vec::new() };
-    let Some(after) = after.filter(|after| *after != newest) else {
+    let mark = rows::mark(&mut snapshot, newest).await?.unwrap_or_default();
+    let mut answer = Changes { revision: newest, mark, held_ms, reset: false, more: false, changes: Vec::new() };
+    let Some(Known { revision: after, mark }) = after else {
         return Ok(answer);
     };
+    // Under the mark of another history its number says nothing.
+    if mark.is_some() && rows::mark(&mut snapshot, after).await? != mark {
+        answer.reset = true;
+        return Ok(answer);
+    }
+    if after == newest {
+        return Ok(answer);
+    }
     let rows = if after > newest { Vec::new() } else { rows::after(&mut snapshot, after, MOST_CHANGES).await? };
     // There are no gaps: if the next one is not there, it is there no longer.
     answer.reset = rows.first().is_none_or(|first| first.revision != after + 1);
@@ -85,7 +109,7 @@ async fn read(store: &Store, after: Option<u64>, held_ms: u64) -> Result<Changes
         if size > LARGEST && told != after {
             break;
         }
-        told = row.revision;
+        (told, answer.mark) = (row.revision, row.mark);
         answer.changes.extend(change);
     }
     answer.revision = told;

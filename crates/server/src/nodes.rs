@@ -122,17 +122,19 @@ pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> 
     Ok(Some(found.credential).filter(|credential| matches && credential.revoked_at.is_none()))
 }
 
-/// Takes a node in and gives it a token, good for ten minutes.
+/// Takes a node in and gives it a token, good for ten minutes. It may come with another credential than before: that it has the secret
+/// of its incarnation proves that it is the same.
 ///
 /// # Errors
-/// [`Failure::Invalid`]; [`Failure::Forbidden`] where the incarnation came with another credential before.
+/// [`Failure::Invalid`]; [`Failure::Unavailable`].
 pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
+    judge(hello)?;
     let now = write.now();
-    let known = rows::get(write, &hello.incarnation).await?;
-    judge(known.as_ref(), credential, hello)?;
+    let incarnation = hello.incarnation();
+    let known = rows::get(write, &incarnation).await?;
     rows::forget(write, now.before(REMEMBERED)).await?;
     let node = Node {
-        incarnation: hello.incarnation.clone(),
+        incarnation,
         credential: credential.id.clone(),
         node: hello.node.clone(),
         module: hello.module.clone(),
@@ -148,26 +150,24 @@ pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCreden
 /// writes it down; until then its reports are not taken.
 ///
 /// # Errors
-/// As [`hello`]; [`Failure::Unavailable`] if nothing can be read either.
-pub async fn hello_unrecorded(store: &Store, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
-    let known = rows::get(&mut store.read().await?, &hello.incarnation).await?;
-    judge(known.as_ref(), credential, hello)?;
+/// [`Failure::Invalid`].
+pub fn hello_unrecorded(store: &Store, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
+    judge(hello)?;
     Ok(welcome(secrets, credential, hello, store.now()))
 }
 
-fn judge(known: Option<&Node>, credential: &NodeCredential, hello: &Hello) -> Result<(), Failure> {
+fn judge(hello: &Hello) -> Result<(), Failure> {
     let mut problems = Problems::default();
     let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let is_incarnation = hello.incarnation.len() == 32 && hello.incarnation.bytes().all(hexadecimal);
-    problems.check(is_incarnation, "incarnation", "32 lower-case hexadecimal digits");
+    let is_secret = hello.incarnation_secret.len() == 32 && hello.incarnation_secret.bytes().all(hexadecimal);
+    problems.check(is_secret, "incarnation_secret", "32 lower-case hexadecimal digits");
     problems.label("node", &hello.node);
     problems.label("module", &hello.module);
-    problems.finish()?;
-    if known.is_some_and(|known| known.credential != credential.id) { Err(Failure::Forbidden) } else { Ok(()) }
+    problems.finish()
 }
 
 fn welcome(secrets: &Secrets, credential: &NodeCredential, hello: &Hello, now: Time) -> Welcome {
-    let incarnation = Incarnation { credential: credential.id.clone(), incarnation: hello.incarnation.clone() };
+    let incarnation = Incarnation { credential: credential.id.clone(), incarnation: hello.incarnation() };
     let expires_in_ms = u64::try_from(TOKEN_LIFE.as_millis()).unwrap_or(u64::MAX);
     Welcome { token: token::make(secrets, &incarnation, now.after(TOKEN_LIFE)), expires_in_ms }
 }
@@ -175,6 +175,11 @@ fn welcome(secrets: &Secrets, credential: &NodeCredential, hello: &Hello, now: T
 /// Whom a presented token stands for; `None`: it is none, is over, or its credential was revoked. Reads memory alone.
 #[must_use]
 pub fn authorize(store: &Store, secrets: &Secrets, presented: &str) -> Option<Incarnation> {
-    let incarnation = token::read(secrets, presented, store.now())?;
-    if store.is_revoked_node(&incarnation.credential) { None } else { Some(incarnation) }
+    token::read(secrets, presented, store.now()).filter(|incarnation| !is_revoked(store, incarnation))
+}
+
+/// Whether the credential of a node was revoked. Reads memory alone.
+#[must_use]
+pub fn is_revoked(store: &Store, incarnation: &Incarnation) -> bool {
+    store.is_revoked_node(&incarnation.credential)
 }

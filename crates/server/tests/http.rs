@@ -25,6 +25,8 @@ mod paths;
 mod permissions;
 #[path = "http/process.rs"]
 mod process;
+#[path = "http/revoked.rs"]
+mod revoked;
 #[path = "http/self_service.rs"]
 mod self_service;
 #[path = "http/service.rs"]

@@ -158,7 +158,14 @@ impl FakeBackend {
                 }
                 let revision = changes.last().map_or(self.revision, |last| last.revision);
                 let held_ms = if waited { 300 } else { 0 };
-                good(wire::encode(&Changes { revision, held_ms, reset: after > self.revision, more: revision < self.revision, changes }))
+                good(wire::encode(&Changes {
+                    revision,
+                    mark: 0,
+                    held_ms,
+                    reset: after > self.revision,
+                    more: revision < self.revision,
+                    changes,
+                }))
             }
         }
     }
@@ -392,7 +399,7 @@ fn one_worker_speaks_for_the_node() {
     assert_eq!(world.backend.hellos.len(), 1);
     assert_eq!(world.held.len(), 1, "one poll");
     let hello = &world.backend.hellos[0];
-    assert_eq!((hello.node.as_str(), hello.incarnation.len()), ("node-7", 32));
+    assert_eq!((hello.node.as_str(), hello.incarnation_secret.len()), ("node-7", 32));
 }
 
 #[test]

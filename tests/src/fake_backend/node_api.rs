@@ -75,7 +75,7 @@ impl FakeBackend {
     fn hello(&self, body: &[u8]) -> Option<Vec<u8>> {
         let hello: Hello = wire::decode(body).ok()?;
         let welcome = self.change(|state| {
-            let token = state.directory.new_token(&hello.incarnation);
+            let token = state.directory.new_token(&hello.incarnation());
             state.record.hellos.push(hello);
             let expires_in_ms = u64::try_from(state.directory.token_life.as_millis()).expect("a short life");
             Welcome { token, expires_in_ms }

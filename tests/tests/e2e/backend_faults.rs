@@ -191,8 +191,8 @@ fn a_token_that_is_refused_is_replaced_while_requests_wait() {
         }
         let hellos = backend.hellos();
         assert!(hellos.len() > 3, "{hellos:?}");
-        let incarnation = &hellos[0].incarnation;
-        assert!(incarnation.len() == 32 && hellos.iter().all(|hello| hello.incarnation == *incarnation), "{hellos:?}");
+        let incarnation = hellos[0].incarnation();
+        assert!(incarnation.len() == 32 && hellos.iter().all(|hello| hello.incarnation() == incarnation), "{hellos:?}");
         assert!(hellos.iter().all(|hello| hello.node == "test-node"), "{hellos:?}");
     });
 }

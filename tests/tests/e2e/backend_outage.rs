@@ -180,7 +180,7 @@ fn hellos_that_fail_are_said_again() {
 }
 
 #[test]
-fn a_wrong_credential_is_named_once_and_hurts_only_the_backends_keys() {
+fn a_wrong_credential_is_named_once_by_each_worker_and_hurts_only_the_backends_keys() {
     run(async {
         let backend: Arc<FakeBackend> = FakeBackend::start();
         let setup = Setup::new("backend-credential", &plugin(json!({}))).backend(&backend);
@@ -193,8 +193,9 @@ fn a_wrong_credential_is_named_once_and_hurts_only_the_backends_keys() {
         }
         assert_configured_admitted(&gate).await;
         let lines = lines_since(&gate, 0);
-        assert_eq!(lines.len(), 1, "{lines:#?}");
-        assert!(lines[0].contains("does not accept what this node authorizes itself with"), "{lines:?}");
+        // The main thread and two workers; each has its turn to try.
+        assert!((1..=3).contains(&lines.len()), "{lines:#?}");
+        assert!(lines.iter().all(|line| line.contains("does not accept what this node authorizes itself with")), "{lines:?}");
         assert!(!gate.log().contains("SomebodyElses"));
         assert_eq!(backend.count(Kind::Resolve), 0, "asked without a token");
     });

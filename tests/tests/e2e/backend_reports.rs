@@ -78,7 +78,7 @@ fn each_use_is_reported_once_a_worker_and_minute() {
 
         let received = backend.received(Kind::Report);
         let hellos = backend.hellos();
-        assert!(received.iter().all(|report| report.incarnation == hellos[0].incarnation), "{received:?}");
+        assert!(received.iter().all(|report| report.incarnation == hellos[0].incarnation()), "{received:?}");
         let reports = reports(&backend);
         let sequences: Vec<u64> = reports.iter().map(|report| report.sequence).collect();
         assert_eq!(sequences, (1..=reports.len() as u64).collect::<Vec<_>>());

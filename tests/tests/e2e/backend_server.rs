@@ -216,3 +216,45 @@ async fn changes_wait_and_requests_do_not<Held>(name: &str, hold: impl FnOnce(&B
     assert_eq!(kept["items"].as_array().map(Vec::len), Some(3), "a refused key was kept: {kept}");
     gate.assert_untrapped().await;
 }
+
+#[test]
+fn a_node_credential_is_replaced_without_a_restart() {
+    run(async {
+        let backend = Backend::start("server-credential").await;
+        let next = backend.call("POST", "/api/v1/node-credentials", Some(&json!({"label": "next"}))).await;
+        let next = next["node_credential"].as_str().expect("a node credential").to_owned();
+        let staleness = Duration::from_secs(2);
+        let plugin = |variable: &str| {
+            let settings = json!({"credential": {"env": variable}, "max_staleness": "2s", "unknown_per_address": 1_000_000});
+            json!({"realm": variable, "backend": plugin::backend(&settings)})
+        };
+        let setup = Setup::new("server-credential-gate", &plugin("TOLLGATE_NODE_CREDENTIAL")).real_backend(&backend);
+        let gate = setup.secret("NEXT_CREDENTIAL", &next).updatable().start().await;
+        backend.new_consumer("acme", "enterprise").await;
+        let (known, unseen) = (backend.new_key("acme").await, backend.new_key("acme").await);
+        EveryWorker::of(&gate).await.until("the backend to be found", &call(&known), Answer::reached_upstream).await;
+
+        gate.update(&plugin("NEXT_CREDENTIAL"));
+        until("the update", LIMIT, async || {
+            let answer = Call::get("/realm").send(&gate, Http::One).await;
+            answer.header("www-authenticate").is_some_and(|challenge| challenge.contains("NEXT_CREDENTIAL")).then_some(())
+        })
+        .await;
+        let old = backend.node_credential().split_at("tgn_".len()).1.split_at(16).0.to_owned();
+        backend.call("DELETE", &format!("/api/v1/node-credentials/{old}"), None).await;
+        let revoked = Instant::now();
+        let mut workers = EveryWorker::of(&gate).await;
+        workers.until("the other credential to be used", &call(&unseen), Answer::reached_upstream).await;
+        // Longer than anything is believed that is not heard of.
+        until("the keys to pass all the time", LIMIT, async || {
+            workers.send(&call(&known)).await.iter().for_each(Answer::assert_admitted);
+            (revoked.elapsed() > 2 * staleness).then_some(())
+        })
+        .await;
+        backend.call("DELETE", &format!("/api/v1/keys/{}", known.id), None).await;
+        workers.until("the feed to go on", &call(&known), is_refused).await;
+        let nodes = backend.call("GET", "/api/v1/nodes", None).await;
+        assert_eq!(nodes["items"].as_array().map(Vec::len), Some(1), "it is the same life of the node: {nodes}");
+        gate.assert_untrapped().await;
+    });
+}

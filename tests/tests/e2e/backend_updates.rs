@@ -45,7 +45,7 @@ fn updates_under_load_refuse_nobody_and_the_feed_goes_on() {
         // The old configurations' listeners have gone: one is left.
         until("one poll to be held", LIMIT, async || (backend.polls_held() == 1).then_some(())).await;
         let hellos = backend.hellos();
-        assert!(hellos.iter().all(|hello| hello.incarnation == hellos[0].incarnation), "{hellos:?}");
+        assert!(hellos.iter().all(|hello| hello.incarnation() == hellos[0].incarnation()), "{hellos:?}");
         gate.assert_untrapped().await;
     });
 }
@@ -79,7 +79,7 @@ fn a_worker_that_stops_comes_back_and_knows_whom_to_ask() {
             EveryWorker::of(&gate).await.until("a revocation after the trap", &call, |answer| answer.status == 401).await;
         }
         let hellos = backend.hellos();
-        assert!(hellos.iter().all(|hello| hello.incarnation == hellos[0].incarnation), "{hellos:?}");
+        assert!(hellos.iter().all(|hello| hello.incarnation() == hellos[0].incarnation()), "{hellos:?}");
         let refused = |kind| backend.received(kind).iter().filter(|call| call.incarnation.is_empty()).count();
         assert_eq!([Kind::Resolve, Kind::Changes, Kind::Report].map(refused), [0; 3], "a token was lost");
     });

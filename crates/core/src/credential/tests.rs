@@ -38,7 +38,9 @@ fn any_changed_character_makes_a_key_forged() {
 fn what_has_the_prefix_and_another_form_is_somebody_elses() {
     let key = issuer(1, "foil").issue(&mut counting());
     let shorter = key.split_at(key.len() - 1).0;
-    for other in [b"foil_", format!("{key}x").as_bytes(), shorter.as_bytes(), format!("{shorter}-").as_bytes(), b"foil_an-older-key-of-ours"] {
+    for other in
+        [b"foil_", format!("{key}x").as_bytes(), shorter.as_bytes(), format!("{shorter}-").as_bytes(), b"foil_an-older-key-of-ours"]
+    {
         assert_eq!(issuer(1, "foil").judge(other), Provenance::Foreign, "{}", other.escape_ascii());
         assert_eq!(issued_id(other), None);
     }

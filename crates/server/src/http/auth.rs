@@ -13,6 +13,7 @@ use super::connection::Peer;
 use super::problem::Refusal;
 use crate::nodes::{Incarnation, NodeCredential};
 use crate::permission::{Permission, Principal};
+use crate::store::Write;
 use crate::{admin_keys, nodes};
 
 /// A permission as a type, so that a handler states in its signature what it asks.
@@ -97,6 +98,12 @@ impl FromRequestParts<Arc<Backend>> for KnownNode {
         note(parts, &incarnation.credential);
         Ok(Self(incarnation))
     }
+}
+
+/// Begins to write for a principal, if its key is still good: the body and the turn to write may have been long in coming.
+pub(super) async fn begin(backend: &Backend, principal: &Principal) -> Result<Write, Refusal> {
+    let mut write = backend.store.begin().await?;
+    if admin_keys::still_stands(&mut write, principal).await? { Ok(write) } else { Err(Refusal::invalid_credential()) }
 }
 
 /// The credential of `Authorization: Bearer …`.

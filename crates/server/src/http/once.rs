@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 
 use super::answer::Answer;
+use super::auth::begin;
 use super::backend::Backend;
 use super::document::{Document, Shape};
 use super::problem::Refusal;
@@ -66,7 +67,7 @@ pub(super) enum Begun<'a> {
 impl<'a> Once<'a> {
     /// Begins to write. Of two equal requests at once, the second waits here for the first.
     pub(super) async fn begin(backend: &'a Backend, principal: &'a Principal, attempt: Option<Attempt>) -> Result<Begun<'a>, Refusal> {
-        let mut write = backend.store.begin().await?;
+        let mut write = begin(backend, principal).await?;
         if let Some(attempt) = &attempt
             && let Some(answer) = idempotency::replay(&mut write, &backend.secrets, principal, attempt).await?
         {

@@ -44,7 +44,7 @@ pub(crate) struct Stored {
 }
 
 const COLUMNS: &str = "id, label, role, organisation, consumer, created_at, expires_at, revoked_at";
-const TABLE: Table = Table { name: "admin_keys", columns: COLUMNS, id: "id", condition: "TRUE" };
+const TABLE: Table = Table { name: "admin_keys", columns: COLUMNS, id: "id", condition: "TRUE", changing: &[] };
 
 pub(crate) async fn list(
     reader: &mut impl Reader,

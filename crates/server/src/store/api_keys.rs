@@ -33,6 +33,7 @@ const TABLE: Table = Table {
               version",
     id: "id",
     condition: "TRUE",
+    changing: &[],
 };
 
 /// Which keys: those that agree with everything given.

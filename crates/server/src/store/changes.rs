@@ -27,6 +27,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) revision: u64,
+    pub(crate) mark: u64,
     pub(crate) kind: Kind,
     pub(crate) subject: String,
 }
@@ -51,7 +52,7 @@ impl FromRow<'_, sqlx::sqlite::SqliteRow> for Row {
         let name: &str = row.try_get("kind")?;
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
         let kind = kind.ok_or_else(|| sqlx::Error::Decode(format!("`{name}` is no kind of change").into()))?;
-        Ok(Self { revision: row.try_get("revision")?, kind, subject: row.try_get("subject")? })
+        Ok(Self { revision: row.try_get("revision")?, mark: row.try_get("mark")?, kind, subject: row.try_get("subject")? })
     }
 }
 
@@ -70,9 +71,18 @@ pub(crate) async fn newest(reader: &mut impl Reader) -> Result<u64, StoreError> 
     Ok(sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM changes").fetch_one(reader.connection()).await?)
 }
 
+/// The mark of a revision; `None` if it is not known here, or no longer.
+pub(crate) async fn mark(reader: &mut impl Reader, revision: u64) -> Result<Option<u64>, StoreError> {
+    let query = match revision {
+        0 => sqlx::query_scalar("SELECT mark FROM origin"),
+        _ => sqlx::query_scalar("SELECT mark FROM changes WHERE revision = ?").bind(signed(revision)?),
+    };
+    Ok(query.fetch_optional(reader.connection()).await?)
+}
+
 /// The changes after a revision, at most so many, in the order they were committed.
 pub(crate) async fn after(reader: &mut impl Reader, revision: u64, most: usize) -> Result<Vec<Row>, StoreError> {
-    let query = sqlx::query_as("SELECT revision, kind, subject FROM changes WHERE revision > ? ORDER BY revision LIMIT ?");
+    let query = sqlx::query_as("SELECT revision, mark, kind, subject FROM changes WHERE revision > ? ORDER BY revision LIMIT ?");
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     Ok(query.bind(signed(revision)?).bind(most).fetch_all(reader.connection()).await?)
 }

@@ -36,6 +36,7 @@ const TABLE: Table = Table {
     columns: "id, organisation, name, email, tier, disabled, version, created_at, updated_at",
     id: "id",
     condition: "deleted_at IS NULL",
+    changing: &["tier"],
 };
 
 /// Which consumers: those that agree with everything given.

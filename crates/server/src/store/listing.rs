@@ -22,14 +22,17 @@ pub(super) struct Table {
     pub(super) id: &'static str,
     /// What every row must meet.
     pub(super) condition: &'static str,
+    /// Columns of conditions whose values may change.
+    pub(super) changing: &'static [&'static str],
 }
 
 /// A column and the value it must have, if any is given.
 pub(super) type Condition<'a> = (&'static str, Option<&'a str>);
 
 impl Table {
-    /// The rows in the window that meet all conditions; `None` if there is no row to begin after. That row need not meet them: it may
-    /// have changed since it was the last of a page.
+    /// The rows in the window that meet all conditions; `None` if there is no row to begin after. That row need not meet those of
+    /// `changing` columns: it may have changed since it was the last of a page. It must meet the others: what is outside of a caller's
+    /// reach is not there for it.
     pub(super) async fn list<T>(
         &self,
         reader: &mut impl Reader,
@@ -42,7 +45,9 @@ impl Table {
         let mut seq = 0;
         if let Some(after) = window.after {
             let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT seq FROM {} WHERE {} = ", self.name, self.id));
-            let found = query.push_bind(after.to_owned()).build_query_scalar::<i64>().fetch_optional(reader.connection()).await?;
+            query.push_bind(after.to_owned());
+            narrow(&mut query, conditions.iter().filter(|(column, _)| !self.changing.contains(column)));
+            let found = query.build_query_scalar::<i64>().fetch_optional(reader.connection()).await?;
             let Some(found) = found else {
                 return Ok(None);
             };
@@ -51,12 +56,16 @@ impl Table {
         let Self { name, columns, condition, .. } = self;
         let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {columns} FROM {name} WHERE {condition} AND seq > "));
         query.push_bind(seq);
-        for (column, value) in conditions {
-            if let Some(value) = value {
-                query.push(format_args!(" AND {column} = ")).push_bind((*value).to_owned());
-            }
-        }
+        narrow(&mut query, conditions);
         query.push(" ORDER BY seq LIMIT ").push_bind(window.size);
         Ok(Some(query.build_query_as::<T>().fetch_all(reader.connection()).await?))
+    }
+}
+
+fn narrow<'a>(query: &mut QueryBuilder<Sqlite>, conditions: impl IntoIterator<Item = &'a Condition<'a>>) {
+    for (column, value) in conditions {
+        if let Some(value) = value {
+            query.push(format_args!(" AND {column} = ")).push_bind((*value).to_owned());
+        }
     }
 }

@@ -56,8 +56,10 @@ const NODES: Table = Table {
     columns: "incarnation, credential, node, module, first_seen_at, last_seen_at, last_sequence",
     id: "incarnation",
     condition: "TRUE",
+    changing: &[],
 };
-const CREDENTIALS: Table = Table { name: "node_credentials", columns: "id, label, created_at, revoked_at", id: "id", condition: "TRUE" };
+const CREDENTIALS: Table =
+    Table { name: "node_credentials", columns: "id, label, created_at, revoked_at", id: "id", condition: "TRUE", changing: &[] };
 
 pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>) -> Result<Option<Vec<Node>>, StoreError> {
     NODES.list(reader, window, &[]).await
@@ -106,7 +108,7 @@ pub(crate) async fn upsert(write: &mut Write, node: &Node) -> Result<(), StoreEr
     let query = sqlx::query(
         "INSERT INTO incarnations (incarnation, credential, node, module, first_seen_at, last_seen_at, last_sequence) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-         ON CONFLICT (incarnation) DO UPDATE SET node = ?3, module = ?4, last_seen_at = ?6, last_sequence = ?7",
+         ON CONFLICT (incarnation) DO UPDATE SET credential = ?2, node = ?3, module = ?4, last_seen_at = ?6, last_sequence = ?7",
     );
     let query = query.bind(&node.incarnation).bind(&node.credential).bind(&node.node).bind(&node.module);
     let query = query.bind(node.first_seen_at).bind(node.last_seen_at).bind(signed(node.last_sequence)?);

@@ -23,7 +23,7 @@ pub struct Organisation {
     pub created_at: Time,
 }
 
-const TABLE: Table = Table { name: "organisations", columns: "id, name, version, created_at", id: "id", condition: "TRUE" };
+const TABLE: Table = Table { name: "organisations", columns: "id, name, version, created_at", id: "id", condition: "TRUE", changing: &[] };
 
 pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, id: Option<&str>) -> Result<Option<Vec<Organisation>>, StoreError> {
     TABLE.list(reader, window, &[("id", id)]).await

@@ -28,8 +28,13 @@ pub struct Tier {
     pub updated_at: Time,
 }
 
-const TABLE: Table =
-    Table { name: "tiers", columns: "name, limits, self_service, version, created_at, updated_at", id: "name", condition: "TRUE" };
+const TABLE: Table = Table {
+    name: "tiers",
+    columns: "name, limits, self_service, version, created_at, updated_at",
+    id: "name",
+    condition: "TRUE",
+    changing: &[],
+};
 
 pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>) -> Result<Option<Vec<Tier>>, StoreError> {
     TABLE.list(reader, window, &[]).await

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tollgate_core::wire::{Changes, LARGEST_ANSWER, MOST_CHANGES, encode};
 use tollgate_server::api_keys::{self, NewApiKey, Reach};
+use tollgate_server::changes::Known;
 use tollgate_server::consumers::{self, ConsumerPatch};
+use tollgate_server::store::Store;
 use tollgate_server::tiers::{self, TierBody};
 use tollgate_server::{changes, clock::Clock};
 
@@ -41,6 +43,40 @@ async fn without_a_revision_it_answers_where_the_feed_is() {
     assert_eq!((answer.revision, answer.changes.len(), answer.reset), (1, 0, false));
 }
 
+/// A backup that is restored counts on from where it was: the same numbers then mean something else.
+#[tokio::test]
+async fn a_revision_of_another_history_is_not_taken_for_one_of_this() {
+    let backend = Backend::new().await;
+    let ids = key_ids(&backend, 2).await;
+    let origin = changes::after(&backend.store, None, Duration::ZERO).await.unwrap();
+    let restored = tempfile::tempdir().unwrap();
+    backend.store.close().await;
+    std::fs::copy(backend.dir.path().join("tollgate.db"), restored.path().join("tollgate.db")).unwrap();
+    let mut marks = Vec::new();
+    for (dir, id) in [(backend.dir.path(), &ids[0]), (restored.path(), &ids[1])] {
+        let store = Store::open(dir, Arc::new(backend.clock.clone())).await.unwrap();
+        let mut write = store.begin().await.unwrap();
+        api_keys::revoke(&mut write, &backend.admin, Reach::All, id, None).await.unwrap();
+        write.commit().await.unwrap();
+        let after = async |revision, mark| {
+            let known = Known { revision, mark: Some(mark) };
+            changes::after(&store, Some(known), Duration::ZERO).await.unwrap()
+        };
+        let told = after(0, origin.mark).await;
+        assert_eq!((credentials(&told), told.revision, told.reset), (vec![id.as_str()], 1, false));
+        let own = after(1, told.mark).await;
+        assert_eq!((own.revision, own.mark, own.reset), (1, told.mark, false));
+        for other in &marks {
+            let reset = after(1, *other).await;
+            assert_eq!((reset.revision, reset.mark, reset.reset), (1, told.mark, true), "{other}");
+        }
+        marks.push(told.mark);
+    }
+    let fresh = Backend::new().await;
+    let known = Known { revision: 0, mark: Some(origin.mark) };
+    assert!(changes::after(&fresh.store, Some(known), LONG).await.unwrap().reset, "another database is another history from the start");
+}
+
 #[tokio::test]
 async fn revocations_come_in_the_order_they_were_committed() {
     let backend = Backend::new().await;
@@ -72,7 +108,7 @@ async fn a_poll_waits_until_something_is_committed() {
     let backend = Backend::new().await;
     let ids = key_ids(&backend, 1).await;
     let store = backend.store.clone();
-    let poll = tokio::spawn(async move { changes::after(&store, Some(0), LONG).await.unwrap() });
+    let poll = tokio::spawn(async move { changes::after(&store, Some(0.into()), LONG).await.unwrap() });
     let mut write = backend.store.begin().await.unwrap();
     api_keys::revoke(&mut write, &backend.admin, Reach::All, &ids[0], None).await.unwrap();
     assert!(!poll.is_finished());
@@ -84,7 +120,7 @@ async fn a_poll_waits_until_something_is_committed() {
 async fn a_poll_without_news_is_held_for_its_time_and_complete_at_the_end() {
     let backend = Backend::new().await;
     let wait = Duration::from_millis(30);
-    let answer = changes::after(&backend.store, Some(0), wait).await.unwrap();
+    let answer = changes::after(&backend.store, Some(0.into()), wait).await.unwrap();
     assert_eq!((answer.revision, answer.changes.len(), answer.reset), (0, 0, false));
     assert!((30..5_000).contains(&answer.held_ms), "{}", answer.held_ms);
 }
@@ -99,7 +135,7 @@ async fn no_wake_up_is_lost_however_polls_and_commits_interleave() {
             tokio::spawn(async move {
                 let (mut seen, mut held) = (0, Duration::ZERO);
                 while seen < last {
-                    let answer = changes::after(&backend.store, Some(seen), LONG).await.unwrap();
+                    let answer = changes::after(&backend.store, Some(seen.into()), LONG).await.unwrap();
                     assert!(answer.revision > seen && !answer.reset, "woken for nothing, or not at all");
                     (seen, held) = (answer.revision, held + Duration::from_millis(answer.held_ms));
                 }
@@ -120,7 +156,7 @@ async fn a_commit_whose_caller_goes_away_wakes_pollers_all_the_same() {
     let backend = Backend::new().await;
     let ids = key_ids(&backend, 1).await;
     let store = backend.store.clone();
-    let poll = tokio::spawn(async move { changes::after(&store, Some(0), LONG).await.unwrap() });
+    let poll = tokio::spawn(async move { changes::after(&store, Some(0.into()), LONG).await.unwrap() });
     let mut write = backend.store.begin().await.unwrap();
     api_keys::revoke(&mut write, &backend.admin, Reach::All, &ids[0], None).await.unwrap();
     // Polled once, so that it has begun, and dropped.
@@ -139,9 +175,9 @@ async fn a_long_way_is_walked_in_parts_that_fit_together() {
         api_keys::revoke(&mut write, &backend.admin, Reach::All, id, None).await.unwrap();
     }
     write.commit().await.unwrap();
-    let first = changes::after(&backend.store, Some(0), LONG).await.unwrap();
+    let first = changes::after(&backend.store, Some(0.into()), LONG).await.unwrap();
     assert_eq!((first.changes.len(), first.revision, first.more), (MOST_CHANGES, MOST_CHANGES as u64, true));
-    let second = changes::after(&backend.store, Some(first.revision), LONG).await.unwrap();
+    let second = changes::after(&backend.store, Some(first.revision.into()), LONG).await.unwrap();
     assert!(!second.more);
     assert_eq!([credentials(&first), credentials(&second)].concat(), ids.iter().map(String::as_str).collect::<Vec<_>>());
 }
@@ -181,12 +217,12 @@ async fn a_revision_of_the_future_or_of_the_distant_past_resets_a_node() {
         write.commit().await.unwrap();
     };
     toggle(10).await;
-    let future = changes::after(&backend.store, Some(11), LONG).await.unwrap();
+    let future = changes::after(&backend.store, Some(11.into()), LONG).await.unwrap();
     assert_eq!((future.reset, future.revision, future.changes.len()), (true, 10, 0));
     assert!(!backend.changes(0).await.reset);
     // As if very many more had followed.
     backend.forget_changes(4).await;
-    let past = changes::after(&backend.store, Some(3), LONG).await.unwrap();
+    let past = changes::after(&backend.store, Some(3.into()), LONG).await.unwrap();
     assert_eq!((past.reset, past.revision, past.changes.len()), (true, 10, 0));
     let known = backend.changes(4).await;
     assert_eq!((known.reset, known.changes.len()), (false, 6));

@@ -1,18 +1,19 @@
 //! Nodes: their credentials, their incarnations, their tokens.
 
-use tollgate_core::wire::Hello;
+use tollgate_core::wire::{Hello, Report};
 use tollgate_server::failure::Failure;
 use tollgate_server::nodes::{self, CreatedNodeCredential, NewNodeCredential, NodeCredential};
 use tollgate_server::page::Page;
+use tollgate_server::reports;
 use tollgate_server::secrets::KeyHashing;
 use tollgate_server::store::Store;
 
 use crate::setup::*;
 
-const INCARNATION: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn hello(incarnation: &str) -> Hello {
-    Hello { incarnation: incarnation.to_owned(), node: "edge-1".to_owned(), module: "0.1.0".to_owned() }
+fn hello(secret: &str) -> Hello {
+    Hello { incarnation_secret: secret.to_owned(), node: "edge-1".to_owned(), module: "0.1.0".to_owned() }
 }
 
 async fn credential(backend: &Backend) -> CreatedNodeCredential {
@@ -21,7 +22,7 @@ async fn credential(backend: &Backend) -> CreatedNodeCredential {
 }
 
 async fn token(backend: &Backend, credential: &NodeCredential) -> String {
-    let welcome = committed!(backend, |write| nodes::hello(write, &backend.secrets, credential, &hello(INCARNATION))).unwrap();
+    let welcome = committed!(backend, |write| nodes::hello(write, &backend.secrets, credential, &hello(SECRET))).unwrap();
     assert_eq!(welcome.expires_in_ms, 600_000);
     assert!(welcome.token.len() <= 512 && welcome.token.bytes().all(|byte| byte.is_ascii_graphic()));
     welcome.token
@@ -55,7 +56,7 @@ async fn a_token_stands_for_its_incarnation_for_ten_minutes() {
     let token = token(&backend, &made.credential).await;
     backend.clock.advance(599 * SECOND);
     let incarnation = nodes::authorize(&backend.store, &backend.secrets, &token).unwrap();
-    assert_eq!((incarnation.credential, incarnation.incarnation.as_str()), (made.credential.id, INCARNATION));
+    assert_eq!((incarnation.credential, incarnation.incarnation), (made.credential.id, hello(SECRET).incarnation()));
     backend.clock.advance(SECOND);
     assert_eq!(nodes::authorize(&backend.store, &backend.secrets, &token), None);
 }
@@ -107,28 +108,52 @@ async fn an_incarnation_is_one_however_often_it_says_hello() {
     let listed = nodes::list(&backend.store, &backend.admin, &Page::default()).await.unwrap().items;
     assert_eq!(listed.len(), 1);
     let node = &listed[0];
-    assert_eq!((node.incarnation.as_str(), node.node.as_str(), node.module.as_str()), (INCARNATION, "edge-1", "0.1.0"));
+    assert_eq!((&node.incarnation, node.node.as_str(), node.module.as_str()), (&hello(SECRET).incarnation(), "edge-1", "0.1.0"));
     assert_eq!((node.first_seen_at, node.last_seen_at, node.last_sequence), (first_seen_at, backend.now(), 0));
 }
 
 #[tokio::test]
-async fn an_incarnation_belongs_to_the_credential_it_came_with() {
+async fn an_incarnation_stays_one_whose_credential_is_replaced() {
     let backend = Backend::new().await;
-    token(&backend, &credential(&backend).await.credential).await;
-    let other = credential(&backend).await.credential;
-    let taken = committed!(backend, |write| nodes::hello(write, &backend.secrets, &other, &hello(INCARNATION)));
-    assert_eq!(taken, Err(Failure::Forbidden));
+    let (old, new) = (credential(&backend).await.credential, credential(&backend).await.credential);
+    let old_token = token(&backend, &old).await;
+    let apply = async |token: &str, sequence| {
+        let incarnation = nodes::authorize(&backend.store, &backend.secrets, token).unwrap();
+        let report = Report { sequence, used: Vec::new() };
+        committed!(backend, |write| reports::apply(write, &incarnation, &report)).unwrap();
+        nodes::list(&backend.store, &backend.admin, &Page::default()).await.unwrap().items
+    };
+    apply(&old_token, 1).await;
+    let new_token = token(&backend, &new).await;
+    // What is still under way with the old one counts while that is good.
+    apply(&old_token, 2).await;
+    let listed = apply(&new_token, 3).await;
+    assert_eq!((listed.len(), &listed[0].credential, listed[0].last_sequence), (1, &new.id, 3));
+    committed!(backend, |write| nodes::revoke_credential(write, &backend.admin, &old.id)).unwrap();
+    assert!(nodes::authorize(&backend.store, &backend.secrets, &old_token).is_none());
+    assert!(nodes::authorize(&backend.store, &backend.secrets, &new_token).is_some());
+}
+
+#[tokio::test]
+async fn who_knows_what_an_incarnation_is_called_is_not_that_incarnation() {
+    let backend = Backend::new().await;
+    let made = credential(&backend).await.credential;
+    token(&backend, &made).await;
+    let called = hello(SECRET).incarnation();
+    assert!(!backend.holds(SECRET.as_bytes()) && backend.holds(called.as_bytes()));
+    committed!(backend, |write| nodes::hello(write, &backend.secrets, &made, &hello(&called))).unwrap();
+    assert_eq!(nodes::list(&backend.store, &backend.admin, &Page::default()).await.unwrap().items.len(), 2);
 }
 
 #[tokio::test]
 async fn what_cannot_be_a_node_is_refused() {
     let backend = Backend::new().await;
     let made = credential(&backend).await.credential;
-    for incarnation in ["", "0123", &INCARNATION.to_uppercase(), &"g".repeat(32)] {
-        let refused = committed!(backend, |write| nodes::hello(write, &backend.secrets, &made, &hello(incarnation)));
-        assert_eq!(wrong(refused), ["incarnation"]);
+    for secret in ["", "0123", &SECRET.to_uppercase(), &"g".repeat(32)] {
+        let refused = committed!(backend, |write| nodes::hello(write, &backend.secrets, &made, &hello(secret)));
+        assert_eq!(wrong(refused), ["incarnation_secret"]);
     }
-    let long = Hello { node: "n".repeat(129), module: "\n".to_owned(), ..hello(INCARNATION) };
+    let long = Hello { node: "n".repeat(129), module: "\n".to_owned(), ..hello(SECRET) };
     assert_eq!(wrong(committed!(backend, |write| nodes::hello(write, &backend.secrets, &made, &long))), ["node", "module"]);
 }
 

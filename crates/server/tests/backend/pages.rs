@@ -91,3 +91,21 @@ async fn a_page_after_what_never_was_is_refused() {
         assert_eq!(wrong(listing), ["after"]);
     }
 }
+
+#[tokio::test]
+async fn a_page_begins_after_nothing_that_is_outside_of_the_callers_reach() {
+    let backend = Backend::new().await;
+    let (own, other) = (backend.consumer("own").await, backend.consumer("other").await);
+    let (own_key, other_key) = (backend.key("own").await.key.id, backend.key("other").await.key.id);
+    let developer = developer(&own);
+    let after =
+        async |id: &str| api_keys::list(&backend.store, &developer, Reach::Own, &Filter::default(), &page(10, Some(id.to_owned()))).await;
+    assert_eq!(after(&own_key).await.unwrap().items, []);
+    assert_eq!(wrong(after(&other_key).await), wrong(after("nobody").await));
+    let north = operator(Some("north"));
+    for id in [&other.id, "nobody"] {
+        assert_eq!(wrong(consumers::list(&backend.store, &north, &Default::default(), &page(10, Some(id.to_owned()))).await), ["after"]);
+    }
+    let default = operator(Some("default"));
+    consumers::list(&backend.store, &default, &Default::default(), &page(10, Some(other.id.clone()))).await.unwrap();
+}

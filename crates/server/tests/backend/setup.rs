@@ -110,7 +110,7 @@ impl Backend {
 
     /// What has changed after a revision, without waiting.
     pub(crate) async fn changes(&self, after: u64) -> Changes {
-        changes::after(&self.store, Some(after), Duration::ZERO).await.unwrap()
+        changes::after(&self.store, Some(after.into()), Duration::ZERO).await.unwrap()
     }
 
     pub(crate) async fn revision(&self) -> u64 {

@@ -55,8 +55,7 @@ async fn other_formats_and_versions_are_refused_by_every_route() {
     for path in ["/internal/v1/resolve", "/internal/v1/reports", "/internal/v1/incarnations"] {
         let credential = if path.ends_with("incarnations") { &service.node_credential } else { &token };
         let send = |wire: Value| {
-            let message =
-                json!({"wire": wire, "sequence": 1, "sha256": "0".repeat(64), "incarnation": "0".repeat(32), "node": "", "module": ""});
+            let message = json!({"wire": wire, "sequence": 1, "sha256": "0".repeat(64), "incarnation_secret": "0".repeat(32), "node": "", "module": ""});
             service.node(credential, "POST", path).json(&message).send()
         };
         for wire in [
@@ -151,7 +150,7 @@ async fn a_revoked_node_credential_ends_its_tokens() {
     let id = credentials["items"][0]["id"].as_str().unwrap().to_owned();
     service.call("DELETE", &format!("/api/v1/node-credentials/{id}")).send().await.expect(204);
     changes(&service, &token, "").await.problem(401);
-    let hello = json!({"wire": WIRE, "incarnation": "f".repeat(32), "node": "", "module": ""});
+    let hello = json!({"wire": WIRE, "incarnation_secret": "f".repeat(32), "node": "", "module": ""});
     service.node(&service.node_credential, "POST", "/internal/v1/incarnations").json(&hello).send().await.problem(401);
 }
 

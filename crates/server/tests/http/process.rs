@@ -235,7 +235,7 @@ async fn each_request_is_one_line_with_its_route_and_never_its_path() {
     }
     let node = process.address("node");
     let credential = secret(data.path(), "node.credential");
-    let hello = json!({"wire": "tollgate-node/1", "incarnation": "a".repeat(32), "node": "n", "module": "m"});
+    let hello = json!({"wire": "tollgate-node/1", "incarnation_secret": "a".repeat(32), "node": "n", "module": "m"});
     let token = call(node, "POST", "/internal/v1/incarnations").bearer(&credential).json(&hello).send().await.expect(200)["token"].clone();
     let revision = call(node, "GET", "/internal/v1/changes").bearer(token.as_str().unwrap()).send().await.expect(200)["revision"].clone();
     let poll = call(node, "GET", &format!("/internal/v1/changes?after={revision}&wait_ms=25000")).bearer(token.as_str().unwrap());
@@ -282,7 +282,7 @@ async fn no_secret_is_in_the_log_the_metrics_or_the_data_directory() {
     secrets.push(shown(&post("/api/v1/node-credentials", json!({})).await.expect(201), "node_credential"));
     let taken = call(public, "POST", "/api/auth/keys").json(&json!({"tier": "free", "email": "user@example.com"})).send().await;
     secrets.push(shown(&taken.expect(201), "api_key"));
-    let hello = json!({"wire": "tollgate-node/1", "incarnation": "a".repeat(32), "node": "n", "module": "m"});
+    let hello = json!({"wire": "tollgate-node/1", "incarnation_secret": "a".repeat(32), "node": "n", "module": "m"});
     let token = shown(&call(node, "POST", "/internal/v1/incarnations").bearer(&credential).json(&hello).send().await.expect(200), "token");
     secrets.push(token.clone());
     for key in secrets.clone() {

@@ -117,7 +117,7 @@ impl Service {
     /// A token for the node API.
     pub(crate) async fn token(&self) -> String {
         let incarnation = unique().to_owned() + "0000000000000000";
-        let hello = json!({"wire": "tollgate-node/1", "incarnation": incarnation, "node": "test", "module": "0.1.0"});
+        let hello = json!({"wire": "tollgate-node/1", "incarnation_secret": incarnation, "node": "test", "module": "0.1.0"});
         let welcome = call(self.at.node, "POST", "/internal/v1/incarnations").bearer(&self.node_credential).json(&hello).send().await;
         welcome.expect(200)["token"].as_str().unwrap().to_owned()
     }

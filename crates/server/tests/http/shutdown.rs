@@ -13,13 +13,12 @@ use crate::service::Service;
 
 const BODY: &str = r#"{"id":"in-flight","name":"In flight","tier":"free"}"#;
 
-/// A request of which only the head and the first byte of the body have been sent.
-async fn half_sent(service: &Service) -> TcpStream {
+/// A request to make a consumer, of which only the head has been sent: the server waits for this body.
+pub(crate) async fn half_sent(service: &Service, admin_key: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(service.at.public).await.unwrap();
     let head = format!(
-        "POST /api/v1/consumers HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
-        service.admin,
-        BODY.len()
+        "POST /api/v1/consumers HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {admin_key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     // The server asks for the body: the request has reached its handler.
@@ -38,7 +37,7 @@ async fn a_request_in_flight_is_finished_polls_are_answered_and_nothing_new_begi
     let poll = tokio::spawn(service.node(&token, "GET", &format!("/internal/v1/changes?after={revision}&wait_ms=25000")).send());
     service.node(&token, "GET", "/internal/v1/changes").send().await.expect(200);
     let idle = TcpStream::connect(public).await.unwrap();
-    let mut request = half_sent(&service).await;
+    let mut request = half_sent(&service, &service.admin, BODY).await;
     assert_eq!(call(operations, "GET", "/readyz").send().await.expect(200)["ready"], true);
 
     let started = Instant::now();
@@ -66,7 +65,7 @@ async fn a_request_in_flight_is_finished_polls_are_answered_and_nothing_new_begi
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_cut_off_at_the_bound() {
     let service = Service::start_with(&[("shutdown_seconds", "1")]).await;
-    let mut request = half_sent(&service).await;
+    let mut request = half_sent(&service, &service.admin, BODY).await;
     let started = Instant::now();
     let data = service.end().await;
     let elapsed = started.elapsed();

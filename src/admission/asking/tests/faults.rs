@@ -23,7 +23,7 @@ fn the_incarnation_says_nothing_of_the_key_that_hides_where_limits_are_kept() {
     let mut world = World::new(1, &json!({}));
     world.backend.issue("k", known("acme", tier("many", 1_000)));
     world.settle(0, "k");
-    let (told, secret) = (world.backend.hellos[0].incarnation.clone(), world.node.value("/node"));
+    let (told, secret) = (world.backend.hellos[0].incarnation_secret.clone(), world.node.value("/node"));
     assert_eq!((told.len(), secret.len()), (32, 16));
     assert_ne!(told, crate::backend::hex(&secret));
 }
@@ -159,6 +159,19 @@ fn guesses_leave_room_for_issued_keys() {
     let issuer = IssuerKey::new(1, "foil", Secret::new(ISSUER.as_bytes().to_vec())).unwrap();
     let issued = [1, 2].map(|number| issuer.issue(&mut |bytes: &mut [u8]| bytes.fill(number)));
     assert_eq!(issued.map(|key| world.ask(0, &key)), [Got::Waits, Got::Denied(Reason::Unavailable)]);
+}
+
+#[test]
+fn guesses_use_up_nothing_of_what_issued_keys_need() {
+    let mut world = World::new(1, &json!({"unknown_per_node": 3, "unknown_per_address": 100}));
+    let asked = |got: &Got| *got == Got::Denied(Reason::InvalidKey);
+    let guesses: Vec<Got> = (0..20).map(|number| world.settle(0, &format!("guess-{number}"))).collect();
+    assert_eq!(guesses.iter().filter(|got| asked(got)).count(), 3, "{guesses:?}");
+    let issuer = IssuerKey::new(1, "foil", Secret::new(ISSUER.as_bytes().to_vec())).unwrap();
+    for number in 0..20 {
+        let issued = issuer.issue(&mut |bytes: &mut [u8]| bytes.fill(number));
+        assert!(asked(&world.settle(0, &issued)), "{number}");
+    }
 }
 
 #[test]

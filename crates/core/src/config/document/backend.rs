@@ -29,7 +29,7 @@ pub struct Backend {
     /// has made, do not count. Default: 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_per_address: Option<u32>,
-    /// Credentials a node has resolved in a second: 1 to 1,000,000. Default: 2,000.
+    /// Such credentials of all addresses that a node has resolved in a second: 1 to 1,000,000. Default: 2,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_per_node: Option<u32>,
 }

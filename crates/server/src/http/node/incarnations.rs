@@ -27,7 +27,7 @@ pub(super) async fn hello(
         Ok(recorded) => return Ok(Message(recorded?)),
         Err(_) => tracing::warn!("a node's hello cannot be written down in time"),
     }
-    Ok(Message(nodes::hello_unrecorded(&backend.store, &backend.secrets, &credential, &hello).await?))
+    Ok(Message(nodes::hello_unrecorded(&backend.store, &backend.secrets, &credential, &hello)?))
 }
 
 async fn recorded(backend: &Backend, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {

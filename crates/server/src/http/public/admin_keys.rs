@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::super::answer::Answer;
-use super::super::auth::{AdminKeysRead, AdminKeysWrite, Allowed};
+use super::super::auth::{AdminKeysRead, AdminKeysWrite, Allowed, begin};
 use super::super::backend::Backend;
 use super::super::document::Shape;
 use super::super::once::{Begun, Making, Once};
@@ -53,7 +53,7 @@ pub(super) async fn revoke(
     allowed: Allowed<AdminKeysWrite>,
     Named(id): Named,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     admin_keys::revoke(&mut write, &allowed.principal, &id).await?;
     write.commit().await?;
     Ok(Answer::nothing())

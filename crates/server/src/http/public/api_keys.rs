@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, KeysRead, KeysWrite};
+use super::super::auth::{Allowed, KeysRead, KeysWrite, begin};
 use super::super::backend::Backend;
 use super::super::document::{Document, Shape};
 use super::super::once::{Begun, Making, Once};
@@ -82,7 +82,7 @@ pub(super) async fn update(
     known: Option<Known>,
     Document { value: patch, .. }: Document<ApiKeyPatch>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     let changed = api_keys::update(&mut write, &allowed.principal, &id, Known::version(known), patch).await?;
     write.commit().await?;
     Ok(Answer::of(&changed)?.version(changed.version))
@@ -97,7 +97,7 @@ pub(super) async fn revoke(
     Named(id): Named,
     known: Option<Known>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     api_keys::revoke(&mut write, &allowed.principal, Reach::All, &id, Known::version(known)).await?;
     write.commit().await?;
     Ok(Answer::nothing())

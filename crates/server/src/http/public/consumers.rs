@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, ConsumersRead, ConsumersWrite};
+use super::super::auth::{Allowed, ConsumersRead, ConsumersWrite, begin};
 use super::super::backend::Backend;
 use super::super::document::{Document, Shape};
 use super::super::once::{Begun, Making, Once};
@@ -80,7 +80,7 @@ pub(super) async fn update(
     known: Option<Known>,
     Document { value: patch, .. }: Document<ConsumerPatch>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     let changed = consumers::update(&mut write, &allowed.principal, &id, Known::version(known), patch).await?;
     write.commit().await?;
     Ok(Answer::of(&changed)?.version(changed.version))
@@ -95,7 +95,7 @@ pub(super) async fn delete(
     Named(id): Named,
     known: Option<Known>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     consumers::delete(&mut write, &allowed.principal, &id, Known::version(known)).await?;
     write.commit().await?;
     Ok(Answer::nothing())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, OwnKeysRead, OwnKeysWrite};
+use super::super::auth::{Allowed, OwnKeysRead, OwnKeysWrite, begin};
 use super::super::backend::Backend;
 use super::super::document::Shape;
 use super::super::once::{Begun, Making, Once};
@@ -58,7 +58,7 @@ pub(super) async fn revoke(
     Named(id): Named,
     known: Option<Known>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     api_keys::revoke(&mut write, &allowed.principal, Reach::Own, &id, Known::version(known)).await?;
     write.commit().await?;
     Ok(Answer::nothing())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, NodesRead, NodesWrite};
+use super::super::auth::{Allowed, NodesRead, NodesWrite, begin};
 use super::super::backend::Backend;
 use super::super::document::Shape;
 use super::super::once::{Begun, Making, Once};
@@ -68,7 +68,7 @@ pub(super) async fn revoke_credential(
     allowed: Allowed<NodesWrite>,
     Named(id): Named,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     nodes::revoke_credential(&mut write, &allowed.principal, &id).await?;
     write.commit().await?;
     Ok(Answer::nothing())

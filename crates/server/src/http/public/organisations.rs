@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, OrganisationsRead, OrganisationsWrite};
+use super::super::auth::{Allowed, OrganisationsRead, OrganisationsWrite, begin};
 use super::super::backend::Backend;
 use super::super::document::{Document, Shape};
 use super::super::once::{Begun, Making, Once};
@@ -70,7 +70,7 @@ pub(super) async fn update(
     known: Option<Known>,
     Document { value: patch, .. }: Document<OrganisationPatch>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     let changed = organisations::update(&mut write, &allowed.principal, &id, Known::version(known), patch).await?;
     write.commit().await?;
     Ok(Answer::of(&changed)?.version(changed.version))

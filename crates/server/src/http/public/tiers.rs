@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, TiersRead, TiersWrite};
+use super::super::auth::{Allowed, TiersRead, TiersWrite, begin};
 use super::super::backend::Backend;
 use super::super::document::{Document, Shape};
 use super::super::once::{Begun, Making, Once};
@@ -65,7 +65,7 @@ pub(super) async fn put(
     known: Option<Known>,
     Document { value: body, .. }: Document<TierBody>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     let put = tiers::put(&mut write, &allowed.principal, &name, Known::version(known), body).await?;
     if put.created && known.is_some() {
         return Err(Failure::Stale.into());
@@ -85,7 +85,7 @@ pub(super) async fn delete(
     Named(name): Named,
     known: Option<Known>,
 ) -> Result<Answer, Refusal> {
-    let mut write = backend.store.begin().await?;
+    let mut write = begin(&backend, &allowed.principal).await?;
     tiers::delete(&mut write, &allowed.principal, &name, Known::version(known)).await?;
     write.commit().await?;
     Ok(Answer::nothing())
