@@ -114,7 +114,7 @@ pub struct Changes {
     pub revision: u64,
     /// Tells that revision from one of the same number in another history, as there is after a backup was restored: the next poll's
     /// `mark`. Random, below 2^53; 0: not told.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mark: u64,
     /// How long the backend held the poll; at its end the answer was complete, unless `more` follow.
     pub held_ms: u64,
@@ -218,9 +218,8 @@ impl fmt::Debug for Resolve {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Serialize)]
