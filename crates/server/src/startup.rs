@@ -130,9 +130,10 @@ impl Server {
         let backend = Backend::new(store, secrets, settings.self_service, settings.trusted_proxies.clone(), ending.clone());
         let named = [(name::PUBLIC, &public_tls), (name::NODE, &node_tls), (name::OPERATIONS, &operations_tls)];
         let tls = named.into_iter().filter_map(|(name, tls)| Some((name, Arc::clone(tls.as_ref()?)))).collect();
+        let public = bind(name::PUBLIC, &settings.public, public_tls, http::PUBLIC_BOUNDS).await?;
         Ok(Self {
             backend: backend.ok_or(StartError::Bound)?,
-            public: bind(name::PUBLIC, &settings.public, public_tls, http::PUBLIC_BOUNDS).await?,
+            public: public.exempting(settings.trusted_proxies.clone()),
             node: bind(name::NODE, &settings.node, node_tls, http::NODE_BOUNDS).await?,
             operations: bind(name::OPERATIONS, &settings.operations, operations_tls, http::OPERATIONS_BOUNDS).await?,
             control: Control { end: Arc::new(end), tls },

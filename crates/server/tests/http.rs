@@ -31,6 +31,8 @@ mod revoked;
 mod self_service;
 #[path = "http/service.rs"]
 mod service;
+#[path = "http/shares.rs"]
+mod shares;
 #[path = "http/shutdown.rs"]
 mod shutdown;
 #[path = "http/tls.rs"]

@@ -137,8 +137,7 @@ fn wrong(backend: &Backend, parts: &Parts) -> Refusal {
 
 /// Where a request came from.
 pub(super) fn address(backend: &Backend, parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(peer)| peer.ip());
-    backend.client(peer, &parts.headers)
+    backend.client(Peer::address(&parts.extensions), &parts.headers)
 }
 
 fn note(parts: &Parts, principal: &str) {

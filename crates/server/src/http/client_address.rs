@@ -7,11 +7,10 @@ use ipnet::IpNet;
 
 /// The address of whoever asks: the peer, or behind proxies of ours the nearest address in `X-Forwarded-For` that is none of them.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
     // Each proxy appends whom it heard from: read from the end, as long as ours say it.
     for hop in headers.get_all("x-forwarded-for").iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
-        if !is_trusted(&client) {
+        if !is_among(client, trusted) {
             break;
         }
         match address(hop) {
@@ -20,6 +19,12 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
         }
     }
     client
+}
+
+/// Whether an address is in one of these networks.
+pub(super) fn is_among(address: IpAddr, networks: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.

@@ -3,13 +3,14 @@
 //! Without TLS both HTTP/1.1 and HTTP/2 with prior knowledge are spoken: Envoy's clusters use the latter.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Extensions;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
@@ -36,6 +37,8 @@ const MOST_RESETS: usize = 64;
 pub struct Bounds {
     /// How many there may be at once.
     pub connections: usize,
+    /// How many of them one address may have.
+    pub share: usize,
     /// HTTP/2: requests at once on one.
     pub streams: u32,
     /// For the TLS handshake, and then for the head of a request; over HTTP/1.1 also between requests.
@@ -47,6 +50,13 @@ pub struct Bounds {
 /// The other end of a connection, in each of its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
+
+impl Peer {
+    /// Its address, from the extensions of a request; unspecified where no connection put it there.
+    pub(super) fn address(extensions: &Extensions) -> IpAddr {
+        extensions.get::<Self>().map_or(IpAddr::from([0, 0, 0, 0]), |Self(peer)| peer.ip())
+    }
+}
 
 /// Whether requests are under way on a connection.
 #[derive(Debug, Default)]

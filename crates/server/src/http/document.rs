@@ -10,9 +10,11 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::places::Held;
 use super::problem::Refusal;
 use crate::failure::Problem;
 
@@ -49,7 +51,13 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Document<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        let raw = collect(&parts.headers, body, LARGEST_DOCUMENT).await?;
+        // Nobody waits for no body.
+        let is_coming = !body.is_end_stream();
+        let reading = collect(&parts.headers, body, LARGEST_DOCUMENT);
+        let raw = match parts.extensions.get::<Held>() {
+            Some(held) if is_coming => held.lend(reading).await?,
+            _ => reading.await?,
+        };
         if raw.is_empty()
             && !parts.headers.contains_key(CONTENT_TYPE)
             && let Some(value) = T::absent()

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::client_address::is_among;
 use super::connection::{self, Bounds};
+use super::shares::Shares;
 use crate::ending::Ending;
 use crate::tls::Tls;
 
@@ -25,6 +28,7 @@ pub struct Listener {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     bounds: Bounds,
+    exempt: Vec<IpNet>,
 }
 
 impl Listener {
@@ -35,7 +39,13 @@ impl Listener {
     pub async fn bind(name: &'static str, address: SocketAddr, tls: Option<Arc<Tls>>, bounds: Bounds) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { name, socket, address, tls, bounds })
+        Ok(Self { name, socket, address, tls, bounds, exempt: Vec::new() })
+    }
+
+    /// Lets peers in these networks have as many connections as there are: everybody comes through them.
+    #[must_use]
+    pub fn exempting(self, exempt: Vec<IpNet>) -> Self {
+        Self { exempt, ..self }
     }
 
     /// The address it got.
@@ -60,6 +70,8 @@ impl Listener {
     /// returns how many connections had to be cut off.
     pub async fn serve(self, router: Router, mut ending: Ending, grace: Duration) -> usize {
         let places = Arc::new(Semaphore::new(self.bounds.connections));
+        // How many there may be in all, the semaphore knows.
+        let shares = Shares::new(usize::MAX, self.bounds.share);
         let mut connections = JoinSet::new();
         loop {
             // Connections that find no place wait in the system's queue.
@@ -70,15 +82,27 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = ending.begun() => break,
+                // Before new ones: what has ended must not pile up while clients keep coming.
+                Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                    if let Err(error) = ended {
+                        tracing::error!(listener = self.name, %error, "a connection's task ended badly");
+                    }
+                }
                 (accepted, place) = accepted => match (accepted, place) {
                     (Ok((stream, peer)), Ok(place)) => {
+                        let share = if is_among(peer.ip(), &self.exempt) { None } else { Some(shares.take(peer.ip())) };
+                        let Ok(share) = share.transpose() else {
+                            // Closed at once, and its place goes to the next.
+                            metrics::counter!("tollgate_connections_refused_total", "listener" => self.name).increment(1);
+                            continue;
+                        };
                         let serving = connection::serve(stream, peer, self.tls.as_deref().map(Tls::current), router.clone(), ending.clone(), self.bounds);
                         let open = metrics::gauge!("tollgate_connections", "listener" => self.name);
                         connections.spawn(async move {
                             open.increment(1);
                             serving.await;
                             open.decrement(1);
-                            drop(place);
+                            drop((share, place));
                         });
                     }
                     (Ok(_), Err(_closed)) => break,
@@ -87,11 +111,6 @@ impl Listener {
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
-                Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                    if let Err(error) = ended {
-                        tracing::error!(listener = self.name, %error, "a connection's task ended badly");
-                    }
-                }
             }
         }
         drop(self.socket);

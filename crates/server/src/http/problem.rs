@@ -149,6 +149,11 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body came too slowly")
     }
 
+    /// More is under way from one address than it may have.
+    pub(super) fn crowded() -> Self {
+        Self::limited(SOON, "Too much is under way from this address")
+    }
+
     /// More is under way than there is room for.
     pub(super) fn busy() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Too much is under way").retry_after(SOON)

@@ -7,18 +7,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_server::ending::{End, ending};
 use tollgate_server::http::connection::Bounds;
 use tollgate_server::http::listener::Listener;
+use tollgate_server::telemetry;
 
 use crate::client::{Http2, call};
 use crate::locked::wait_for;
 
-const SHORT: Bounds = Bounds { connections: 4, streams: 2, head: Duration::from_millis(300), idle: Duration::from_millis(400) };
+const SHORT: Bounds = Bounds { connections: 4, share: 4, streams: 2, head: Duration::from_millis(300), idle: Duration::from_millis(400) };
 
 /// A listener whose `/held` answers when it is let go.
 struct Listening {
@@ -35,8 +36,12 @@ async fn listen() -> Listening {
 }
 
 async fn listen_within(bounds: Bounds) -> Listening {
-    let (end, ending) = ending();
     let listener = Listener::bind("test", "127.0.0.1:0".parse().unwrap(), None, bounds).await.unwrap();
+    serve(listener)
+}
+
+fn serve(listener: Listener) -> Listening {
+    let (end, ending) = ending();
     let address = listener.address();
     let held = Arc::new(Semaphore::new(0));
     let arrived = Arc::new(Semaphore::new(0));
@@ -122,6 +127,46 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     assert!(tokio::time::timeout(SHORT.head, &mut beyond).await.is_err(), "served beyond the bound");
     held.add_permits(1);
     assert_eq!(beyond.await.text(), "here");
+}
+
+/// A connection from another address than the usual one.
+async fn connect_from(source: &str, address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_beyond_its_share_is_closed_at_once_and_others_are_served() {
+    let metrics = telemetry::metrics().unwrap();
+    let bounds = Bounds { connections: 3, share: 2, head: Duration::from_secs(60), ..SHORT };
+    let Listening { address, end: _end, .. } = listen_within(bounds).await;
+    let mut silent = vec![TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    silent[1].write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+    // More than there are places, so that none of them keeps one.
+    for _ in 0..bounds.connections {
+        let (answer, after) = until_closed(&mut TcpStream::connect(address).await.unwrap()).await;
+        assert!(answer.is_empty() && after < Duration::from_secs(5), "{after:?}");
+    }
+    assert!(metrics.render().contains("tollgate_connections_refused_total{listener=\"test\"}"), "it is not counted");
+    let other = connect_from("127.0.0.2", address).await;
+    assert_eq!(call(address, "GET", "/").send_over(other).await.unwrap().text(), "here");
+
+    silent.pop();
+    wait_for(async || {
+        let stream = TcpStream::connect(address).await.unwrap();
+        call(address, "GET", "/").send_over(stream).await.is_ok_and(|reply| reply.text() == "here")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_exempt_has_no_share() {
+    let bounds = Bounds { share: 1, head: Duration::from_secs(60), ..SHORT };
+    let listener = Listener::bind("test", "127.0.0.1:0".parse().unwrap(), None, bounds).await.unwrap();
+    let Listening { address, end: _end, .. } = serve(listener.exempting(vec!["127.0.0.1/32".parse().unwrap()]));
+    let _silent = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    assert_eq!(call(address, "GET", "/").send().await.text(), "here");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use crate::service::data;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The running program. It is killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: Receiver<Value>,
     log: Vec<Value>,
@@ -46,7 +46,7 @@ fn read(stderr: ChildStderr) -> Receiver<Value> {
 
 impl Process {
     /// Serves this data directory on any free ports.
-    fn serve(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn serve(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let usual = ["serve", "--listen=127.0.0.1:0", "--node-listen=127.0.0.1:0", "--operations-listen=127.0.0.1:0"];
         let data = format!("--data={}", data.display());
         let arguments: Vec<_> = usual.into_iter().chain([data.as_str()]).chain(arguments.iter().copied()).collect();
@@ -67,7 +67,7 @@ impl Process {
         }
     }
 
-    fn address(&mut self, listener: &str) -> SocketAddr {
+    pub(crate) fn address(&mut self, listener: &str) -> SocketAddr {
         let found = |line: &Value| line["message"] == "listening" && line["listener"] == listener;
         let line = self.log.iter().find(|line| found(line)).cloned().unwrap_or_else(|| self.until(found));
         line["address"].as_str().unwrap().parse().unwrap()
