@@ -35,9 +35,9 @@ pub const TICK_EVERY: u64 = 50_000_000;
 pub struct Backend {
     settings: policy::Backend,
     label: String,
-    /// What this worker makes the node's incarnation of, if it is the first to.
-    own_incarnation: [u8; 16],
-    incarnation: Option<String>,
+    /// What the node's incarnation is proven by, if this worker is the first to make one.
+    own_incarnation_secret: [u8; 16],
+    incarnation_secret: Option<String>,
     session: Session,
     feed: Feed,
     resolver: Resolver,
@@ -100,8 +100,8 @@ impl Backend {
             settings: settings.clone(),
             label: label.chars().filter(char::is_ascii_graphic).take(128).collect(),
             // The backend is told this one and shows it: it must say nothing of what else is made from these bytes.
-            own_incarnation: hash(&random, ["incarnation", ""]).as_bytes(),
-            incarnation: None,
+            own_incarnation_secret: hash(&random, ["incarnation", ""]).as_bytes(),
+            incarnation_secret: None,
             session: Session::new(&prefix),
             feed: Feed::new(&prefix, hash(&random, ["worker", ""]).h1),
             resolver: Resolver::default(),
@@ -276,11 +276,11 @@ impl Backend {
     }
 
     fn greet(&mut self, now: Instant, shared: &mut impl SharedData) -> Result<(), Broken> {
-        let incarnation = match &self.incarnation {
-            Some(incarnation) => incarnation,
-            None => self.incarnation.insert(session::incarnation(&self.own_incarnation, shared)?),
+        let secret = match &self.incarnation_secret {
+            Some(secret) => secret,
+            None => self.incarnation_secret.insert(session::incarnation_secret(&self.own_incarnation_secret, shared)?),
         };
-        self.calls.extend(self.session.hello(&self.settings, &self.label, now, incarnation));
+        self.calls.extend(self.session.hello(&self.settings, &self.label, now, secret));
         Ok(())
     }
 

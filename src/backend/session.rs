@@ -152,7 +152,7 @@ impl Token {
 }
 
 /// The secret of this life of the node, as 32 hexadecimal digits; `own` if this worker is the first to ask.
-pub(super) fn incarnation(own: &[u8; 16], shared: &mut impl SharedData) -> Result<String, Broken> {
+pub(super) fn incarnation_secret(own: &[u8; 16], shared: &mut impl SharedData) -> Result<String, Broken> {
     let mut value = Vec::new();
     if shared.get(INCARNATION, &mut value)?.is_none() {
         if shared.set(INCARNATION, own, None)? {

@@ -58,10 +58,10 @@ pub const OPERATIONS_BOUNDS: Bounds = bounds(256, 64, 16);
 
 /// Requests under way at once on the public API and on operations; more are told to come back.
 const REQUESTS: usize = 512;
-/// Of them, by one address of the public API: an eighth, as many as one connection over HTTP/2 may have.
-const REQUESTS_OF_ONE: usize = 64;
 /// The same on the node API, where most of them are polls that wait.
 const NODE_REQUESTS: usize = 16_384;
+/// Of those of the public API, by one address: an eighth, as many as one connection over HTTP/2 may have.
+const REQUESTS_OF_ONE: usize = 64;
 
 const fn bounds(connections: usize, share: usize, streams: u32) -> Bounds {
     Bounds { connections, share, streams, head: Duration::from_secs(20), idle: Duration::from_secs(60) }

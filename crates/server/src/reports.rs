@@ -24,8 +24,7 @@ pub async fn apply(write: &mut Write, incarnation: &Incarnation, report: &Report
     if report.used.len() > MOST_USED {
         return Err(Failure::invalid("used", format!("{} entries; at most {MOST_USED}", report.used.len())));
     }
-    let node = store::nodes::get(write, &incarnation.incarnation).await?;
-    let node = node.ok_or(Failure::NotFound)?;
+    let node = store::nodes::get(write, &incarnation.incarnation).await?.ok_or(Failure::NotFound)?;
     let newest = node.last_sequence.max(sequence);
     let oldest = newest.saturating_sub(TOLD_APART - 1);
     let is_new = sequence >= oldest && store::nodes::insert_report(write, &node.incarnation, sequence, oldest).await?;
