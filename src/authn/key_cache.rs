@@ -256,7 +256,7 @@ mod tests {
     use super::*;
     use crate::identity::{Namespace, Told};
 
-    const SIZES: NodeSizes = NodeSizes { slots: 64, known_keys: 16, unknown_keys: 16, ipv6_prefix: 64 };
+    const SIZES: NodeSizes = NodeSizes { slots: 64, known_keys: 16, unknown_keys: 16, known_tokens: 16, ipv6_prefix: 64 };
 
     fn cache() -> KeyCache {
         KeyCache::new(&SIZES, [7; 16])

@@ -59,7 +59,18 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
 }
 
 /// The fields that hold lists; nothing else in a document does, and no list holds another one.
-const LISTS: [&str; 14] = [
+const LISTS: [&str; 25] = [
+    "issuers",
+    "audiences",
+    "algorithms",
+    "types",
+    "secrets",
+    "scopes",
+    "roles",
+    "all",
+    "any",
+    "values",
+    "default",
     "sources",
     "issuer_keys",
     "tiers",
@@ -86,7 +97,8 @@ fn refuse_lax(path: &str, may_be_list: bool, value: &serde_json::Value) -> Resul
             let mut elements = elements.iter().enumerate();
             elements.try_for_each(|(position, element)| refuse_lax(&format!("{path}[{position}]"), false, element))
         }
-        Object(members) => members.iter().try_for_each(|(field, value)| {
+        // Somebody else's document.
+        Object(members) => members.iter().filter(|(field, _)| *field != "jwks").try_for_each(|(field, value)| {
             let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
             refuse_lax(&path, LISTS.contains(&field.as_str()), value)
         }),

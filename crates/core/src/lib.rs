@@ -5,10 +5,17 @@
 
 pub mod access;
 pub mod bucket;
+pub mod claims;
 pub mod config;
 pub mod credential;
+mod der;
+pub mod issuer;
+pub mod json;
+pub mod jwk;
+pub mod jws;
 pub mod limit;
 pub mod policy;
+pub mod requirement;
 pub mod route;
 pub mod secret;
 pub mod time;

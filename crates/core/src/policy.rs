@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use crate::access::AddressRules;
 use crate::credential::{IssuerKey, KeyHash, digest};
+use crate::issuer::Issuer;
 use crate::limit::Limit;
+use crate::requirement::{Met, Requirement};
 use crate::route::{Route, Target};
 use crate::secret::Secret;
 
@@ -21,6 +23,10 @@ pub struct Policy {
     pub issuer_keys: Box<[IssuerKey]>,
     /// The static API keys.
     pub api_keys: ApiKeys,
+    /// Whose access tokens are accepted.
+    pub tokens: Tokens,
+    /// What routes ask of an identity, each once.
+    pub requirements: Box<[Requirement]>,
     /// The tiers.
     pub tiers: Box<[Tier]>,
     /// The static consumers.
@@ -39,6 +45,17 @@ pub struct Policy {
     pub node: NodeSizes,
     /// Who knows the other credentials.
     pub backend: Option<Backend>,
+}
+
+/// Access tokens: whose are accepted, and what they may cost.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Who may issue them; none: there are no tokens, only keys.
+    pub issuers: Box<[Issuer]>,
+    /// The longest that is read, in bytes.
+    pub longest: usize,
+    /// The bound on an address's tokens that fail: a tier of one limit.
+    pub per_address: Option<Tier>,
 }
 
 /// The backend that knows the credentials the policy does not name.
@@ -151,6 +168,8 @@ pub struct NodeSizes {
     pub known_keys: usize,
     /// Refused keys a worker remembers.
     pub unknown_keys: usize,
+    /// Verified access tokens a worker remembers, and as many refused ones.
+    pub known_tokens: usize,
     /// Bits of an IPv6 address that make a client.
     pub ipv6_prefix: u8,
 }
@@ -162,6 +181,8 @@ pub struct ApiKey {
     pub id: String,
     /// The position of its consumer.
     pub consumer: usize,
+    /// Which of the policy's requirements it meets.
+    pub met: Met,
 }
 
 /// The static API keys by hash.
@@ -215,6 +236,13 @@ impl ApiKeys {
         let place = self.by_half.get(&half(hash))?;
         place.iter().find(|(own, _)| own.matches(hash)).map(|(_, position)| *position)
     }
+}
+
+/// Whether text may be a consumer's or a credential's id: 1 to 128 visible ASCII characters other than `"` and `\`, so that it may stand
+/// in a header, a log and a challenge as it is.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 fn half(hash: &KeyHash) -> [u8; 16] {

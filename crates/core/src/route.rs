@@ -19,6 +19,8 @@ pub struct Route {
     pub preflight: bool,
     /// Whether a credential is needed.
     pub auth: Auth,
+    /// What is asked of whoever has one: the position of the requirement.
+    pub requirement: Option<u16>,
     /// The tier whose limits anonymous requests meet, per address: its position.
     pub anonymous_tier: Option<usize>,
     /// Units a request costs.

@@ -3,13 +3,16 @@
 mod backend;
 mod credentials;
 mod limits;
+mod requirements;
 mod routes;
+mod tokens;
 
 use std::collections::HashMap;
 
 use super::problem::{Problem, Problems};
 use super::{Environment, document as doc};
-use crate::policy::{Answers, BodyStyle, NodeSizes, Policy, ResetForm, Tier};
+use crate::policy::{Answers, BodyStyle, NodeSizes, Policy, ResetForm, Tier, is_id};
+use crate::requirement::Requirement;
 use crate::route::{Matcher, PathPattern, Route};
 
 const NAME: &str = "1 to 64 lower-case letters, digits, `-` and `_`";
@@ -20,7 +23,7 @@ const ID: &str = "1 to 128 visible ASCII characters, none of them `\"` or `\\`";
 /// # Errors
 /// Every problem found.
 pub fn compile(document: &doc::Plugin, environment: &dyn Environment) -> Result<Policy, Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment, foreign_routes: false };
+    let mut compiler = Compiler { problems: Vec::new(), environment, foreign_routes: false, requirements: Vec::new() };
     let policy = compiler.policy(document);
     if compiler.problems.is_empty() { Ok(policy) } else { Err(Problems(compiler.problems)) }
 }
@@ -30,7 +33,7 @@ pub fn compile(document: &doc::Plugin, environment: &dyn Environment) -> Result<
 /// # Errors
 /// Every problem found.
 pub fn compile_tier(tier: &doc::Tier, policy: &Policy) -> Result<Tier, Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true };
+    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, requirements: Vec::new() };
     // The last route is the default one, which has no entry in a document.
     let names: Vec<&str> = policy.routes.iter().rev().skip(1).rev().map(|route| route.name.as_str()).collect();
     let tier = compiler.tier("tier", tier, &names);
@@ -42,7 +45,7 @@ pub fn compile_tier(tier: &doc::Tier, policy: &Policy) -> Result<Tier, Problems>
 /// # Errors
 /// Every problem found.
 pub fn check_tier(tier: &doc::Tier) -> Result<(), Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true };
+    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, requirements: Vec::new() };
     let _ = compiler.tier("", tier, &[]);
     if compiler.problems.is_empty() { Ok(()) } else { Err(Problems(compiler.problems)) }
 }
@@ -75,6 +78,8 @@ struct Compiler<'a> {
     environment: &'a dyn Environment,
     /// Whether a limit may name routes that are not there.
     foreign_routes: bool,
+    /// What routes ask, so far.
+    requirements: Vec<Requirement>,
 }
 
 impl Compiler<'_> {
@@ -90,7 +95,6 @@ impl Compiler<'_> {
         self.unique("tiers", "name", &tier_names);
         let tiers = tier_documents.iter().enumerate().map(|(position, tier)| self.tier(&format!("tiers[{position}]"), tier, &route_names));
         let tiers = tiers.collect::<Vec<_>>().into();
-        let (consumers, api_keys) = self.consumers(document, &tier_names);
         let anonymous_tier = self.tier_reference("anonymous_tier", document.anonymous_tier.as_deref(), &tier_names);
         let mut routes: Vec<Route> = Vec::with_capacity(document.routes.len() + 1);
         for (position, route) in document.routes.iter().enumerate() {
@@ -110,6 +114,9 @@ impl Compiler<'_> {
         }
         let anything = Matcher { hosts: Box::new([]), methods: Box::new([]), path: PathPattern::Any };
         routes.push(self.route("default_route", default, anything, anonymous_tier, &tier_names));
+        // After the routes: what a key meets of their requirements is known with it.
+        let (consumers, api_keys) = self.consumers(document, &tier_names);
+        let tokens = self.tokens(document.tokens.as_ref(), &tier_names, document.backend.is_some());
         let realm = document.realm.clone().unwrap_or_else(|| "tollgate".to_owned());
         if !is_id(&realm) {
             self.problem("realm", quoted(&realm), ID);
@@ -122,6 +129,8 @@ impl Compiler<'_> {
             forward_credentials: document.credentials.forward,
             issuer_keys: self.issuer_keys(&document.credentials.issuer_keys),
             api_keys,
+            tokens,
+            requirements: std::mem::take(&mut self.requirements).into(),
             tiers,
             consumers,
             routes: routes.into(),
@@ -206,6 +215,7 @@ impl Compiler<'_> {
             slots: within(self, "slots", node.slots, 65_536, 64, 1_048_576),
             known_keys: within(self, "known_keys", node.known_keys, 8_192, 16, 1_000_000),
             unknown_keys: within(self, "unknown_keys", node.unknown_keys, 8_192, 16, 1_000_000),
+            known_tokens: within(self, "known_tokens", node.known_tokens, 8_192, 16, 1_000_000),
             ipv6_prefix: within(self, "ipv6_prefix", node.ipv6_prefix, 64, 32, 128),
         }
     }
@@ -226,10 +236,6 @@ fn variable(name: &str) -> String {
 fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.take(20).map(quoted).collect();
     if names.is_empty() { "none: there are no names to choose from".to_owned() } else { format!("one of {}", names.join(", ")) }
-}
-
-fn is_id(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
 /// RFC 9110, section 5.6.2.

@@ -1,10 +1,15 @@
 //! Owns the shape of a plugin configuration, as it is written in JSON. Values are judged when it is compiled.
 
 mod backend;
+mod tokens;
 
 use serde::{Deserialize, Serialize};
 
 pub use backend::Backend;
+pub use tokens::{
+    ClaimRule, ClaimRules, ConsumerClaim, Encoding, Issuer, Keys, KnownBy, Names, NamesClaim, RemoteKeys, Requirement, TierClaim,
+    TokenSecret, Tokens,
+};
 
 /// Tollgate's plugin configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -16,6 +21,9 @@ pub struct Plugin {
     pub realm: Option<String>,
     /// Where credentials are and how they are recognised.
     pub credentials: Credentials,
+    /// Access tokens. Default: none are accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
     /// Named sets of limits. Default: free 100/min, basic 500/min, pro 1,000/min, enterprise unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Vec<Tier>>,
@@ -207,6 +215,12 @@ pub struct Consumer {
 pub struct ApiKey {
     /// Its id, which is no secret: visible ASCII, at most 128 characters.
     pub id: String,
+    /// What it may be used for. Default: nothing that a route requires scopes for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Its roles. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Its hash, from `tollgate hash`: `sha256:` or `hmac-sha256:` and 64 hexadecimal digits.
     pub hash: String,
 }
@@ -228,6 +242,9 @@ pub struct Route {
     pub preflight: bool,
     /// Whether a credential is needed. Default: `required`.
     pub auth: Auth,
+    /// What is asked of whoever has a credential. Default: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require: Option<Requirement>,
     /// The tier whose limits anonymous requests meet here, per address. Default: the global one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_tier: Option<String>,
@@ -387,6 +404,9 @@ pub struct Node {
     /// Refused keys a worker remembers: 16 to 1,000,000. Default: 8,192.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_keys: Option<usize>,
+    /// Verified access tokens a worker remembers, and as many refused ones: 16 to 1,000,000. Default: 8,192.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_tokens: Option<usize>,
     /// Bits of an IPv6 address that make a client: 32 to 128. Default: 64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6_prefix: Option<u8>,

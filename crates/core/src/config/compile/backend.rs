@@ -5,12 +5,11 @@ use crate::config::{document as doc, units};
 use crate::policy::{Backend, Tier};
 use crate::time::SECOND;
 
-const CLUSTER: &str = "the name of a cluster of the proxy: 1 to 256 visible ASCII characters";
-const MILLISECOND: u64 = SECOND / 1_000;
+pub(super) const CLUSTER: &str = "the name of a cluster of the proxy: 1 to 256 visible ASCII characters";
+pub(super) const MILLISECOND: u64 = SECOND / 1_000;
 
 impl Compiler<'_> {
     pub(super) fn backend(&mut self, backend: &doc::Backend) -> Option<Backend> {
-        let is_cluster = |name: &str| (1..=256).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_cluster(&backend.cluster) {
             self.problem("backend.cluster", quoted(&backend.cluster), CLUSTER);
         }
@@ -40,7 +39,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn span(&mut self, path: &str, given: Option<&str>, default: &str, least: u64, most: u64) -> Option<u64> {
+    pub(super) fn span(&mut self, path: &str, given: Option<&str>, default: &str, least: u64, most: u64) -> Option<u64> {
         let text = given.unwrap_or(default);
         let nanos = units::duration(text).filter(|nanos| (least..=most).contains(nanos));
         if nanos.is_none() {
@@ -51,7 +50,7 @@ impl Compiler<'_> {
     }
 
     /// A tier of one bucket.
-    fn bound(&mut self, path: &str, rate: u32, per: &str) -> Option<Tier> {
+    pub(super) fn bound(&mut self, path: &str, rate: u32, per: &str) -> Option<Tier> {
         if !(1..=1_000_000).contains(&rate) {
             self.problem(path, rate.to_string(), "1 to 1000000");
             return None;
@@ -69,4 +68,8 @@ impl Compiler<'_> {
         };
         Some(self.tier(path, &doc::Tier { name: "unknown".to_owned(), limits: vec![limit] }, &[]))
     }
+}
+
+pub(super) fn is_cluster(name: &str) -> bool {
+    (1..=256).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }

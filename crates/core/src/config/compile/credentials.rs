@@ -6,6 +6,7 @@ use super::{Compiler, is_query_name, is_token, quoted, variable};
 use crate::config::document as doc;
 use crate::credential::{IssuerKey, KeyHash, is_prefix};
 use crate::policy::{ApiKey, ApiKeys, Consumer, IdentityHeaders, Source};
+use crate::requirement::{Granted, Met};
 use crate::secret::{LEAST_SECRET_LEN, Secret};
 
 impl Compiler<'_> {
@@ -26,13 +27,17 @@ impl Compiler<'_> {
                 if !key_ids.insert(key.id.as_str()) {
                     self.problem(format!("{path}.id"), quoted(&key.id), "an id of its own: another key has this one");
                 }
+                self.names(&format!("{path}.scopes"), &key.scopes);
+                self.names(&format!("{path}.roles"), &key.roles);
                 match key.hash.parse::<KeyHash>() {
                     Err(error) => self.problem(format!("{path}.hash"), "something else", error.to_string()),
                     Ok(KeyHash::HmacSha256(_)) if document.credentials.pepper.is_none() => {
                         self.problem(format!("{path}.hash"), "`hmac-sha256:…` without a pepper", "`sha256:…`, or set `credentials.pepper`");
                     }
                     Ok(hash) => {
-                        if !api_keys.insert(hash, ApiKey { id: key.id.clone(), consumer: position }) {
+                        let granted = Granted { scopes: &key.scopes, roles: &key.roles, claims: None };
+                        let met = Met::of(&self.requirements, granted);
+                        if !api_keys.insert(hash, ApiKey { id: key.id.clone(), consumer: position, met }) {
                             self.problem(format!("{path}.hash"), "a hash given before", "each key once");
                         }
                     }

@@ -63,6 +63,7 @@ impl Compiler<'_> {
             }
         });
         let own_tier = self.tier_reference(&format!("{path}.anonymous_tier"), route.anonymous_tier.as_deref(), tier_names);
+        let requirement = self.requirement(path, route);
         Route {
             name: route.name.clone().unwrap_or_else(|| "default".to_owned()),
             matcher,
@@ -73,6 +74,7 @@ impl Compiler<'_> {
                 doc::Auth::Optional => Auth::Optional,
                 doc::Auth::None => Auth::None,
             },
+            requirement,
             anonymous_tier: own_tier.or(anonymous_tier),
             cost,
             charge_when,
