@@ -45,10 +45,28 @@ pub enum Counter {
     Change,
     /// Times everything the backend had said was forgotten.
     Forgotten,
+    /// Access tokens found among the verified ones of this worker.
+    TokenHit,
+    /// Access tokens found among the refused ones of this worker.
+    TokenRefusedHit,
+    /// Access tokens whose signature was checked and is right.
+    TokenVerified,
+    /// Access tokens whose signature was checked and is wrong, or whose key is unknown.
+    TokenFailed,
+    /// Access tokens refused for their form, header or issuer, before any check of a signature.
+    TokenMalformed,
+    /// Access tokens not checked, because their address had too many that failed.
+    TokenNotChecked,
+    /// Sets of keys fetched from issuers.
+    KeySetFetched,
+    /// Sets of keys that this worker took over: the first one, and others than before.
+    KeySetChanged,
+    /// Sets of keys that could not be fetched, or not be used.
+    KeySetFailed,
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 28] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -68,6 +86,15 @@ const NAMES: [&str; 19] = [
     "tollgate_backend.failed",
     "tollgate_feed.changes",
     "tollgate_feed.resets",
+    "tollgate_tokens.known_hit",
+    "tollgate_tokens.refused_hit",
+    "tollgate_tokens.verified",
+    "tollgate_tokens.failed",
+    "tollgate_tokens.malformed",
+    "tollgate_tokens.not_checked",
+    "tollgate_key_sets.fetched",
+    "tollgate_key_sets.changed",
+    "tollgate_key_sets.failed",
 ];
 
 impl Counter {
@@ -101,6 +128,15 @@ impl Counter {
             Self::CallFailed => 16,
             Self::Change => 17,
             Self::Forgotten => 18,
+            Self::TokenHit => 19,
+            Self::TokenRefusedHit => 20,
+            Self::TokenVerified => 21,
+            Self::TokenFailed => 22,
+            Self::TokenMalformed => 23,
+            Self::TokenNotChecked => 24,
+            Self::KeySetFetched => 25,
+            Self::KeySetChanged => 26,
+            Self::KeySetFailed => 27,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

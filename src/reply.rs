@@ -46,7 +46,7 @@ impl Replies {
             Source::Query(_) => None,
         });
         Self {
-            unauthenticated: unauthenticated(&policy.sources),
+            unauthenticated: unauthenticated(&policy.sources, if policy.tokens.issuers.is_empty() { "API key" } else { "API key or access token" }),
             challenge: format!("{} realm=\"{}\"", scheme.as_deref().unwrap_or("Bearer"), policy.realm),
         }
     }
@@ -56,8 +56,8 @@ impl Replies {
     pub fn denial(&self, policy: &Policy, tiers: &Tiers, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
         let status = status(denial.reason);
         let retry_after = match (denial.reason, denial.wait) {
-            (Reason::RateLimited | Reason::TooManyUnknownKeys, wait) => wait.map(|wait| seconds_ceil(wait).max(1)),
-            (Reason::Unavailable, _) => Some(1),
+            (Reason::RateLimited | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens, wait) => wait.map(|wait| seconds_ceil(wait).max(1)),
+            (Reason::Unavailable, wait) => Some(wait.map_or(1, |wait| seconds_ceil(wait).max(1))),
             (_, _) => None,
         };
         let message = self.message(denial.reason, retry_after);
@@ -65,7 +65,7 @@ impl Replies {
         if let Some(seconds) = retry_after {
             headers.push(("retry-after", seconds.to_string()));
         }
-        if let Some(challenge) = self.challenge(denial.reason) {
+        if let Some(challenge) = self.challenge(policy, denial) {
             headers.push(("www-authenticate", challenge));
         }
         if let Some(limited) = &denial.limited {
@@ -90,22 +90,35 @@ impl Replies {
     }
 
     /// RFC 6750, section 3.
-    fn challenge(&self, reason: Reason) -> Option<String> {
+    fn challenge(&self, policy: &Policy, denial: &Denial) -> Option<String> {
+        let reason = denial.reason;
         let error = match reason {
             Reason::Unauthenticated => return Some(self.challenge.clone()),
-            Reason::InvalidKey => "invalid_token",
+            Reason::InvalidKey | Reason::InvalidToken | Reason::ExpiredToken | Reason::TokenNotYetValid | Reason::WrongAudience => "invalid_token",
+            Reason::InsufficientScope => "insufficient_scope",
             Reason::DuplicateCredentials | Reason::ConflictingCredentials => "invalid_request",
             Reason::AmbiguousPath
             | Reason::AmbiguousHost
             | Reason::AddressDenied
+            | Reason::UnknownConsumer
             | Reason::TooManyUnknownKeys
+            | Reason::TooManyFailedTokens
             | Reason::RateLimited
             | Reason::Unavailable => {
                 return None;
             }
         };
-        Some(format!("{}, error=\"{error}\", error_description=\"{}\"", self.challenge, reason.message()))
+        let scope = if reason == Reason::InsufficientScope { required_scope(policy, denial) } else { None };
+        let scope = scope.map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
+        Some(format!("{}, error=\"{error}\", error_description=\"{}\"{scope}", self.challenge, reason.message()))
     }
+}
+
+/// The scopes that a denied request's route requires, if it names any.
+fn required_scope(policy: &Policy, denial: &Denial) -> Option<String> {
+    let route = policy.routes.get(usize::from(denial.route?))?;
+    let requirement = policy.requirements.get(usize::from(route.requirement?))?;
+    Some(requirement.scope_text()).filter(|scopes| !scopes.is_empty())
 }
 
 /// Appends the limit headers for how a request stands. `wall` is nanoseconds since 1970.
@@ -152,9 +165,15 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
 pub const fn status(reason: Reason) -> u16 {
     match reason {
         Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::ConflictingCredentials => 400,
-        Reason::Unauthenticated | Reason::InvalidKey | Reason::DuplicateCredentials => 401,
-        Reason::AddressDenied => 403,
-        Reason::TooManyUnknownKeys | Reason::RateLimited => 429,
+        Reason::Unauthenticated
+        | Reason::InvalidKey
+        | Reason::InvalidToken
+        | Reason::ExpiredToken
+        | Reason::TokenNotYetValid
+        | Reason::WrongAudience
+        | Reason::DuplicateCredentials => 401,
+        Reason::AddressDenied | Reason::UnknownConsumer | Reason::InsufficientScope => 403,
+        Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens | Reason::RateLimited => 429,
         Reason::Unavailable => 503,
     }
 }
@@ -235,7 +254,7 @@ fn reset(form: ResetForm, wall: u64, until_full: u64) -> String {
 }
 
 /// "Authentication required. Provide API key in Authorization or X-API-Key header".
-fn unauthenticated(sources: &[Source]) -> String {
+fn unauthenticated(sources: &[Source], what: &str) -> String {
     let headers: Vec<String> =
         sources.iter().filter_map(|source| if let Source::Header { name, .. } = source { Some(title_case(name)) } else { None }).collect();
     let queries: Vec<&str> =
@@ -247,7 +266,7 @@ fn unauthenticated(sources: &[Source]) -> String {
     if !queries.is_empty() {
         places.push(format!("{} query parameter", queries.join(" or ")));
     }
-    format!("Authentication required. Provide API key in {}", places.join(" or "))
+    format!("Authentication required. Provide {what} in {}", places.join(" or "))
 }
 
 /// A header's name as people write it: `X-API-Key`.

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 
 use tollgate_core::credential::LONGEST_CREDENTIAL;
+use tollgate_core::jws::is_token;
 use tollgate_core::policy::Source;
 use tollgate_core::verdict::Reason;
 
 use crate::head::{Field, Head};
 
-/// Finds the one credential a request carries: 1 to 512 visible ASCII characters.
+/// Finds the one credential a request carries: 1 to 512 visible ASCII characters, an access token up to `longest_token` where there are any.
 ///
 /// # Errors
-/// The reason to deny the request: repeated or conflicting credentials, or one no key can look like.
-pub fn find<'a>(sources: &[Source], head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, Reason> {
+/// The reason to deny the request: repeated or conflicting credentials, or one no key or token can look like.
+pub fn find<'a>(sources: &[Source], longest_token: Option<usize>, head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, Reason> {
     let mut credential: Option<Cow<'a, [u8]>> = None;
     for (position, source) in sources.iter().enumerate() {
         let found = match source {
@@ -22,8 +23,12 @@ pub fn find<'a>(sources: &[Source], head: &Head<'a>) -> Result<Option<Cow<'a, [u
         let Some(found) = found.filter(|found| !found.is_empty()) else {
             continue;
         };
-        if found.len() > LONGEST_CREDENTIAL || !found.iter().all(u8::is_ascii_graphic) {
-            return Err(Reason::InvalidKey);
+        let (longest, wrong) = match longest_token {
+            Some(longest) if is_token(&found) => (longest, Reason::InvalidToken),
+            Some(_) | None => (LONGEST_CREDENTIAL, Reason::InvalidKey),
+        };
+        if found.len() > longest || !found.iter().all(u8::is_ascii_graphic) {
+            return Err(wrong);
         }
         match &credential {
             None => credential = Some(found),
@@ -139,7 +144,7 @@ mod tests {
         let mut head = Head { target, ..Head::default() };
         head.sources[0] = authorization;
         head.sources[1] = api_key;
-        find(&sources(), &head).map(|credential| credential.map(|key| String::from_utf8(key.into_owned()).unwrap()))
+        find(&sources(), None, &head).map(|credential| credential.map(|key| String::from_utf8(key.into_owned()).unwrap()))
     }
 
     #[test]

@@ -13,12 +13,26 @@ pub enum Reason {
     Unauthenticated,
     /// The credential is malformed, forged or unknown.
     InvalidKey,
+    /// The access token is malformed, not signed by its issuer, or of another kind than is accepted.
+    InvalidToken,
+    /// The access token has ended.
+    ExpiredToken,
+    /// The access token has not begun.
+    TokenNotYetValid,
+    /// The access token is for somebody else.
+    WrongAudience,
     /// One source carries more than one credential.
     DuplicateCredentials,
+    /// The access token is valid, but nobody knows its consumer.
+    UnknownConsumer,
+    /// The credential lacks a scope, role or claim that the route requires.
+    InsufficientScope,
     /// The client's address is denied, or not among those allowed.
     AddressDenied,
     /// Too many unknown credentials came from the client's address.
     TooManyUnknownKeys,
+    /// Too many access tokens with a wrong signature came from the client's address.
+    TooManyFailedTokens,
     /// A rate is spent.
     RateLimited,
     /// Something needed for the verdict could not be had.
@@ -27,15 +41,22 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::AmbiguousPath,
         Self::AmbiguousHost,
         Self::ConflictingCredentials,
         Self::Unauthenticated,
         Self::InvalidKey,
+        Self::InvalidToken,
+        Self::ExpiredToken,
+        Self::TokenNotYetValid,
+        Self::WrongAudience,
         Self::DuplicateCredentials,
+        Self::UnknownConsumer,
+        Self::InsufficientScope,
         Self::AddressDenied,
         Self::TooManyUnknownKeys,
+        Self::TooManyFailedTokens,
         Self::RateLimited,
         Self::Unavailable,
     ];
@@ -49,6 +70,13 @@ impl Reason {
             Self::ConflictingCredentials => "conflicting_credentials",
             Self::Unauthenticated => "unauthenticated",
             Self::InvalidKey => "invalid_key",
+            Self::InvalidToken => "invalid_token",
+            Self::ExpiredToken => "expired_token",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::WrongAudience => "wrong_audience",
+            Self::UnknownConsumer => "unknown_consumer",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::TooManyFailedTokens => "too_many_failed_tokens",
             Self::DuplicateCredentials => "duplicate_credentials",
             Self::AddressDenied => "address_denied",
             Self::TooManyUnknownKeys => "too_many_unknown_keys",
@@ -68,6 +96,13 @@ impl Reason {
             Self::ConflictingCredentials => "Two different credentials were sent. Send one",
             Self::Unauthenticated => "Authentication required. Provide API key in Authorization or X-API-Key header",
             Self::InvalidKey => "The API key is not valid",
+            Self::InvalidToken => "The access token is malformed, not signed by its issuer, or not of the kind that is accepted here",
+            Self::ExpiredToken => "The access token has expired",
+            Self::TokenNotYetValid => "The access token is not valid yet",
+            Self::WrongAudience => "The access token is not meant for this API",
+            Self::UnknownConsumer => "The access token is valid, but its consumer is not known here",
+            Self::InsufficientScope => "The credential lacks a scope, role or claim that this route requires",
+            Self::TooManyFailedTokens => "Too many access tokens that are not valid came from this address. Retry later",
             Self::DuplicateCredentials => "A credential header was sent more than once",
             Self::AddressDenied => "Requests from this address are not allowed",
             Self::TooManyUnknownKeys => "Too many unknown API keys came from this address. Retry later",

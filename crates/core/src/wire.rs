@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | `POST /internal/v1/incarnations`, authorized by the node's credential | [`Hello`] | [`Welcome`] |
 //! | `POST /internal/v1/resolve`, authorized by the token, as all below | [`Resolve`] | [`Resolved`] |
+//! | `POST /internal/v1/consumers` | [`ResolveConsumer`] | [`ResolvedConsumer`] |
 //! | `GET /internal/v1/changes?after=N&mark=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
 //! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
 //!
@@ -105,6 +106,23 @@ pub struct Known {
     pub consumer: String,
     /// The consumer's tier.
     pub tier: Tier,
+}
+
+/// A node asks for a consumer that an access token names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveConsumer {
+    /// The consumer's id.
+    pub consumer: String,
+}
+
+/// A consumer, if it may pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedConsumer {
+    /// The revision the answer was read at.
+    pub revision: u64,
+    /// The consumer's tier; absent: there is none of this id that may pass. Disabled, deleted and unknown are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
 }
 
 /// What has changed after a revision, in the order it was committed.
