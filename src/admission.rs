@@ -2,10 +2,12 @@
 
 mod asking;
 mod subject;
+mod tokens;
 
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use tollgate_core::jws::{self, Accelerator};
 use tollgate_core::policy::{Policy, Source};
 use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
 use tollgate_core::time::Instant;
@@ -13,18 +15,20 @@ use tollgate_core::verdict::Reason;
 
 use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential;
-use crate::authn::key_cache::Place;
+use crate::authn::place::Place;
+use crate::authn::token_cache::TokenCache;
 use crate::backend::{Backend, TICK_EVERY};
 use crate::counters::{Counter, Counters};
 use crate::head::{Field, Head, Malformed, Names};
 use crate::identity::Identity;
+use crate::key_sets::{KeySets, Wish};
 use crate::limits::{Ask, Charge, GIVE_BACK_EVERY, Limiter, Outcome, Standings, Subject};
 use crate::shared::SharedData;
 use crate::tiers::Tiers;
 use subject::HashKey;
 
 /// What a request's judgement needs of its surroundings.
-pub trait Node: SharedData {
+pub trait Node: SharedData + Accelerator {
     /// The client's address, as the proxy knows it. Asked only where a rule needs it.
     fn source_address(&mut self) -> Option<IpAddr>;
 }
@@ -35,6 +39,8 @@ pub struct Gate {
     policy: Policy,
     names: Names,
     keys: ApiKeyJudge,
+    tokens: TokenCache,
+    key_sets: KeySets,
     tiers: Tiers,
     limiter: Limiter,
     hash_key: HashKey,
@@ -50,8 +56,17 @@ pub enum Verdict {
     Admit(Permit),
     /// It is answered here.
     Deny(Denial),
-    /// Whose the key at this place is, the backend is being asked: the request waits, or is denied with the second.
-    Wait(Place, Denial),
+    /// Something that is not known yet is being asked for: the request waits, or is denied with the second.
+    Wait(Awaited, Denial),
+}
+
+/// What a request waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The backend's word on the credential or consumer at this place.
+    Credential(Place),
+    /// Keys of the issuer at this position.
+    KeySet(usize, Wish),
 }
 
 /// What an admitted request carries on.
@@ -109,6 +124,8 @@ impl Gate {
         Self {
             names: Names::new(&policy),
             keys: ApiKeyJudge::new(&policy, half(first)),
+            tokens: TokenCache::new(policy.node.known_tokens, half(first)),
+            key_sets: KeySets::new(&policy),
             tiers: Tiers::new(&policy),
             limiter: Limiter::new(policy.node.slots),
             hash_key: HashKey::new(half(second)),
@@ -180,13 +197,18 @@ impl Gate {
         if route.exempt || (route.preflight && head.is_preflight()) {
             return Verdict::Admit(permit);
         }
-        let (auth, cost, anonymous_tier) = (route.auth, route.cost, route.anonymous_tier);
-        match self.authenticate(auth, head, attempt, now, node) {
+        let (auth, requirement, cost, anonymous_tier) = (route.auth, route.requirement, route.cost, route.anonymous_tier);
+        match self.authenticate(auth, head, attempt, now, wall, node) {
             Ok(identity) => permit.identity = identity,
             Err(Unidentified::Denied(reason, wait)) => return Verdict::Deny(Denial { reason, wait, ..denial }),
-            Err(Unidentified::Asked(place)) => return Verdict::Wait(place, Denial { reason: Reason::Unavailable, ..denial }),
+            Err(Unidentified::Awaits(awaited)) => return Verdict::Wait(awaited, Denial { reason: Reason::Unavailable, ..denial }),
         }
         denial.identity.clone_from(&permit.identity);
+        if let Some(requirement) = requirement
+            && !permit.identity.as_deref().is_some_and(|identity| identity.met.meets(requirement))
+        {
+            return Verdict::Deny(Denial { reason: Reason::InsufficientScope, ..denial });
+        }
         let (outcome, limited) = match self.spend(permit.identity.as_deref(), anonymous_tier, position, cost, now, node) {
             Ok(Some(judged)) => judged,
             Ok(None) => {
@@ -211,12 +233,18 @@ impl Gate {
         head: &Head<'_>,
         attempt: Attempt,
         now: Instant,
+        wall: u64,
         node: &mut impl Node,
     ) -> Result<Option<Rc<Identity>>, Unidentified> {
         if auth == Auth::None {
             return Ok(None);
         }
-        match credential::find(&self.policy.sources, head).map_err(|reason| Unidentified::Denied(reason, None))? {
+        let tokens = &self.policy.tokens;
+        let longest_token = (!tokens.issuers.is_empty()).then_some(tokens.longest);
+        match credential::find(&self.policy.sources, longest_token, head).map_err(|reason| Unidentified::Denied(reason, None))? {
+            Some(presented) if longest_token.is_some() && jws::is_token(&presented) => {
+                self.bearer(&presented, attempt, now, wall, node).map(Some)
+            }
             Some(presented) => self.identify(&presented, attempt, now, node).map(Some),
             None if auth == Auth::Optional => Ok(None),
             None => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
@@ -338,8 +366,8 @@ impl Gate {
     #[must_use]
     pub fn tick_within(&self) -> Option<u64> {
         let units = self.limiter.holds_units().then_some(GIVE_BACK_EVERY);
-        let backend = self.backend.as_ref().map(|_| TICK_EVERY);
-        units.into_iter().chain(backend).min()
+        let calls = (self.backend.is_some() || self.key_sets.are_fetched()).then_some(TICK_EVERY);
+        units.into_iter().chain(calls).min()
     }
 
     fn give_back_idle(&mut self, now: Instant, shared: &mut impl SharedData) {
@@ -351,7 +379,7 @@ impl Gate {
 /// How a request is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
-    /// It may wait for the backend.
+    /// It may wait.
     First,
     /// It has waited.
     Last,
@@ -361,8 +389,8 @@ enum Attempt {
 enum Unidentified {
     /// The request is denied; it may be tried again after so many nanoseconds.
     Denied(Reason, Option<u64>),
-    /// The backend is asked about the key at this place.
-    Asked(Place),
+    /// Something is being asked for.
+    Awaits(Awaited),
 }
 
 fn addresses_admit(policy: &Policy, route: &Route, node: &mut impl Node) -> bool {

@@ -4,8 +4,8 @@
 //! Calls are made for the node, not for a request: a client that goes away cancels nothing. Each worker asks about the keys it meets; one
 //! of the workers listens for changes, keeps the token fresh and sends the node's reports.
 
-pub mod call;
 mod feed;
+mod pace;
 mod report;
 mod resolve;
 mod session;
@@ -15,12 +15,13 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, LONGEST_WAIT, Resolved};
+use tollgate_core::verdict::Reason;
+use tollgate_core::wire::{Known, LONGEST_WAIT};
 
-use crate::authn::key_cache::Place;
+use crate::authn::place::Place;
+use crate::call::{Answer, Call, CallError, Purpose};
 use crate::limits::Charge;
 use crate::shared::{Broken, SharedData};
-use call::{Answer, Call, CallError, Purpose};
 pub use feed::Event;
 use feed::Feed;
 use report::Reporter;
@@ -56,15 +57,37 @@ pub struct Heard {
     pub error: Option<CallError>,
 }
 
-/// An answer about a key.
+/// What is asked about.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// Whose this key is.
+    Key(&'a [u8]),
+    /// The consumer of this id.
+    Consumer(&'a str),
+}
+
+/// An answer about a key or a consumer.
 #[derive(Debug)]
 pub struct Answered {
-    /// The key's place.
+    /// Its place.
     pub place: Place,
     /// When it was asked.
     pub sent: Instant,
-    /// The answer.
-    pub answer: Resolved,
+    /// The revision the answer was read at.
+    pub revision: u64,
+    /// What is known; a consumer by itself has a credential without id.
+    pub known: Option<Known>,
+}
+
+impl Question<'_> {
+    /// Why a request is denied for which the answer is no.
+    #[must_use]
+    pub const fn refusal(self) -> Reason {
+        match self {
+            Self::Key(_) => Reason::InvalidKey,
+            Self::Consumer(_) => Reason::UnknownConsumer,
+        }
+    }
 }
 
 /// A key is no longer asked about.
@@ -139,6 +162,7 @@ impl Backend {
         match purpose {
             Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
             Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } => true,
+            Purpose::KeySet { .. } => false,
         }
     }
 
@@ -150,9 +174,9 @@ impl Backend {
         self.resolver.has_room(if issued { most } else { most - most / 4 }, now)
     }
 
-    /// Asks whose a key is. `charge` is what its address paid for that.
-    pub fn ask(&mut self, place: Place, presented: &[u8], charge: Option<Charge>, now: Instant) {
-        self.resolver.ask(place, presented, charge, now.after(self.settings.timeout));
+    /// Asks about a key or a consumer. `charge` is what the client's address paid for that.
+    pub fn ask(&mut self, place: Place, question: Question<'_>, charge: Option<Charge>, now: Instant) {
+        self.resolver.ask(place, question, charge, now.after(self.settings.timeout));
         self.send_resolves(now);
     }
 
@@ -221,10 +245,11 @@ impl Backend {
             }
             Purpose::Report { sequence, sent } => (self.reporter.reported(answer, sequence, now, shared), Some(sent)),
             Purpose::Resolve { place, sent } => {
-                let resolved = answer.body().and_then(|body| wire::decode(body).map_err(|_| CallError::Failed));
+                let resolved = answer.body().and_then(|body| self.resolver.read(place, sent, body));
                 self.resolver.note(resolved.as_ref().err().copied(), now);
-                (resolved.map(|answer| heard.resolved = Some(Answered { place, sent, answer })), Some(sent))
+                (resolved.map(|answered| heard.resolved = Some(answered)), Some(sent))
             }
+            Purpose::KeySet { .. } => (Ok(()), None),
         };
         match (done, authorized_at) {
             // The feed may be followed from now on. Other answers change nothing about when keys are asked about.
@@ -240,7 +265,7 @@ impl Backend {
                 match (error, sent) {
                     (CallError::Unauthorized, Some(sent)) => self.session.refused(sent, shared),
                     (CallError::Unauthorized, None) => self.feed.stand_back(now),
-                    (CallError::Rejected | CallError::Failed, _) => {}
+                    (_, _) => {}
                 }
             }
         }

@@ -6,6 +6,7 @@
 mod abi;
 mod http;
 mod root;
+mod verify_signature;
 
 use std::cell::RefCell;
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use tollgate_core::requirement::Met;
 use tollgate_core::time::Instant;
 
 /// A verified pair of consumer and credential.
@@ -12,6 +13,8 @@ pub struct Identity {
     pub credential: String,
     /// Whose it is.
     pub consumer: Rc<Consumer>,
+    /// Which of the policy's requirements it meets.
+    pub met: Met,
     /// What the backend said of it; `None` for one of the configuration.
     pub told: Option<Told>,
 }
@@ -38,6 +41,8 @@ pub enum Namespace {
     Configuration,
     /// The backend.
     Backend,
+    /// The issuer with this tag, by its tokens alone.
+    Issuer([u8; 8]),
 }
 
 /// What the backend said of a credential.
@@ -53,18 +58,19 @@ pub struct Told {
     pub noted: Cell<Option<Instant>>,
 }
 
-impl Identity {
-    /// An identity of the plugin's configuration.
+impl Consumer {
+    /// A consumer whose tier does not change.
     #[must_use]
-    pub fn configured(credential: String, consumer: String, tier: usize) -> Self {
-        let consumer = Consumer {
-            id: consumer,
-            namespace: Namespace::Configuration,
-            tier: Cell::new(tier),
-            revision: Cell::new(0),
-            gone: Cell::new(false),
-        };
-        Self { credential, consumer: Rc::new(consumer), told: None }
+    pub const fn fixed(id: String, namespace: Namespace, tier: usize) -> Self {
+        Self { id, namespace, tier: Cell::new(tier), revision: Cell::new(0), gone: Cell::new(false) }
+    }
+}
+
+impl Identity {
+    /// An identity that the policy vouches for: nobody else is asked about it.
+    #[must_use]
+    pub fn configured(credential: String, consumer: Consumer, met: Met) -> Self {
+        Self { credential, consumer: Rc::new(consumer), met, told: None }
     }
 
     /// Whether it is to be believed at `now`, given when the feed of changes was last known to be complete.

@@ -6,9 +6,11 @@
 pub mod admission;
 pub mod authn;
 pub mod backend;
+pub mod call;
 pub mod counters;
 pub mod head;
 pub mod identity;
+pub mod key_sets;
 pub mod limits;
 pub mod reply;
 pub mod shared;

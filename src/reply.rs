@@ -46,7 +46,10 @@ impl Replies {
             Source::Query(_) => None,
         });
         Self {
-            unauthenticated: unauthenticated(&policy.sources, if policy.tokens.issuers.is_empty() { "API key" } else { "API key or access token" }),
+            unauthenticated: unauthenticated(
+                &policy.sources,
+                if policy.tokens.issuers.is_empty() { "API key" } else { "API key or access token" },
+            ),
             challenge: format!("{} realm=\"{}\"", scheme.as_deref().unwrap_or("Bearer"), policy.realm),
         }
     }
@@ -56,7 +59,9 @@ impl Replies {
     pub fn denial(&self, policy: &Policy, tiers: &Tiers, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
         let status = status(denial.reason);
         let retry_after = match (denial.reason, denial.wait) {
-            (Reason::RateLimited | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens, wait) => wait.map(|wait| seconds_ceil(wait).max(1)),
+            (Reason::RateLimited | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens, wait) => {
+                wait.map(|wait| seconds_ceil(wait).max(1))
+            }
             (Reason::Unavailable, wait) => Some(wait.map_or(1, |wait| seconds_ceil(wait).max(1))),
             (_, _) => None,
         };
@@ -94,7 +99,9 @@ impl Replies {
         let reason = denial.reason;
         let error = match reason {
             Reason::Unauthenticated => return Some(self.challenge.clone()),
-            Reason::InvalidKey | Reason::InvalidToken | Reason::ExpiredToken | Reason::TokenNotYetValid | Reason::WrongAudience => "invalid_token",
+            Reason::InvalidKey | Reason::InvalidToken | Reason::ExpiredToken | Reason::TokenNotYetValid | Reason::WrongAudience => {
+                "invalid_token"
+            }
             Reason::InsufficientScope => "insufficient_scope",
             Reason::DuplicateCredentials | Reason::ConflictingCredentials => "invalid_request",
             Reason::AmbiguousPath

@@ -18,8 +18,10 @@ const MOST_LEARNT: usize = 1_024;
 pub struct Tiers {
     entries: Vec<Entry>,
     learnt: HashMap<String, Learnt>,
-    /// The positions of the bounds, an address's and the node's.
+    /// The positions of the bounds on unknown keys, an address's and the node's.
     bounds: Option<[usize; 2]>,
+    /// The position of the bound on an address's tokens that fail.
+    token_bound: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,9 @@ impl Tiers {
     /// The tiers of a policy, at their positions there.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
-        let mut tiers = Self { entries: policy.tiers.iter().cloned().map(Entry::new).collect(), learnt: HashMap::new(), bounds: None };
+        let entries = policy.tiers.iter().cloned().map(Entry::new).collect();
+        let mut tiers = Self { entries, learnt: HashMap::new(), bounds: None, token_bound: None };
+        tiers.token_bound = policy.tokens.per_address.as_ref().map(|bound| tiers.push(bound.clone()));
         if let Some(backend) = &policy.backend {
             let bounds = [&backend.per_address, &backend.per_node].map(|bound| tiers.push(bound.clone()));
             tiers.bounds = Some(bounds);
@@ -75,6 +79,12 @@ impl Tiers {
     #[must_use]
     pub const fn bounds(&self) -> Option<[usize; 2]> {
         self.bounds
+    }
+
+    /// The bound on an address's tokens that fail.
+    #[must_use]
+    pub const fn token_bound(&self) -> Option<usize> {
+        self.token_bound
     }
 
     /// The position of a tier as the backend had it at a revision; a newer form that is known already stays.

@@ -15,7 +15,8 @@ case $out in /*) ;; *) out=$PWD/$out ;; esac
 cd "$ROOT"
 
 # `--crate-type cdylib`: cargo drops link-time optimisation for a library that is also built as an rlib.
-cargo_arguments="rustc --release --locked --package $package --lib --crate-type cdylib --target wasm32-wasip1"
+case $package in tollgate-filter) profile=module ;; *) profile=release ;; esac
+cargo_arguments="rustc --profile $profile --locked --package $package --lib --crate-type cdylib --target wasm32-wasip1"
 
 . tools/wasm_toolchain.sh
 toolchain=$(choose_toolchain wasm32-wasip1)
@@ -33,6 +34,6 @@ debian)
     ;;
 esac
 
-built=$target_dir/wasm32-wasip1/release/$(printf %s "$package" | tr - _).wasm
+built=$target_dir/wasm32-wasip1/$profile/$(printf %s "$package" | tr - _).wasm
 [ -f "$built" ] || die "cargo left no $built: is $package a cdylib?"
 exec tools/wasm_opt.sh "$built" "$out"

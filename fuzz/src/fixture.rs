@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use tollgate_core::config;
 use tollgate_core::credential::{IssuerKey, KeyHash, digest};
+use tollgate_core::jws::{Accelerator, Digest};
 use tollgate_core::policy::Policy;
 use tollgate_core::secret::Secret;
 use tollgate_filter::admission::Node;
@@ -75,6 +76,12 @@ impl SharedData for Host {
 
     fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
         self.shared.set(key, value, expected)
+    }
+}
+
+impl Accelerator for Host {
+    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
+        None
     }
 }
 

@@ -111,7 +111,13 @@ fn denied(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], denial: &Denial) {
         Reason::AmbiguousHost => !plain::is_plain_authority(head.authority),
         Reason::AmbiguousPath => decode_path(head.target).is_err(),
         Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => true,
-        Reason::TooManyUnknownKeys => panic!("there is no backend to ask"),
+        Reason::TooManyUnknownKeys | Reason::UnknownConsumer => panic!("there is no backend to ask"),
+        Reason::InvalidToken
+        | Reason::ExpiredToken
+        | Reason::TokenNotYetValid
+        | Reason::WrongAudience
+        | Reason::TooManyFailedTokens
+        | Reason::InsufficientScope => panic!("there are no tokens, and no route requires more than a key"),
     };
     assert!(at_fault, "{:?} without cause", denial.reason);
     let answer = Replies::new(gate.policy()).denial(gate.policy(), gate.tiers(), head, denial, WALL);

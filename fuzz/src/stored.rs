@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use bolero::{TypeGenerator, check, produce};
 use tollgate_core::credential::{KeyHash, digest};
+use tollgate_core::jws::{Accelerator, Digest};
 use tollgate_core::policy::{Policy, Tier};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_filter::admission::{Gate, Node, Verdict};
@@ -69,6 +70,12 @@ impl SharedData for Stored {
         self.version += 1;
         value.clone_into(&mut self.value);
         Ok(true)
+    }
+}
+
+impl Accelerator for Stored {
+    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
+        None
     }
 }
 

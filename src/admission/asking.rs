@@ -4,18 +4,21 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use tollgate_core::issuer::Keys;
+use tollgate_core::requirement::{Granted, Met};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 use tollgate_core::wire::{Change, Known};
 
-use super::{Attempt, Gate, Node, Unidentified};
+use super::{Attempt, Awaited, Gate, Node, Unidentified};
 use crate::authn::api_key::Judged;
-use crate::authn::key_cache::Place;
-use crate::backend::call::{Answer, Call, CallError, Purpose};
-use crate::backend::{Answered, Event};
+use crate::authn::key_cache::Found;
+use crate::authn::place::Place;
+use crate::backend::{Answered, Event, Question};
+use crate::call::{Answer, Call, CallError, Purpose};
 use crate::counters::Counter;
 use crate::identity::{Consumer, Identity, Namespace, Told};
-use crate::limits::{Charge, Outcome, Standings};
+use crate::limits::{Charge, Outcome, Standings, Subject};
 use crate::shared::SharedData;
 use crate::tiers::Unusable;
 
@@ -44,8 +47,38 @@ impl Gate {
         node: &mut impl Node,
     ) -> Result<Rc<Identity>, Unidentified> {
         let (place, judged) = self.keys.judge(&self.policy, presented, now, &mut self.counters);
+        self.known_or_asked(place, judged, Question::Key(presented), attempt, now, node)
+    }
+
+    /// The backend's consumer of this id, by itself. A token that names it was signed by somebody who is trusted: it is no guess.
+    pub(super) fn named_consumer(
+        &mut self,
+        place: Place,
+        id: &str,
+        attempt: Attempt,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Rc<Consumer>, Unidentified> {
+        let judged = match self.keys.cache.find(place, now) {
+            Found::Known(identity) => Judged::Known(identity),
+            Found::Refused => Judged::Refused,
+            Found::Nothing => Judged::Unknown { issued: true },
+        };
+        self.known_or_asked(place, judged, Question::Consumer(id), attempt, now, node).map(|identity| identity.consumer.clone())
+    }
+
+    /// Who is known at a place, if that is to be believed; otherwise the backend is asked.
+    fn known_or_asked(
+        &mut self,
+        place: Place,
+        judged: Judged,
+        question: Question<'_>,
+        attempt: Attempt,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Rc<Identity>, Unidentified> {
         let (issued, again) = match judged {
-            Judged::Refused => return Err(Unidentified::Denied(Reason::InvalidKey, None)),
+            Judged::Refused => return Err(Unidentified::Denied(question.refusal(), None)),
             Judged::Known(identity) => {
                 let stale = self.backend.as_ref().is_some_and(|backend| !identity.is_fresh(now, backend.fresh(), backend.max_staleness()));
                 if !stale {
@@ -56,13 +89,13 @@ impl Gate {
             Judged::Unknown { issued } => (issued, false),
         };
         let Some(backend) = &mut self.backend else {
-            return Err(Unidentified::Denied(Reason::InvalidKey, None));
+            return Err(Unidentified::Denied(question.refusal(), None));
         };
         if attempt == Attempt::Last {
             return Err(Unidentified::Denied(Reason::Unavailable, None));
         }
         if backend.is_pending(place) {
-            return Err(Unidentified::Asked(place));
+            return Err(Unidentified::Awaits(Awaited::Credential(place)));
         }
         if !backend.has_room(issued || again, now) {
             self.counters.count(Counter::NotAsked);
@@ -73,9 +106,9 @@ impl Gate {
         let charge = if issued || again { None } else { Some(self.charge_for_asking(now, node)?) };
         if let Some(backend) = &mut self.backend {
             self.counters.count(Counter::Asked);
-            backend.ask(place, presented, charge, now);
+            backend.ask(place, question, charge, now);
         }
-        Err(Unidentified::Asked(place))
+        Err(Unidentified::Awaits(Awaited::Credential(place)))
     }
 
     /// What a guess costs the client's address, and the node.
@@ -83,11 +116,7 @@ impl Gate {
         let Some([per_address, per_node]) = self.tiers.bounds() else {
             return Err(Unidentified::Denied(Reason::Unavailable, None));
         };
-        // Clients whose address is not known share one account.
-        let subject = match node.source_address() {
-            Some(address) => self.hash_key.address("\0unknown", address, self.policy.node.ipv6_prefix, node),
-            None => self.hash_key.own("unknown addresses", node),
-        };
+        let subject = self.account_of_address("\0unknown", node);
         let paid = match self.charge(per_address, subject, 0, 1, now, node) {
             Some((Outcome::Admitted(charge), _)) => charge,
             Some((Outcome::Refused { wait }, _)) => {
@@ -101,43 +130,88 @@ impl Gate {
             Some((Outcome::Admitted(_), _)) => Ok(paid),
             Some((Outcome::Refused { .. } | Outcome::Unavailable, _)) | None => {
                 self.counters.count(Counter::NotAsked);
-                self.uncharge(Some(&paid), now, node);
+                self.uncharge(Some(per_address), Some(&paid), now, node);
                 Err(Unidentified::Denied(Reason::Unavailable, None))
             }
         }
     }
 
-    /// Gives back what an address has paid for a key that turned out to be no guess.
-    fn uncharge(&mut self, paid: Option<&Charge>, now: Instant, shared: &mut impl SharedData) {
-        if let (Some(charge), Some([per_address, _])) = (paid, self.tiers.bounds())
-            && let Some(tier) = self.tiers.limits(per_address)
+    /// What an address pays from for something. Clients whose address is not known share one account.
+    pub(super) fn account_of_address(&mut self, what: &str, node: &mut impl Node) -> Subject {
+        match node.source_address() {
+            Some(address) => self.hash_key.address(what, address, self.policy.node.ipv6_prefix, node),
+            None => self.hash_key.own(what, node),
+        }
+    }
+
+    /// Gives back what an address has paid by a bound for what turned out to be right.
+    pub(super) fn uncharge(&mut self, bound: Option<usize>, paid: Option<&Charge>, now: Instant, shared: &mut impl SharedData) {
+        if let (Some(charge), Some(bound)) = (paid, bound)
+            && let Some(tier) = self.tiers.limits(bound)
         {
             self.limiter.give_back(tier, charge, &mut Standings::default(), now, shared, &mut self.counters);
         }
     }
 
-    /// A request waits for the key at a place; `false` if it cannot, and must be denied.
-    pub fn wait(&mut self, place: Place, stream: u32) -> bool {
-        self.backend.as_mut().is_some_and(|backend| backend.wait(place, stream))
+    /// A request waits; `false` if it cannot, and must be denied.
+    pub fn wait(&mut self, awaited: &Awaited, stream: u32, now: Instant) -> bool {
+        match awaited {
+            Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
+            Awaited::KeySet(issuer, wish) => self.key_sets.wait(*issuer, wish.clone(), stream, now),
+        }
     }
 
     /// A request that waited has gone away.
-    pub fn leave(&mut self, place: Place, stream: u32) {
-        if let Some(backend) = &mut self.backend {
-            backend.leave(place, stream);
+    pub fn leave(&mut self, awaited: &Awaited, stream: u32) {
+        match awaited {
+            Awaited::Credential(place) => {
+                if let Some(backend) = &mut self.backend {
+                    backend.leave(*place, stream);
+                }
+            }
+            Awaited::KeySet(issuer, _) => self.key_sets.leave(*issuer, stream),
         }
     }
 
     /// The calls to be made now.
     pub fn take_calls(&mut self) -> Vec<Call> {
-        self.backend.as_mut().map(crate::backend::Backend::take_calls).unwrap_or_default()
+        let mut calls = self.backend.as_mut().map(crate::backend::Backend::take_calls).unwrap_or_default();
+        calls.extend(self.key_sets.take_calls());
+        calls
+    }
+
+    /// Where a call goes: the proxy's cluster, and the host that is named there. `None`: nowhere any longer.
+    #[must_use]
+    pub fn destination(&self, purpose: Purpose) -> Option<(&str, &str)> {
+        match purpose {
+            Purpose::KeySet { issuer, .. } => match &self.policy.tokens.issuers.get(usize::from(issuer))?.keys {
+                Keys::Remote(remote) => Some((&remote.cluster, &remote.authority)),
+                Keys::Known(_) => None,
+            },
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } => {
+                self.policy.backend.as_ref().map(|backend| (backend.cluster.as_str(), backend.authority.as_str()))
+            }
+        }
+    }
+
+    /// Whose keys a call is for.
+    #[must_use]
+    pub fn issuer_of(&self, purpose: Purpose) -> Option<&str> {
+        match purpose {
+            Purpose::KeySet { issuer, .. } => self.policy.tokens.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str()),
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } => None,
+        }
     }
 
     /// Does what is due by the clock, and answers which requests need wait no longer.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
         self.give_back_idle(now, shared);
+        let (mut woken, done) = self.key_sets.tick(now, shared, &mut self.counters);
+        if done.is_err() {
+            self.counters.count(Counter::Degraded);
+        }
         let Some(backend) = &mut self.backend else {
-            return Vec::new();
+            return woken;
         };
         let (events, done) = backend.tick(now, shared);
         self.take_in(events, now);
@@ -146,11 +220,16 @@ impl Gate {
             self.counters.count(Counter::Degraded);
         }
         let overdue = self.backend.as_ref().map(|backend| backend.overdue(now)).unwrap_or_default();
-        overdue.into_iter().flat_map(|place| self.close_unanswered(place, now, shared)).collect()
+        woken.extend(overdue.into_iter().flat_map(|place| self.close_unanswered(place, now, shared)));
+        woken
     }
 
     /// Takes the answer to a call.
     pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Outcomes {
+        if let Purpose::KeySet { issuer, sent } = purpose {
+            let (woken, error) = self.key_sets.heard(issuer, sent, answer, now, shared, &mut self.counters);
+            return Outcomes { woken, error };
+        }
         let Some(backend) = self.backend.as_mut().filter(|backend| backend.awaits(purpose)) else {
             return Outcomes::default();
         };
@@ -169,7 +248,7 @@ impl Gate {
                     outcomes.woken = self.close_unanswered(place, now, shared);
                 }
             }
-            (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. }) => {}
+            (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::KeySet { .. }) => {}
         }
         outcomes
     }
@@ -186,28 +265,29 @@ impl Gate {
             return Vec::new();
         };
         if !nobodys {
-            self.uncharge(closed.charge.as_ref(), now, shared);
+            let bound = self.tiers.bounds().map(|[per_address, _]| per_address);
+            self.uncharge(bound, closed.charge.as_ref(), now, shared);
         }
         closed.waiters
     }
 
     /// Remembers an answer about a key; it is asked for again if something has changed since it was read.
     fn answered_about(&mut self, answered: Answered, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
-        let Answered { place, sent, answer } = answered;
-        let nobodys = answer.known.is_none();
-        match answer.known {
+        let Answered { place, sent, revision, known } = answered;
+        let nobodys = known.is_none();
+        match known {
             None => {
                 self.counters.count(Counter::AskedUnknown);
                 self.keys.cache.refuse(place, Some(now.after(REFUSED_FOR)));
             }
             Some(known) => {
-                if self.keys.cache.is_outdated(sent, answer.revision, &known) {
+                if self.keys.cache.is_outdated(sent, revision, &known) {
                     if self.backend.as_mut().is_some_and(|backend| backend.ask_again(place, now)) {
                         return Vec::new();
                     }
                     return self.close_unanswered(place, now, shared);
                 }
-                match self.identity(known, answer.revision, sent) {
+                match self.identity(known, revision, sent) {
                     Ok(identity) => {
                         self.counters.count(Counter::AskedKnown);
                         self.keys.cache.know(place, Rc::new(identity));
@@ -220,7 +300,8 @@ impl Gate {
     }
 
     fn identity(&mut self, known: Known, revision: u64, as_of: Instant) -> Result<Identity, Unusable> {
-        if !is_id(&known.consumer) || !is_id(&known.credential) {
+        // Asked about by itself, a consumer comes without a credential.
+        if !is_id(&known.consumer) || !(known.credential.is_empty() || is_id(&known.credential)) {
             return Err(Unusable);
         }
         let tier = self.tiers.learn(&known.tier, revision, &self.policy)?;
@@ -237,7 +318,8 @@ impl Gate {
         }
         let expires = known.expires_in_ms.map(|left| as_of.after(left.saturating_mul(1_000_000)));
         let told = Told { revision, as_of, expires, noted: Cell::new(None) };
-        Ok(Identity { credential: known.credential, consumer, told: Some(told) })
+        let met = Met::of(&self.policy.requirements, Granted { scopes: &known.scopes, ..Granted::default() });
+        Ok(Identity { credential: known.credential, consumer, met, told: Some(told) })
     }
 
     fn take_in(&mut self, events: Vec<Event>, now: Instant) {

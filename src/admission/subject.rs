@@ -35,11 +35,12 @@ impl HashKey {
     /// A consumer.
     pub(super) fn consumer(&mut self, consumer: &Consumer, shared: &mut impl SharedData) -> Subject {
         // No id holds a zero byte.
-        let namespace: &[u8] = match consumer.namespace {
-            Namespace::Configuration => &[],
-            Namespace::Backend => &[0],
+        let (namespace, tag): (&[u8], &[u8]) = match &consumer.namespace {
+            Namespace::Configuration => (&[], &[]),
+            Namespace::Backend => (&[0], &[]),
+            Namespace::Issuer(tag) => (&[0, 1], tag),
         };
-        self.subject(shared, Table::Consumers, &[namespace, consumer.id.as_bytes()])
+        self.subject(shared, Table::Consumers, &[namespace, tag, consumer.id.as_bytes()])
     }
 
     /// A client without identity, under the limits of this name.

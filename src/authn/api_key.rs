@@ -7,9 +7,10 @@ use tollgate_core::credential::Provenance;
 use tollgate_core::policy::Policy;
 use tollgate_core::time::Instant;
 
-use crate::authn::key_cache::{Found, KeyCache, Place};
+use crate::authn::key_cache::{Found, KeyCache};
+use crate::authn::place::Place;
 use crate::counters::{Counter, Counters};
-use crate::identity::Identity;
+use crate::identity::{Consumer, Identity, Namespace};
 
 /// Judges API keys.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl ApiKeyJudge {
     pub fn new(policy: &Policy, hash_key: [u8; 16]) -> Self {
         let identity = |key: &tollgate_core::policy::ApiKey| {
             let consumer = policy.consumers.get(key.consumer)?;
-            Some(Rc::new(Identity::configured(key.id.clone(), consumer.id.clone(), consumer.tier)))
+            let consumer = Consumer::fixed(consumer.id.clone(), Namespace::Configuration, consumer.tier);
+            Some(Rc::new(Identity::configured(key.id.clone(), consumer, key.met.clone())))
         };
         let configured = (0..).map_while(|position| policy.api_keys.get(position)).filter_map(identity).collect();
         Self { cache: KeyCache::new(&policy.node, hash_key), configured }

@@ -13,26 +13,17 @@ use std::rc::{Rc, Weak};
 use hashbrown::HashMap;
 use lru::LruCache;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use subtle::ConstantTimeEq;
 use tollgate_core::policy::NodeSizes;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::Known;
 
+use super::place::Place;
 use crate::identity::{Consumer, Identity};
 
 /// Changes a worker remembers, to judge answers that were on their way meanwhile.
 const MOST_CHANGES: usize = 1_024;
 /// For how long a key that has ended is refused without asking: its end may have been put off at the last moment.
 const ENDED_FOR: u64 = 10 * SECOND;
-
-/// A key's place in the cache: no key itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// Where to look.
-    index: u64,
-    /// What must be there.
-    check: u64,
-}
 
 /// What is remembered of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,16 +82,19 @@ impl KeyCache {
     /// Where a presented key is remembered.
     #[must_use]
     pub fn place(&self, presented: &[u8]) -> Place {
-        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
-        hasher.write(presented);
-        let hash = hasher.finish128();
-        Place { index: hash.h1, check: hash.h2 }
+        Place::of(&self.hash_key, &[presented])
+    }
+
+    /// Where a consumer of the backend's is remembered by itself, for tokens that name it. No key starts with a zero byte.
+    #[must_use]
+    pub fn place_of_consumer(&self, id: &str) -> Place {
+        Place::of(&self.hash_key, &[&[0, 3], id.as_bytes()])
     }
 
     /// What is remembered of the key at a place.
     pub fn find(&mut self, place: Place, now: Instant) -> Found {
         if let Some((check, identity)) = self.known.get(&place.index)
-            && bool::from(check.ct_eq(&place.check))
+            && place.is(*check)
         {
             if !identity.is_over(now) {
                 return Found::Known(identity.clone());
@@ -112,7 +106,7 @@ impl KeyCache {
             }
         }
         match self.refused.get(&place.index) {
-            Some((check, until)) if bool::from(check.ct_eq(&place.check)) && until.is_none_or(|until| now < until) => Found::Refused,
+            Some((check, until)) if place.is(*check) && until.is_none_or(|until| now < until) => Found::Refused,
             Some(_) | None => Found::Nothing,
         }
     }
@@ -120,7 +114,7 @@ impl KeyCache {
     /// Remembers whose the key at a place is.
     pub fn know(&mut self, place: Place, identity: Rc<Identity>) {
         self.refused.pop(&place.index);
-        let told = identity.told.is_some().then(|| self.id_hash(0, &identity.credential));
+        let told = is_a_credential(&identity).then(|| self.id_hash(0, &identity.credential));
         if let Some((index, (check, old))) = self.known.push(place.index, (place.check, identity)) {
             self.forgotten(Place { index, check }, &old);
         }
@@ -231,7 +225,7 @@ impl KeyCache {
     }
 
     fn forgotten(&mut self, place: Place, identity: &Identity) {
-        if identity.told.is_some() {
+        if is_a_credential(identity) {
             let hash = self.id_hash(0, &identity.credential);
             if self.credentials.get(&hash) == Some(&place) {
                 self.credentials.remove(&hash);
@@ -247,11 +241,17 @@ impl KeyCache {
     }
 }
 
+/// Whether a change can name it: one of the backend's, and not a consumer by itself.
+fn is_a_credential(identity: &Identity) -> bool {
+    identity.told.is_some() && !identity.credential.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use tollgate_core::config::document;
+    use tollgate_core::requirement::Met;
 
     use super::*;
     use crate::identity::{Namespace, Told};
@@ -273,7 +273,7 @@ mod tests {
         let consumer = cache.consumer(consumer, made);
         let told = Told { revision, as_of: Instant(0), expires: None, noted: Cell::new(None) };
         let place = cache.place(key.as_bytes());
-        cache.know(place, Rc::new(Identity { credential: format!("id-{key}"), consumer, told: Some(told) }));
+        cache.know(place, Rc::new(Identity { credential: format!("id-{key}"), consumer, met: Met::default(), told: Some(told) }));
     }
 
     fn find(cache: &mut KeyCache, key: &str) -> Found {
@@ -373,7 +373,10 @@ mod tests {
         let mut cache = cache();
         learn(&mut cache, "told", "c", 1);
         let own = cache.place(b"own");
-        cache.know(own, Rc::new(Identity::configured("id".to_owned(), "c".to_owned(), 0)));
+        cache.know(
+            own,
+            Rc::new(Identity::configured("id".to_owned(), Consumer::fixed("c".to_owned(), Namespace::Configuration, 0), Met::default())),
+        );
         let (forged, unknown) = (cache.place(b"forged"), cache.place(b"unknown"));
         cache.refuse(forged, None);
         cache.refuse(unknown, Some(Instant(9)));

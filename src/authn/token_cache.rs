@@ -5,19 +5,16 @@
 //! half of it; the token itself is not kept. What is verified and what is refused are bounded and apart from each other.
 
 use std::cell::RefCell;
-use std::hash::Hasher;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
-use siphasher::sip128::{Hasher128, SipHasher24};
-use subtle::ConstantTimeEq;
 use tollgate_core::issuer::Validity;
 use tollgate_core::requirement::Met;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 
-use super::key_cache::Place;
+use super::place::Place;
 use crate::identity::Identity;
 
 /// For how long a token is refused unread: a client that does not notice costs one check in that time.
@@ -92,26 +89,23 @@ impl TokenCache {
     /// Where a token is remembered.
     #[must_use]
     pub fn place(&self, token: &[u8]) -> Place {
-        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
-        hasher.write(token);
-        let hash = hasher.finish128();
-        Place::new(hash.h1, hash.h2)
+        Place::of(&self.hash_key, &[token])
     }
 
     /// What is remembered of the token at a place. `current` is the number of an issuer's set of keys: what others verified or refused
     /// counts no longer.
     pub fn find(&mut self, place: Place, now: Instant, current: impl Fn(usize) -> Option<u64>) -> Remembered {
         let holds = |(issuer, number): (usize, u64)| current(issuer) == Some(number);
-        if let Some((check, verified)) = self.verified.get(&place.index())
-            && bool::from(check.ct_eq(&place.check()))
+        if let Some((check, verified)) = self.verified.get(&place.index)
+            && place.is(*check)
         {
             if holds(verified.signed_by) {
                 return Remembered::Verified(verified.clone());
             }
-            self.verified.pop(&place.index());
+            self.verified.pop(&place.index);
         }
-        match self.refused.get(&place.index()) {
-            Some((check, refusal)) if bool::from(check.ct_eq(&place.check())) && now < refusal.until && refusal.signed_by.is_none_or(holds) => {
+        match self.refused.get(&place.index) {
+            Some((check, refusal)) if place.is(*check) && now < refusal.until && refusal.signed_by.is_none_or(holds) => {
                 Remembered::Refused(refusal.reason)
             }
             Some(_) | None => Remembered::Nothing,
@@ -120,13 +114,13 @@ impl TokenCache {
 
     /// Remembers a verified token.
     pub fn know(&mut self, place: Place, verified: Rc<Verified>) {
-        self.refused.pop(&place.index());
-        self.verified.put(place.index(), (place.check(), verified));
+        self.refused.pop(&place.index);
+        self.verified.put(place.index, (place.check, verified));
     }
 
     /// Remembers for a while that a token is refused, by a set of keys.
     pub fn refuse(&mut self, place: Place, reason: Reason, signed_by: Option<(usize, u64)>, now: Instant) {
-        self.verified.pop(&place.index());
-        self.refused.put(place.index(), (place.check(), Refusal { reason, signed_by, until: now.after(REFUSED_FOR) }));
+        self.verified.pop(&place.index);
+        self.refused.put(place.index, (place.check, Refusal { reason, signed_by, until: now.after(REFUSED_FOR) }));
     }
 }

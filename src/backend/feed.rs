@@ -7,7 +7,8 @@
 use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, Changes, MOST_CHANGES};
 
-use super::call::{Answer, CallError, Pace};
+use super::pace::Pace;
+use crate::call::{Answer, CallError};
 use crate::shared::{Broken, SharedData, Version};
 
 /// Chunks in the ring: as many polls with changes may pass between two ticks of a worker.

@@ -9,7 +9,8 @@ use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, Acknowledged, MOST_USED, Report, Used};
 
-use super::call::{Answer, Call, CallError, Pace, Purpose};
+use super::pace::Pace;
+use crate::call::{Answer, Call, CallError, Purpose};
 use crate::shared::{Broken, SharedData};
 
 /// How often the node reports at most.

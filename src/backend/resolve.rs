@@ -1,13 +1,15 @@
-//! Owns the keys this worker has asked the backend about: one call a key, however many requests wait for it. Must not know what an
+//! Owns the keys and consumers this worker has asked the backend about: one call for each, however many requests wait for it. Must not know what an
 //! answer means for them.
 
 use hashbrown::HashMap;
 use tollgate_core::credential::{digest, issued_id};
 use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, Resolve};
+use tollgate_core::wire::{self, Known, Resolve, ResolveConsumer, Resolved, ResolvedConsumer};
 
-use super::call::{Call, CallError, Purpose};
-use crate::authn::key_cache::Place;
+use super::{Answered, Question};
+
+use crate::authn::place::Place;
+use crate::call::{Call, CallError, Purpose};
 use crate::limits::Charge;
 
 /// Requests that wait on a worker, all keys together.
@@ -28,10 +30,17 @@ pub(super) struct Resolver {
     closed_until: Option<Instant>,
 }
 
-/// A key that is asked about.
+/// What the backend is asked.
+#[derive(Debug)]
+enum Message {
+    Key(Resolve),
+    Consumer(ResolveConsumer),
+}
+
+/// A key or consumer that is asked about.
 #[derive(Debug)]
 pub(super) struct Pending {
-    message: Resolve,
+    message: Message,
     deadline: Instant,
     /// When it was sent; `None`: not yet, or not again.
     sent: Option<Instant>,
@@ -59,9 +68,14 @@ impl Resolver {
         self.pending.len() < most && self.closed_until.is_none_or(|until| until <= now)
     }
 
-    /// Asks about a key, as soon as there is a token.
-    pub(super) fn ask(&mut self, place: Place, presented: &[u8], charge: Option<Charge>, deadline: Instant) {
-        let message = Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)) };
+    /// Asks about a key or a consumer, as soon as there is a token.
+    pub(super) fn ask(&mut self, place: Place, question: Question<'_>, charge: Option<Charge>, deadline: Instant) {
+        let message = match question {
+            Question::Key(presented) => {
+                Message::Key(Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)) })
+            }
+            Question::Consumer(id) => Message::Consumer(ResolveConsumer { consumer: id.to_owned() }),
+        };
         self.pending.insert(place, Pending { message, deadline, sent: None, again: 0, waiters: Vec::new(), charge });
     }
 
@@ -92,16 +106,33 @@ impl Resolver {
         let unsent = self.pending.iter_mut().filter(|(_, pending)| pending.sent.is_none() && now < pending.deadline);
         let call = |(place, pending): (&Place, &mut Pending)| {
             pending.sent = Some(now);
+            let (path, body) = match &pending.message {
+                Message::Key(resolve) => ("/internal/v1/resolve", wire::encode(resolve)),
+                Message::Consumer(resolve) => ("/internal/v1/consumers", wire::encode(resolve)),
+            };
             Some(Call {
                 purpose: Purpose::Resolve { place: *place, sent: now },
                 method: "POST",
-                path: "/internal/v1/resolve".to_owned(),
+                path: path.to_owned(),
                 authorization: authorization.to_owned(),
-                body: wire::encode(&pending.message).ok()?,
+                body: body.ok()?,
                 timeout_ms: super::milliseconds(pending.deadline.since(now)),
             })
         };
         unsent.filter_map(call).collect()
+    }
+
+    /// Reads the answer about what is at a place.
+    pub(super) fn read(&self, place: Place, sent: Instant, body: &[u8]) -> Result<Answered, CallError> {
+        let read = match &self.pending.get(&place).ok_or(CallError::Failed)?.message {
+            Message::Key(_) => wire::decode::<Resolved>(body).map(|Resolved { revision, known }| Answered { place, sent, revision, known }),
+            Message::Consumer(ResolveConsumer { consumer }) => wire::decode(body).map(|ResolvedConsumer { revision, tier }| {
+                let known =
+                    |tier| Known { credential: String::new(), scopes: Vec::new(), expires_in_ms: None, consumer: consumer.clone(), tier };
+                Answered { place, sent, revision, known: tier.map(known) }
+            }),
+        };
+        read.map_err(|_| CallError::Failed)
     }
 
     /// The key at a place must be asked about again, for the how manieth time; `None` if there is no time for it.
@@ -131,7 +162,7 @@ impl Resolver {
             None => 0,
             // It lives, and another token is on its way.
             Some(CallError::Unauthorized) => return,
-            Some(CallError::Rejected | CallError::Failed) => self.failures.saturating_add(1),
+            Some(_) => self.failures.saturating_add(1),
         };
         self.closed_until = (self.failures >= FAILURES_TO_CLOSE).then(|| now.after(CLOSED_FOR));
     }

@@ -4,7 +4,8 @@ use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, Hello, Welcome};
 
-use super::call::{Answer, Call, CallError, Pace, Purpose};
+use super::pace::Pace;
+use crate::call::{Answer, Call, CallError, Purpose};
 use crate::shared::{Broken, SharedData};
 
 /// Where the incarnation's secret is kept: 16 random bytes, made by whichever worker is first. It ends with the process.

@@ -201,6 +201,15 @@ pub(super) fn send_local_response(
     })
 }
 
+/// Calls a function that the host has beside the ABI; `false` if it has none of this name.
+pub(super) fn foreign_function(name: &str, argument: &[u8], into: &mut Vec<u8>) -> Result<bool, HostError> {
+    // SAFETY: `receive` passes valid places for the answer; name and argument are slices.
+    let call = |data, size| unsafe {
+        imports::proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+    };
+    found("call_foreign_function", receive(into, call))
+}
+
 /// How often `on_tick` is called, in milliseconds.
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: no pointers.

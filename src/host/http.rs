@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use tollgate_core::access::parse_source;
 use tollgate_core::verdict::Reason;
 
-use crate::admission::{Denial, Edit, Gate, Node, Permit, Verdict};
-use crate::authn::key_cache::Place;
+use crate::admission::{Awaited, Denial, Edit, Gate, Node, Permit, Verdict};
 use crate::counters::Counter;
 use crate::head::Head;
 use crate::host::abi::{Action, HostError, Level, Map};
@@ -20,8 +19,8 @@ pub(super) struct Stream {
     root: u32,
     /// What it was admitted with; `None` before, and for one answered here.
     permit: Option<Permit>,
-    /// The key whose answer it waits for.
-    waits: Option<Place>,
+    /// What it waits for.
+    waits: Option<Awaited>,
     /// The wall clock when it was judged, in nanoseconds since 1970.
     wall: u64,
 }
@@ -50,10 +49,10 @@ pub(super) fn create(context: u32, root: u32) {
 
 pub(super) fn delete(context: u32) {
     with_vm((), |vm| {
-        if let Some(Stream { root, waits: Some(place), .. }) = vm.streams.remove(&context)
+        if let Some(Stream { root, waits: Some(awaited), .. }) = vm.streams.remove(&context)
             && let Some((gate, _)) = vm.roots.get_mut(&root).and_then(|root| root.gate.as_mut())
         {
-            gate.leave(place, context);
+            gate.leave(&awaited, context);
         }
     });
 }
@@ -115,8 +114,8 @@ fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
             }
         },
         Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
-        Verdict::Wait(place, _) if gate.wait(place, context) => {
-            stream.waits = Some(place);
+        Verdict::Wait(awaited, _) if gate.wait(&awaited, context, now) => {
+            stream.waits = Some(awaited);
             Action::Hold
         }
         Verdict::Wait(_, denial) => {

@@ -4,9 +4,9 @@ use hashbrown::HashMap;
 use tollgate_core::wire::LARGEST_ANSWER;
 
 use crate::admission::Gate;
-use crate::backend::call::{Answer, Call, CallError, Purpose};
+use crate::call::{Answer, Call, CallError, Purpose};
 use crate::counters::{Counter, Counters};
-use crate::host::{Vm, abi, http, monotonic, with_vm};
+use crate::host::{Vm, abi, http, monotonic, verify_signature, with_vm};
 use crate::reply::Replies;
 use crate::shared::{Broken, SharedData, Version};
 
@@ -27,7 +27,7 @@ pub(super) struct Root {
     /// What the calls under way are for, by the host's token.
     calls: HashMap<u32, Purpose>,
     /// What went wrong last, by what it was for, so that a failure is logged once, and its end.
-    failing: HashMap<&'static str, CallError>,
+    failing: HashMap<(&'static str, Option<String>), CallError>,
     /// Calls that the host did not take: their failure is told at the next tick, outside of any request.
     later: Vec<Purpose>,
 }
@@ -76,15 +76,15 @@ impl Root {
         };
         // An answer may lead to more calls; the host never answers before the callback is over.
         let calls = gate.take_calls();
-        let Some(cluster) = gate.policy().backend.as_ref().filter(|_| !calls.is_empty()) else {
+        if calls.is_empty() {
             return;
-        };
+        }
         let mut failed = Vec::new();
         if current.is_none() || abi::set_effective_context(own).is_ok() {
             for call in calls {
-                match send(&cluster.cluster, &cluster.authority, &call) {
-                    Ok(token) => drop(self.calls.insert(token, call.purpose)),
-                    Err(_) => failed.push(call.purpose),
+                match gate.destination(call.purpose).map(|(cluster, authority)| send(cluster, authority, &call)) {
+                    Some(Ok(token)) => drop(self.calls.insert(token, call.purpose)),
+                    Some(Err(_)) | None => failed.push(call.purpose),
                 }
             }
         } else {
@@ -105,15 +105,18 @@ impl Root {
             return Vec::new();
         };
         let outcomes = gate.heard(purpose, answer, monotonic(), &mut HostShared);
-        let name = purpose.name();
+        let subject = (purpose.name(), gate.issuer_of(purpose).map(str::to_owned));
         let before = match outcomes.error {
-            Some(error) => self.failing.insert(name, error),
-            None => self.failing.remove(name),
+            Some(error) => self.failing.insert(subject.clone(), error),
+            None => self.failing.remove(&subject),
         };
-        match outcomes.error {
-            Some(error) if before != Some(error) => abi::log(abi::Level::Error, &format!("tollgate: {name}: {error}")),
-            None if before.is_some() => abi::log(abi::Level::Info, &format!("tollgate: {name}: the backend answers again")),
-            Some(_) | None => {}
+        if outcomes.error != before {
+            let (name, issuer) = subject;
+            let name = issuer.map_or_else(|| name.to_owned(), |issuer| format!("{name} `{issuer}`"));
+            match outcomes.error {
+                Some(error) => abi::log(abi::Level::Error, &format!("tollgate: {name}: {error}")),
+                None => abi::log(abi::Level::Info, &format!("tollgate: {name}: works again")),
+            }
         }
         outcomes.woken
     }
@@ -176,6 +179,10 @@ pub(super) fn configure(context: u32, size: usize) -> bool {
     let mut label = Vec::new();
     if !matches!(abi::property("xds\0node\0id", &mut label), Ok(true)) {
         label.clear();
+    }
+    // Like the clock and the random bytes, it decides nothing about the document.
+    if !policy.tokens.issuers.is_empty() && !verify_signature::find_out() {
+        abi::log(abi::Level::Info, "tollgate: the host checks no signatures: they are checked in the module, except ES512");
     }
     with_vm(false, |vm| {
         let root = vm.roots.entry(context).or_default();
@@ -256,9 +263,11 @@ fn send(cluster: &str, authority: &str, call: &Call) -> Result<u32, abi::HostErr
         (":path", call.path.as_str()),
         (":authority", authority),
         (":scheme", "https"),
-        ("authorization", call.authorization.as_str()),
         ("accept", "application/json"),
     ];
+    if !call.authorization.is_empty() {
+        headers.push(("authorization", call.authorization.as_str()));
+    }
     if !call.body.is_empty() {
         headers.push(("content-type", "application/json"));
     }

@@ -5,11 +5,14 @@
 pub mod document;
 
 mod compile;
+mod place;
 mod problem;
 mod units;
 
 pub use compile::{check_tier, compile, compile_tier, default_tiers};
 pub use problem::{Problem, Problems};
+
+use serde::Deserialize as _;
 
 use crate::policy::Policy;
 
@@ -48,7 +51,7 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
         return Err(Problem::new("", "nothing", "a JSON object; `{}` would refuse every request").into());
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let plugin = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| problem::of_serde(&error))?;
+    let plugin = document::Plugin::deserialize(&mut deserializer).map_err(|error| problem::of_serde(json, &error))?;
     deserializer.end().map_err(|error| Problem::new("", error.to_string(), "one JSON object and nothing after it"))?;
     // serde reads an object's fields from an array too, in their order, and takes `null` for "not given". Nobody means the
     // first; the second is what a template with an empty variable writes, and `"path": null` would match every path.

@@ -95,7 +95,7 @@ pub enum Unusable {
 }
 
 /// Why a document is not a set of keys.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASet {
     /// It is too large.
     #[error("it has more than {LARGEST_SET} bytes")]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde_json::json;
 use tollgate_core::config::{self, document};
 use tollgate_core::credential::{IssuerKey, digest};
+use tollgate_core::jws::{Accelerator, Digest};
 use tollgate_core::secret::Secret;
 use tollgate_core::wire::{
     self, Acknowledged, Change, Changes, ConsumerChange, CredentialChange, Hello, MOST_CHANGES, Report, Resolve, Resolved, Welcome,
@@ -13,7 +14,6 @@ use tollgate_core::wire::{
 
 use super::*;
 use crate::admission::Verdict;
-use crate::authn::key_cache::Place;
 use crate::head::tests::map;
 use crate::shared::{Broken, Memory, Version};
 
@@ -69,6 +69,12 @@ impl SharedData for FakeNode {
 
     fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
         if self.broken { Err(Broken) } else { self.shared.set(key, value, expected) }
+    }
+}
+
+impl Accelerator for FakeNode {
+    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
+        None
     }
 }
 
@@ -167,6 +173,7 @@ impl FakeBackend {
                     changes,
                 }))
             }
+            Purpose::KeySet { .. } => panic!("no issuer publishes keys here"),
         }
     }
 }
@@ -234,9 +241,9 @@ impl World {
             Some(_) => gate.judge_again(&head, self.now, wall, &mut self.node),
             None => gate.judge(&head, self.now, wall, &mut self.node),
         };
-        if let Verdict::Wait(place, _) = verdict {
+        if let Verdict::Wait(awaited, _) = &verdict {
             self.streams += 1;
-            assert!(self.workers[worker].wait(place, self.streams));
+            assert!(self.workers[worker].wait(awaited, self.streams, self.now));
             self.waiting.insert((worker, self.streams), key.to_owned());
         }
         got(&verdict)
@@ -625,7 +632,7 @@ fn a_client_that_goes_away_takes_nothing_with_it() {
     world.backend.issue("k", known("acme", tier("few", 5)));
     assert_eq!(world.ask(0, "k"), Got::Waits);
     let place: Place = world.workers[0].keys.cache.place(b"k");
-    world.workers[0].leave(place, world.streams);
+    world.workers[0].leave(&Awaited::Credential(place), world.streams);
     world.waiting.clear();
     assert!(world.deliver().is_empty());
     assert_eq!(world.ask(0, "k"), admitted("acme"), "the answer is remembered");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::place;
+
 /// One thing wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -53,13 +55,13 @@ impl From<Problem> for Problems {
 }
 
 /// Turns serde's words ("invalid type: string "x", expected u32 at line 1 column 5") into ours.
-pub(super) fn of_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> Problems {
-    let path = match error.path().to_string() {
-        path if path == "." => String::new(),
-        path => path,
-    };
-    let inner = error.inner();
+pub(super) fn of_serde(json: &[u8], inner: &serde_json::Error) -> Problems {
     let text = inner.to_string();
+    let mut path = place::path_at(json, inner.line(), inner.column());
+    if text.starts_with("duplicate field") {
+        // It is the object that has it twice.
+        path.truncate(path.rfind('.').unwrap_or(0));
+    }
     let place = format!(" at line {} column {}", inner.line(), inner.column());
     let text = text.strip_suffix(place.as_str()).unwrap_or(&text);
     let (found, allowed) = if let Some((found, allowed)) = split_expected(text) {

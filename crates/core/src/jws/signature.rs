@@ -4,7 +4,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use jwt_simple::algorithms::{ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, EdDSAPublicKeyLike, RS256PublicKey, RSAPublicKeyLike};
 use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use superboring::reexports::rsa::{self, Pkcs1v15Sign, Pss};
+use superboring::reexports::rsa::sha2::digest::{DynDigest, InvalidBufferSize};
+use superboring::reexports::rsa::{Pkcs1v15Sign, Pss};
 use superboring::rsa::RsaKey;
 
 use super::{Algorithm, Signed};
@@ -130,10 +131,10 @@ fn rsa(key: &RS256PublicKey, padding: Padding, digest: Digest, text: &[u8], sign
     let RsaKey::Public(key) = &key.public_key().as_ref().rsa_key else {
         return false;
     };
-    let (hashed, prefix, pss): (Vec<u8>, &[u8], fn() -> Pss) = match digest {
-        Digest::Sha256 => (Sha256::digest(text).to_vec(), SHA256_PREFIX, || Pss::new_with_salt::<rsa::sha2::Sha256>(32)),
-        Digest::Sha384 => (Sha384::digest(text).to_vec(), SHA384_PREFIX, || Pss::new_with_salt::<rsa::sha2::Sha384>(48)),
-        Digest::Sha512 => (Sha512::digest(text).to_vec(), SHA512_PREFIX, || Pss::new_with_salt::<rsa::sha2::Sha512>(64)),
+    let (hashed, prefix, hasher): (Vec<u8>, &[u8], Box<dyn DynDigest + Send + Sync>) = match digest {
+        Digest::Sha256 => (Sha256::digest(text).to_vec(), SHA256_PREFIX, Box::new(Hasher::<Sha256>::default())),
+        Digest::Sha384 => (Sha384::digest(text).to_vec(), SHA384_PREFIX, Box::new(Hasher::<Sha384>::default())),
+        Digest::Sha512 => (Sha512::digest(text).to_vec(), SHA512_PREFIX, Box::new(Hasher::<Sha512>::default())),
     };
     match padding {
         Padding::Pkcs1 => {
@@ -141,11 +142,54 @@ fn rsa(key: &RS256PublicKey, padding: Padding, digest: Digest, text: &[u8], sign
             key.verify(scheme, &hashed, signature).is_ok()
         }
         // The salt is as long as the digest (RFC 7518, section 3.5).
-        Padding::Pss => key.verify(pss(), &hashed, signature).is_ok(),
+        Padding::Pss => {
+            let scheme = Pss { blinded: false, digest: hasher, salt_len: hashed.len() };
+            key.verify(scheme, &hashed, signature).is_ok()
+        }
     }
 }
 
 /// r and s as a DER sequence of two integers (RFC 3279, section 2.2.3).
 fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
     der::sequence(&[der::integer(r), der::integer(s)].concat())
+}
+
+/// This crate's digest for the RSA library, which knows an older interface: the module then has each digest once.
+#[derive(Clone, Default)]
+struct Hasher<D>(D);
+
+impl<D: sha2::Digest + Clone + Default + Send + Sync + 'static> Hasher<D> {
+    fn write(digest: D, out: &mut [u8]) -> Result<(), InvalidBufferSize> {
+        if out.len() != <D as sha2::Digest>::output_size() {
+            return Err(InvalidBufferSize);
+        }
+        out.copy_from_slice(&digest.finalize());
+        Ok(())
+    }
+}
+
+impl<D: sha2::Digest + Clone + Default + Send + Sync + 'static> DynDigest for Hasher<D> {
+    fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    fn finalize_into(self, out: &mut [u8]) -> Result<(), InvalidBufferSize> {
+        Self::write(self.0, out)
+    }
+
+    fn finalize_into_reset(&mut self, out: &mut [u8]) -> Result<(), InvalidBufferSize> {
+        Self::write(std::mem::take(&mut self.0), out)
+    }
+
+    fn reset(&mut self) {
+        self.0 = D::default();
+    }
+
+    fn output_size(&self) -> usize {
+        <D as sha2::Digest>::output_size()
+    }
+
+    fn box_clone(&self) -> Box<dyn DynDigest> {
+        Box::new(self.clone())
+    }
 }

@@ -376,7 +376,7 @@ pub(super) const SHAPES: &[Wrong] = &[
     ("[]", &["document: found an array; allowed: an object"]),
     (r#"{"routes":[{"name":"a","match":{}},["b",{},true]]}"#, &["routes[1]: found an array; allowed: an object"]),
     (r#"{"node":{},"default_route":{"addresses":[["10.0.0.0/8"]]}}"#, &["default_route.addresses: found an array; allowed: an object"]),
-    ("[", &["document: found EOF while parsing a list (line 1, column 1); allowed: JSON as in the schema"]),
+    ("[", &["[0]: found EOF while parsing a list (line 1, column 1); allowed: JSON as in the schema"]),
     ("null", &["document: found invalid type: null (line 1, column 4); allowed: an object"]),
     (
         r#"{"realms":"a"}"#,

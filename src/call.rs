@@ -1,8 +1,9 @@
-//! Owns calls to the backend as values: what is sent, and what came of it. Must not know who carries them.
+//! Owns calls to the backend and to issuers as values: what is sent, and what came of it. Must not know who carries them.
 
+use tollgate_core::jwk::NotASet;
 use tollgate_core::time::Instant;
 
-use crate::authn::key_cache::Place;
+use crate::authn::place::Place;
 
 /// A call that the host is to make.
 pub struct Call {
@@ -12,7 +13,7 @@ pub struct Call {
     pub method: &'static str,
     /// Path and query.
     pub path: String,
-    /// The whole value of `authorization`.
+    /// The whole value of `authorization`; empty: none is sent.
     pub authorization: String,
     /// The body; empty for `GET`.
     pub body: Vec<u8>,
@@ -46,6 +47,13 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// The keys of an issuer.
+    KeySet {
+        /// The issuer's position.
+        issuer: u16,
+        /// When it was sent.
+        sent: Instant,
+    },
 }
 
 impl Purpose {
@@ -55,8 +63,9 @@ impl Purpose {
         match self {
             Self::Hello => "saying hello to the backend",
             Self::Poll { .. } => "asking the backend for changes",
-            Self::Resolve { .. } => "asking the backend about a key",
+            Self::Resolve { .. } => "asking the backend about a credential",
             Self::Report { .. } => "reporting to the backend",
+            Self::KeySet { .. } => "fetching the keys of an issuer",
         }
     }
 }
@@ -94,42 +103,16 @@ pub enum CallError {
     /// The backend will never take this message.
     #[error("the backend does not take this message")]
     Rejected,
+    /// An issuer answers with this status.
+    #[error("the answer has the status {0}")]
+    Status(u16),
+    /// What an issuer answers is no set of keys; the last good one stays.
+    #[error("what was answered is not a set of keys: {0}")]
+    NotASet(NotASet),
+    /// An issuer did not answer.
+    #[error("there was no answer")]
+    NoAnswer,
     /// Anything else: it may work later.
     #[error("the backend could not be reached, or gave no answer that is understood here")]
     Failed,
-}
-
-/// When the next call of a kind may be made: one at a time, and later after each failure.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// When the call under way is given up.
-    lost_at: Option<Instant>,
-    not_before: Option<Instant>,
-    failures: u32,
-}
-
-impl Pace {
-    /// The longest pause between two attempts.
-    const LONGEST: u64 = 2_000_000_000;
-    const SHORTEST: u64 = 50_000_000;
-    /// A call is given up so long after its timeout: the host should have said so before.
-    const GRACE: u64 = 5_000_000_000;
-
-    pub(super) fn may(&self, now: Instant) -> bool {
-        self.lost_at.is_none_or(|lost_at| lost_at <= now) && self.not_before.is_none_or(|not_before| not_before <= now)
-    }
-
-    pub(super) fn started(&mut self, now: Instant, timeout_ms: u32) {
-        self.lost_at = Some(now.after(u64::from(timeout_ms) * 1_000_000 + Self::GRACE));
-    }
-
-    /// It succeeded; the next may follow after a pause.
-    pub(super) fn succeeded(&mut self, now: Instant, pause: u64) {
-        *self = Self { not_before: Some(now.after(pause)), ..Self::default() };
-    }
-
-    pub(super) fn failed(&mut self, now: Instant) {
-        let pause = (Self::SHORTEST << self.failures.min(6)).min(Self::LONGEST);
-        *self = Self { lost_at: None, not_before: Some(now.after(pause)), failures: self.failures.saturating_add(1) };
-    }
 }

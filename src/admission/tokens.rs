@@ -1,0 +1,238 @@
+//! Owns what the gate makes of an access token: who presents it, or why it is refused. Must not know how calls travel.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tollgate_core::credential::digest;
+use tollgate_core::issuer::{Grant, KnownBy, Refused};
+use tollgate_core::json;
+use tollgate_core::jws::{Compact, Signed};
+use tollgate_core::requirement::{Granted, Met};
+use tollgate_core::time::{Instant, SECOND};
+use tollgate_core::verdict::Reason;
+
+use super::{Attempt, Awaited, Gate, Node, Unidentified};
+use crate::authn::place::Place;
+use crate::authn::token_cache::{Bearer, Remembered, Verified};
+use crate::backend::hex;
+use crate::counters::Counter;
+use crate::identity::{Consumer, Identity, Namespace};
+use crate::key_sets::{Prospect, Wish};
+use crate::limits::{Charge, Outcome};
+
+/// A wall clock that reads less is not set: 2020-01-01. No token can be judged by it.
+const EARLIEST: u64 = 1_577_836_800;
+/// Keys that a token without key id is tried with: in the module a wrong one may cost milliseconds.
+const MOST_TRIES: usize = 4;
+
+/// What came of looking for the key that signed a token.
+enum Checked {
+    /// It is one of the set of this number.
+    By(u64),
+    /// None that is trusted.
+    ByNobody,
+    /// Only another set could tell.
+    Wants(Wish),
+    /// The algorithm cannot be checked here.
+    Unable,
+}
+
+impl Gate {
+    /// Who presents a token.
+    pub(super) fn bearer(
+        &mut self,
+        token: &[u8],
+        attempt: Attempt,
+        now: Instant,
+        wall: u64,
+        node: &mut impl Node,
+    ) -> Result<Rc<Identity>, Unidentified> {
+        let seconds = wall / SECOND;
+        if seconds < EARLIEST {
+            return Err(Unidentified::Denied(Reason::Unavailable, None));
+        }
+        let place = self.tokens.place(token);
+        let key_sets = &self.key_sets;
+        let verified = match self.tokens.find(place, now, |issuer| key_sets.number(issuer, now)) {
+            Remembered::Verified(verified) => {
+                self.counters.count(Counter::TokenHit);
+                verified.validity.at(seconds).map_err(|refused| Unidentified::Denied(reason(refused), None))?;
+                verified
+            }
+            Remembered::Refused(reason) => {
+                self.counters.count(Counter::TokenRefusedHit);
+                return Err(Unidentified::Denied(reason, None));
+            }
+            Remembered::Nothing => self.verify(place, token, attempt, now, seconds, node)?,
+        };
+        self.present(&verified, attempt, now, node)
+    }
+
+    /// Judges a token that is not remembered.
+    fn verify(
+        &mut self,
+        place: Place,
+        token: &[u8],
+        attempt: Attempt,
+        now: Instant,
+        seconds: u64,
+        node: &mut impl Node,
+    ) -> Result<Rc<Verified>, Unidentified> {
+        let read = Compact::parse(token).ok().and_then(|compact| Some((json::object(compact.unverified_payload())?, compact)));
+        let known = read.and_then(|(claims, compact)| {
+            // Whoever the token says issued it must have signed it: this only chooses whose keys are tried.
+            let name = claims.get("iss")?.as_str()?;
+            let position = self.policy.tokens.issuers.iter().position(|issuer| issuer.name == name)?;
+            let allowed = self.policy.tokens.issuers.get(position)?.algorithms.contains(&compact.header().algorithm);
+            allowed.then_some((claims, compact, position))
+        });
+        let Some((claims, compact, position)) = known else {
+            self.counters.count(Counter::TokenMalformed);
+            return Err(Unidentified::Denied(Reason::InvalidToken, None));
+        };
+        // Paid before it is known to be wrong: a check may cost milliseconds.
+        let paid = self.charge_for_checking(now, node)?;
+        let number = match self.check(&compact, position, now, node) {
+            Checked::By(number) => {
+                self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
+                self.counters.count(Counter::TokenVerified);
+                number
+            }
+            Checked::ByNobody => return Err(self.refuse(place, Reason::InvalidToken, position, now)),
+            Checked::Unable => {
+                self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
+                return Err(Unidentified::Denied(Reason::Unavailable, None));
+            }
+            Checked::Wants(wish) => {
+                let prospect = self.key_sets.want(position, &wish, now, node);
+                if prospect == Prospect::Missing {
+                    return Err(self.refuse(place, Reason::InvalidToken, position, now));
+                }
+                self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
+                return Err(match prospect {
+                    Prospect::Coming if attempt == Attempt::First => Unidentified::Awaits(Awaited::KeySet(position, wish)),
+                    Prospect::Coming | Prospect::Missing => Unidentified::Denied(Reason::Unavailable, None),
+                    Prospect::Later(wait) => Unidentified::Denied(Reason::Unavailable, Some(wait)),
+                });
+            }
+        };
+        let signed_by = (position, number);
+        let granted = self.policy.tokens.issuers.get(position).ok_or(Refused::Malformed).and_then(|issuer| {
+            let grant = issuer.judge(compact.header(), &claims, seconds)?;
+            Ok((issuer.known_by.clone(), issuer.tag, grant))
+        });
+        let (known_by, tag, grant) = match granted {
+            Ok(granted) => granted,
+            Err(refused) => {
+                self.tokens.refuse(place, reason(refused), Some(signed_by), now);
+                return Err(Unidentified::Denied(reason(refused), None));
+            }
+        };
+        let met = Met::of(&self.policy.requirements, Granted { scopes: &grant.scopes, roles: &grant.roles, claims: Some(&claims) });
+        let Grant { consumer, tier, id, validity, .. } = grant;
+        // What is called by no id of its own is called by what it says.
+        let credential = id.unwrap_or_else(|| hex(digest(compact.text()).first_chunk::<12>().unwrap_or(&[0; 12])));
+        let bearer = match known_by {
+            KnownBy::Token(_) => {
+                // The issuer's rules gave it a tier.
+                let tier = tier.ok_or(Unidentified::Denied(Reason::Unavailable, None))?;
+                Bearer::Known(Rc::new(Identity::configured(credential, Consumer::fixed(consumer, Namespace::Issuer(tag), tier), met)))
+            }
+            KnownBy::Configuration => match self.policy.consumers.iter().find(|own| own.id == consumer) {
+                Some(own) => Bearer::Known(Rc::new(Identity::configured(
+                    credential,
+                    Consumer::fixed(consumer, Namespace::Configuration, own.tier),
+                    met,
+                ))),
+                None => {
+                    self.tokens.refuse(place, Reason::UnknownConsumer, Some(signed_by), now);
+                    return Err(Unidentified::Denied(Reason::UnknownConsumer, None));
+                }
+            },
+            KnownBy::Backend => {
+                let place = self.keys.cache.place_of_consumer(&consumer);
+                Bearer::Consumer { id: consumer, place, credential, met, identity: RefCell::new(None) }
+            }
+        };
+        let verified = Rc::new(Verified { signed_by, validity, bearer });
+        self.tokens.know(place, verified.clone());
+        Ok(verified)
+    }
+
+    /// Looks for the key that signed a token.
+    fn check(&mut self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Checked {
+        let Some((set, number)) = self.key_sets.get(issuer, now) else {
+            return Checked::Wants(Wish::Any);
+        };
+        let header = compact.header();
+        if let Some(id) = &header.key_id
+            && !set.names(id)
+        {
+            return Checked::Wants(Wish::Key(id.clone()));
+        }
+        let fits = |key: &&tollgate_core::jwk::Jwk| {
+            key.may_verify(header.algorithm) && header.key_id.as_ref().is_none_or(|id| key.id() == Some(id))
+        };
+        let mut checked = if header.key_id.is_none() { Checked::Wants(Wish::Other(number)) } else { Checked::ByNobody };
+        for key in set.keys().iter().filter(fits).take(MOST_TRIES) {
+            match compact.signed_by(key, node) {
+                Signed::Yes => return Checked::By(number),
+                Signed::No => {}
+                Signed::Unknown => checked = Checked::Unable,
+            }
+        }
+        checked
+    }
+
+    fn refuse(&mut self, place: Place, reason: Reason, issuer: usize, now: Instant) -> Unidentified {
+        self.counters.count(Counter::TokenFailed);
+        // By the set there is: under another it may be right.
+        let signed_by = self.key_sets.number(issuer, now).map(|number| (issuer, number));
+        self.tokens.refuse(place, reason, signed_by, now);
+        Unidentified::Denied(reason, None)
+    }
+
+    /// Who presents a verified token.
+    fn present(&mut self, verified: &Verified, attempt: Attempt, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
+        match &verified.bearer {
+            Bearer::Known(identity) => Ok(identity.clone()),
+            Bearer::Consumer { id, place, credential, met, identity } => {
+                let consumer = self.named_consumer(*place, id, attempt, now, node)?;
+                let mut identity = identity.borrow_mut();
+                if let Some(own) = identity.as_ref().filter(|own| Rc::ptr_eq(&own.consumer, &consumer)) {
+                    return Ok(own.clone());
+                }
+                let made = Rc::new(Identity { credential: credential.clone(), consumer, met: met.clone(), told: None });
+                *identity = Some(made.clone());
+                Ok(made)
+            }
+        }
+    }
+
+    /// What the check of a signature costs the client's address.
+    fn charge_for_checking(&mut self, now: Instant, node: &mut impl Node) -> Result<Charge, Unidentified> {
+        let unavailable = || Unidentified::Denied(Reason::Unavailable, None);
+        let bound = self.tiers.token_bound().ok_or_else(unavailable)?;
+        let subject = self.account_of_address("\0tokens", node);
+        match self.charge(bound, subject, 0, 1, now, node) {
+            Some((Outcome::Admitted(charge), _)) => Ok(charge),
+            Some((Outcome::Refused { wait }, _)) => {
+                self.counters.count(Counter::TokenNotChecked);
+                Err(Unidentified::Denied(Reason::TooManyFailedTokens, wait))
+            }
+            Some((Outcome::Unavailable, _)) | None => Err(unavailable()),
+        }
+    }
+}
+
+const fn reason(refused: Refused) -> Reason {
+    match refused {
+        Refused::Malformed => Reason::InvalidToken,
+        Refused::Expired => Reason::ExpiredToken,
+        Refused::NotYetValid => Reason::TokenNotYetValid,
+        Refused::WrongAudience => Reason::WrongAudience,
+    }
+}
+
+#[cfg(test)]
+mod tests;
