@@ -181,7 +181,8 @@ impl Issuer {
         if self.longest_life.is_some_and(|longest| validity.until > now.saturating_add(longest).saturating_add(2 * self.leeway)) {
             return Err(Refused::Malformed);
         }
-        let named = self.consumer.find(claims).and_then(claims::scalar).ok_or(Refused::Malformed)?;
+        // A prefix alone would be an id, and names nobody.
+        let named = self.consumer.find(claims).and_then(claims::scalar).filter(|named| !named.is_empty()).ok_or(Refused::Malformed)?;
         let consumer = format!("{}{named}", self.consumer_prefix);
         if !is_id(&consumer) {
             return Err(Refused::Malformed);
