@@ -23,9 +23,9 @@ impl Compiler<'_> {
             Names { all: names.all.clone().into(), any: names.any.clone().into() }
         };
         let (scopes, roles) = (names("scopes", &asked.scopes), names("roles", &asked.roles));
-        let all_claims = self.claim_rules(&format!("{path}.claims.all"), &asked.claims.all)?;
-        let any_claims = self.claim_rules(&format!("{path}.claims.any"), &asked.claims.any)?;
-        let requirement = Requirement { scopes, roles, all_claims, any_claims };
+        let all_claims = self.claim_rules(&format!("{path}.claims.all"), &asked.claims.all);
+        let any_claims = self.claim_rules(&format!("{path}.claims.any"), &asked.claims.any);
+        let requirement = Requirement { scopes, roles, all_claims: all_claims?, any_claims: any_claims? };
         if requirement == Requirement::default() {
             self.problem(path, "nothing that is required", "`scopes`, `roles` or `claims`");
             return None;

@@ -53,11 +53,12 @@ impl Compiler<'_> {
         let longest_life = issuer.longest_life.as_deref();
         let longest_life =
             longest_life.map(|given| self.span(&format!("{path}.longest_life"), Some(given), "1d", SECOND, 365 * DAY).map(seconds));
-        let (keys, fitting) = self.keys(&format!("{path}.keys"), &issuer.keys)?;
-        let algorithms = match issuer.algorithms.as_deref() {
-            None => fitting,
-            Some(names) => self.algorithms(&format!("{path}.algorithms"), names, &fitting),
-        };
+        let keys = self.keys(&format!("{path}.keys"), &issuer.keys);
+        // Which algorithms fit, only the keys can say.
+        let keys = keys.map(|(keys, fitting)| match issuer.algorithms.as_deref() {
+            None => (keys, fitting),
+            Some(names) => (keys, self.algorithms(&format!("{path}.algorithms"), names, &fitting)),
+        });
         let consumer = issuer.consumer.claim.as_deref().unwrap_or("sub");
         let consumer = self.claim(&format!("{path}.consumer.claim"), consumer);
         let prefix = issuer.consumer.prefix.as_deref().unwrap_or_default();
@@ -71,6 +72,7 @@ impl Compiler<'_> {
         let known_by = self.known_by(path, issuer, tier_names, backend);
         let scopes = self.names_claim(&format!("{path}.scopes"), &issuer.scopes, &["scope", "scp"]);
         let roles = self.names_claim(&format!("{path}.roles"), &issuer.roles, &["roles"]);
+        let (keys, algorithms) = keys?;
         Some(Issuer {
             name: issuer.issuer.clone(),
             tag: Sha256::digest(issuer.issuer.as_bytes()).first_chunk().copied().unwrap_or_default(),
