@@ -52,6 +52,16 @@ fn wrong_backends_are_named() {
 }
 
 #[test]
+fn wrong_tokens_are_named() {
+    check(wrong::TOKENS);
+}
+
+#[test]
+fn wrong_requirements_are_named() {
+    check(wrong::REQUIREMENTS);
+}
+
+#[test]
 fn a_tier_from_the_backend_is_compiled_for_the_routes_there_are() {
     let policy = load(br#"{"routes":[{"name":"a","match":{"path":"/a"}},{"name":"b","match":{"path":"/b"}}]}"#, &environment).unwrap();
     let limit = |routes: &[&str]| serde_json::json!({"name": "l", "algorithm": "token_bucket", "rate": 5, "per": "1s", "routes": routes});

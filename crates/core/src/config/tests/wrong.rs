@@ -1,5 +1,9 @@
 //! Wrong documents and what is said of each: at least one for every check of `compile` and of the document's shape.
 
+mod tokens;
+
+pub(super) use tokens::{REQUIREMENTS, TOKENS};
+
 /// A document and all that is said of it.
 pub(super) type Wrong = (&'static str, &'static [&'static str]);
 
@@ -381,7 +385,7 @@ pub(super) const SHAPES: &[Wrong] = &[
     (
         r#"{"realms":"a"}"#,
         &[
-            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`",
+            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tokens`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`",
         ],
     ),
     ("{} {}", &["document: found trailing characters at line 1 column 4; allowed: one JSON object and nothing after it"]),
