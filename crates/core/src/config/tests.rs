@@ -1,3 +1,4 @@
+mod tokens;
 mod wrong;
 
 use proptest::prelude::*;
