@@ -279,7 +279,8 @@ fn whether_a_point_is_on_p_521_only_the_proxy_can_say() {
 fn an_ed25519_key_is_a_point_of_large_order() {
     let x = |bytes: &[u8]| wrong(&with(&own("EdDSA"), &json!({"x": base64(bytes)})));
     let low = |first: u8, last: u8| [&[first][..], &[if last == 0 { 0 } else { 0xff }; 30], &[last]].concat();
-    let hexadecimal = |text: &str| (0..32).map(|byte| u8::from_str_radix(&text[2 * byte..2 * byte + 2], 16).unwrap()).collect::<Vec<u8>>();
+    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+    let hexadecimal = |text: &str| text.as_bytes().chunks(2).map(byte).collect::<Vec<u8>>();
     for small in [
         low(0, 0),
         low(1, 0),
