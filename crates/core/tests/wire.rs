@@ -8,7 +8,9 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::config::check_tier;
-use tollgate_core::wire::{Acknowledged, Changes, Hello, Report, Resolve, Resolved, Welcome, WireError, decode, encode};
+use tollgate_core::wire::{
+    Acknowledged, Changes, Hello, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Welcome, WireError, decode, encode,
+};
 
 fn golden(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1").join(name)).unwrap()
@@ -35,6 +37,10 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!(check_tier(&resolved.known.unwrap().tier), Ok(()));
     agrees::<Resolved>("resolved-unlimited.json", &mut seen);
     assert_eq!(agrees::<Resolved>("resolved-unknown.json", &mut seen).known, None);
+    assert_eq!(agrees::<ResolveConsumer>("resolve-consumer.json", &mut seen).consumer, "acme");
+    let consumer: ResolvedConsumer = agrees("resolved-consumer.json", &mut seen);
+    assert_eq!((consumer.revision, consumer.tier.map(|tier| tier.name)), (41, Some("enterprise".to_owned())));
+    assert_eq!(agrees::<ResolvedConsumer>("resolved-consumer-unknown.json", &mut seen).tier, None);
     let changes: Changes = agrees("changes.json", &mut seen);
     let gone = |position: usize| changes.changes[position].credential.as_ref().unwrap().gone;
     assert!(gone(0) && !gone(1) && !changes.reset && !changes.more);
@@ -83,4 +89,6 @@ fn other_formats_and_versions_are_refused_by_name() {
 fn a_limit_that_a_node_cannot_enforce_is_never_overlooked() {
     let newer = golden("resolved-unlimited.json").replace(r#""limits":[]"#, r#""limits":[],"quotas":[{"units":5}]"#);
     assert!(matches!(decode::<Resolved>(newer.as_bytes()), Err(WireError::Malformed(_))));
+    let newer = golden("resolved-consumer.json").replace(r#""limits":[]"#, r#""limits":[],"quotas":[{"units":5}]"#);
+    assert!(matches!(decode::<ResolvedConsumer>(newer.as_bytes()), Err(WireError::Malformed(_))));
 }
