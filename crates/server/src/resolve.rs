@@ -1,12 +1,14 @@
-//! Owns the answer to "whose credential is this?". Must not tell revoked, expired, disabled and unknown apart.
+//! Owns the answers to "whose credential is this?" and "may this consumer pass?". Must not tell revoked, expired, disabled, deleted and
+//! unknown apart.
 
-use tollgate_core::wire::{Known, Resolve, Resolved};
+use tollgate_core::wire::{Known, Resolve, ResolveConsumer, Resolved, ResolvedConsumer};
 
 use crate::api_keys::unhex;
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 use crate::store::Store;
-use crate::store::resolve::{Found, by_hash, by_id};
+use crate::store::resolve::{self as reads, Found, by_hash, by_id};
+use crate::words::is_id;
 
 /// Whose a credential is, and the revision that was read at: both from one snapshot.
 ///
@@ -39,4 +41,15 @@ pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Res
         revision: answer.revision,
         known: Some(Known { credential, scopes: found.scopes, expires_in_ms, consumer, tier: found.tier }),
     })
+}
+
+/// The tier of a consumer that an access token names, if it may pass, and the revision that was read at: both from one snapshot.
+///
+/// # Errors
+/// [`Failure::Unavailable`].
+pub async fn resolve_consumer(store: &Store, asked: &ResolveConsumer) -> Result<ResolvedConsumer, Failure> {
+    // Whatever else a token may hold in place of an id is nobody's.
+    let id = Some(asked.consumer.as_str()).filter(|id| is_id(id));
+    let answer = reads::consumer(store, id).await?;
+    Ok(ResolvedConsumer { revision: answer.revision, tier: answer.tier })
 }

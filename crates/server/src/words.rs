@@ -11,9 +11,7 @@ const MOST_SCOPES: usize = 32;
 impl Problems {
     /// An id that people choose.
     pub(crate) fn id(&mut self, field: &str, id: &str) {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let right = id.len() <= 64 && id.bytes().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric());
-        self.check(right, field, "1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first");
+        self.check(is_id(id), field, "1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first");
     }
 
     /// A name for people, which may be empty or not.
@@ -51,6 +49,12 @@ impl Problems {
     pub(crate) fn expiry(&mut self, field: &str, expiry: Option<Time>, now: Time) {
         self.check(expiry.is_none_or(|expiry| expiry > now), field, "a time that is not over");
     }
+}
+
+/// Whether this can be an id that people choose.
+pub(crate) fn is_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    id.len() <= 64 && id.bytes().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 fn is_line(text: &str) -> bool {

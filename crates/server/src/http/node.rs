@@ -18,6 +18,7 @@ use super::problem::Refusal;
 use crate::failure::Failure;
 
 mod changes;
+mod consumers;
 mod incarnations;
 mod reports;
 mod resolve;
@@ -29,6 +30,7 @@ pub(super) fn router() -> Router<Arc<Backend>> {
     Router::new()
         .route("/internal/v1/incarnations", post(incarnations::hello))
         .route("/internal/v1/resolve", post(resolve::resolve))
+        .route("/internal/v1/consumers", post(consumers::resolve))
         .route("/internal/v1/changes", get(changes::after))
         .route("/internal/v1/reports", post(reports::apply))
 }

@@ -270,6 +270,7 @@ async fn lists_and_lookups_go_by_an_index() {
         "SELECT min(expires_at) FROM api_keys WHERE expires_at IS NOT NULL AND revoked_at IS NULL AND expiry_told = 0",
         super::resolve::BY_IDS,
         super::resolve::BY_HASH,
+        super::resolve::CONSUMER,
     ] {
         let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
         let plan: Vec<String> = plan.fetch_all(&mut other).await.unwrap().into_iter().map(|step| step.3).collect();

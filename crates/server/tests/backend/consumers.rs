@@ -99,6 +99,30 @@ async fn nodes_hear_of_another_tier_with_the_tier() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_consumer_has_a_higher_revision_than_what_a_node_was_told_before() {
+    let backend = Backend::new().await;
+    let told = async || backend.resolve_consumer("acme").await;
+    assert_eq!((told().await.revision, told().await.tier), (0, None));
+    backend.consumer("acme").await;
+    for (change, tier) in [
+        (serde_json::json!({"tier": "pro"}), Some("pro")),
+        (serde_json::json!({"disabled": true}), None),
+        (serde_json::json!({"disabled": false}), Some("pro")),
+    ] {
+        let before = told().await;
+        update(&backend, "acme", change).await;
+        let changes = backend.changes(before.revision).await.changes;
+        assert_eq!((changes.len(), changes[0].consumer.as_ref().unwrap().id.as_str()), (1, "acme"));
+        let after = told().await;
+        assert_eq!((after.revision, after.tier.as_ref().map(|tier| tier.name.as_str())), (changes[0].revision, tier));
+    }
+    let before = told().await;
+    committed!(backend, |write| consumers::delete(write, &backend.admin, "acme", None)).unwrap();
+    let after = told().await;
+    assert_eq!((after.revision, after.tier), (before.revision + 1, None));
+}
+
+#[tokio::test]
 async fn a_disabled_consumer_does_not_pass_until_it_is_enabled_again() {
     let backend = Backend::new().await;
     backend.consumer("acme").await;

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tollgate_core::credential::{KeyHash, digest};
-use tollgate_core::wire::{Changes, Resolve, Resolved};
+use tollgate_core::wire::{Changes, Resolve, ResolveConsumer, Resolved, ResolvedConsumer};
 use tollgate_server::api_keys::{self, ApiKey, Created, NewApiKey, Reach};
 use tollgate_server::clock::{Clock, FakeClock, Time};
 use tollgate_server::consumers::{self, Consumer, NewConsumer};
 use tollgate_server::failure::Failure;
 use tollgate_server::organisations::{self, NewOrganisation};
 use tollgate_server::permission::{Principal, Role};
-use tollgate_server::resolve::resolve;
+use tollgate_server::resolve::{resolve, resolve_consumer};
 use tollgate_server::secrets::{KeyHashing, Secrets};
 use tollgate_server::store::Store;
 use tollgate_server::{changes, tiers};
@@ -101,6 +101,11 @@ impl Backend {
     /// What a node is told of a key.
     pub(crate) async fn resolve(&self, key: &str) -> Resolved {
         resolve(&self.store, &self.secrets, &question(key)).await.unwrap()
+    }
+
+    /// What a node is told of a consumer.
+    pub(crate) async fn resolve_consumer(&self, id: &str) -> ResolvedConsumer {
+        resolve_consumer(&self.store, &ResolveConsumer { consumer: id.to_owned() }).await.unwrap()
     }
 
     /// Whether a key passes.

@@ -16,6 +16,10 @@ fn resolve(key: &Value) -> Value {
     json!({"wire": WIRE, "id": key["id"], "sha256": sha256(key["api_key"].as_str().unwrap())})
 }
 
+fn asked(consumer: &str) -> Value {
+    json!({"wire": WIRE, "consumer": consumer})
+}
+
 async fn changes(service: &Service, token: &str, query: &str) -> Reply {
     service.node(token, "GET", &format!("/internal/v1/changes{query}")).send().await
 }
@@ -49,13 +53,47 @@ async fn a_node_says_hello_resolves_reports_and_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_told_the_tier_of_a_consumer_that_may_pass_and_nothing_of_others() {
+    let service = Service::start().await;
+    let token = service.token().await;
+    let ask = |consumer: &str| service.node(&token, "POST", "/internal/v1/consumers").json(&asked(consumer)).send();
+    let tier_of = async |consumer: &str| {
+        let mut answer = ask(consumer).await.expect(200);
+        assert_eq!((&answer["wire"], answer["revision"].is_u64()), (&json!(WIRE), true), "{answer}");
+        answer.as_object_mut().unwrap().remove("tier")
+    };
+    let consumer = service.consumer().await;
+    let path = format!("/api/v1/consumers/{consumer}");
+    let disable = async |disabled: bool| service.call("PATCH", &path).json(&json!({"disabled": disabled})).send().await.expect(200);
+    let tier = tier_of(&consumer).await.unwrap();
+    assert_eq!((&tier["name"], tier["limits"][0]["rate"].as_u64()), (&json!("free"), Some(100)));
+    disable(true).await;
+    assert_eq!(tier_of(&consumer).await, None);
+    disable(false).await;
+    assert_eq!(tier_of(&consumer).await, Some(tier));
+    let odd = ["", " ", "'", "\" OR 1=1 --", "%", "*", "..", "\0", "ä", "\u{202e}", "\n", &"x".repeat(65), &"x".repeat(200_000)];
+    for nobody in odd.into_iter().map(str::to_owned).chain([
+        consumer.to_uppercase(),
+        format!("{consumer} "),
+        format!("{consumer}\0"),
+        format!("{consumer}%"),
+    ]) {
+        assert_eq!(tier_of(&nobody).await, None, "{:?}", nobody.chars().take(80).collect::<String>());
+    }
+    service.call("DELETE", &path).send().await.expect(204);
+    assert_eq!(tier_of(&consumer).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_formats_and_versions_are_refused_by_every_route() {
     let service = Service::start().await;
     let token = service.token().await;
-    for path in ["/internal/v1/resolve", "/internal/v1/reports", "/internal/v1/incarnations"] {
+    for path in ["/internal/v1/resolve", "/internal/v1/consumers", "/internal/v1/reports", "/internal/v1/incarnations"] {
         let credential = if path.ends_with("incarnations") { &service.node_credential } else { &token };
         let send = |wire: Value| {
-            let message = json!({"wire": wire, "sequence": 1, "sha256": "0".repeat(64), "incarnation_secret": "0".repeat(32), "node": "", "module": ""});
+            let message = json!({
+                "wire": wire, "sequence": 1, "sha256": "0".repeat(64), "consumer": "acme", "incarnation_secret": "0".repeat(32), "node": "", "module": ""
+            });
             service.node(credential, "POST", path).json(&message).send()
         };
         for wire in [
@@ -88,6 +126,11 @@ async fn messages_that_are_none_are_refused() {
         ("/internal/v1/resolve", format!(r#"{{"wire":"{WIRE}"}}"#), 400),
         ("/internal/v1/resolve", format!(r#"{{"wire":"{WIRE}","sha256":"{}"}}"#, "g".repeat(64)), 400),
         ("/internal/v1/resolve", format!(r#"{{"wire":"{WIRE}","sha256":"{}"}}"#, "0".repeat(63)), 400),
+        ("/internal/v1/consumers", String::new(), 400),
+        ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}"}}"#), 400),
+        ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":null}}"#), 400),
+        ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":["acme"]}}"#), 400),
+        ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":"{}"}}"#, "x".repeat(300_000)), 413),
         ("/internal/v1/reports", format!(r#"{{"wire":"{WIRE}","sequence":0}}"#), 400),
         ("/internal/v1/reports", format!(r#"{{"wire":"{WIRE}","sequence":-1}}"#), 400),
         ("/internal/v1/reports", most(MOST_USED + 1), 400),
@@ -114,6 +157,7 @@ async fn every_route_asks_for_its_own_credential() {
     for (method, path, right) in [
         ("POST", "/internal/v1/incarnations", &service.node_credential),
         ("POST", "/internal/v1/resolve", &token),
+        ("POST", "/internal/v1/consumers", &token),
         ("GET", "/internal/v1/changes", &token),
         ("POST", "/internal/v1/reports", &token),
     ] {
@@ -150,6 +194,11 @@ async fn a_revoked_node_credential_ends_its_tokens() {
     let id = credentials["items"][0]["id"].as_str().unwrap().to_owned();
     service.call("DELETE", &format!("/api/v1/node-credentials/{id}")).send().await.expect(204);
     changes(&service, &token, "").await.problem(401);
+    for (path, question) in
+        [("/internal/v1/resolve", json!({"wire": WIRE, "sha256": "0".repeat(64)})), ("/internal/v1/consumers", asked("acme"))]
+    {
+        service.node(&token, "POST", path).json(&question).send().await.problem(401);
+    }
     let hello = json!({"wire": WIRE, "incarnation_secret": "f".repeat(32), "node": "", "module": ""});
     service.node(&service.node_credential, "POST", "/internal/v1/incarnations").json(&hello).send().await.problem(401);
 }

@@ -49,6 +49,7 @@ async fn a_method_a_path_does_not_know_is_refused_with_those_it_knows() {
         (service.at.public, "/api/v1/consumers", "GET,HEAD,POST"),
         (service.at.public, "/api/v1/tiers/free", "GET,HEAD,PUT,DELETE"),
         (service.at.node, "/internal/v1/resolve", "POST"),
+        (service.at.node, "/internal/v1/consumers", "POST"),
         (service.at.operations, "/healthz", "GET,HEAD"),
     ] {
         for method in ["TRACE", "OPTIONS", "BREW"] {
