@@ -1,4 +1,4 @@
-//! Owns a backend that does as a case tells it: it speaks the node wire format over HTTP/2, knows the keys it was given, and breaks where
+//! Owns a backend that does as a case tells it: it speaks the node wire format over HTTP/2, knows the keys and consumers it was given, and breaks where
 //! it is told to.
 //!
 //! It must not know the filter: it holds it to the wire format, and counts what it is asked.
@@ -88,7 +88,13 @@ impl FakeBackend {
     /// How often it was asked about a key.
     #[must_use]
     pub fn resolves(&self, key: &str) -> usize {
-        self.state().record.resolves(&directory::sha256(key))
+        self.state().record.questions(Kind::Resolve, &directory::sha256(key))
+    }
+
+    /// How often it was asked for a consumer.
+    #[must_use]
+    pub fn consumer_resolves(&self, consumer: &str) -> usize {
+        self.state().record.questions(Kind::ResolveConsumer, consumer)
     }
 
     /// Every call of a kind, in the order of their arrival.
@@ -116,7 +122,12 @@ impl FakeBackend {
 
     /// From now on questions about this key fail so.
     pub fn fail_resolve(&self, key: &str, fault: Fault) {
-        self.change(|state| state.faults.set_key(directory::sha256(key), fault));
+        self.change(|state| state.faults.set_for(Kind::Resolve, directory::sha256(key), fault));
+    }
+
+    /// From now on questions for this consumer fail so.
+    pub fn fail_consumer(&self, consumer: &str, fault: Fault) {
+        self.change(|state| state.faults.set_for(Kind::ResolveConsumer, consumer.to_owned(), fault));
     }
 
     /// Ends the faults of this kind; what is held goes out.
@@ -126,7 +137,12 @@ impl FakeBackend {
 
     /// Ends a key's fault; what is held goes out.
     pub fn heal_resolve(&self, key: &str) {
-        self.change(|state| state.faults.clear_key(&directory::sha256(key)));
+        self.change(|state| state.faults.clear_for(Kind::Resolve, directory::sha256(key)));
+    }
+
+    /// Ends a consumer's fault; what is held goes out.
+    pub fn heal_consumer(&self, consumer: &str) {
+        self.change(|state| state.faults.clear_for(Kind::ResolveConsumer, consumer.to_owned()));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

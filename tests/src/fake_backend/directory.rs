@@ -88,6 +88,11 @@ impl Directory {
         })
     }
 
+    /// The tier of a consumer that may pass.
+    pub(super) fn tier(&self, consumer: &str) -> Option<Tier> {
+        self.consumers.get(consumer).filter(|consumer| !consumer.disabled).map(|consumer| consumer.tier.clone())
+    }
+
     pub(super) fn new_token(&mut self, incarnation: &str) -> String {
         self.tokens_given += 1;
         let token = format!("{TOKEN_PREFIX}{}", self.tokens_given);
@@ -100,21 +105,33 @@ impl Directory {
         self.tokens.get(token).filter(|(_, ends)| Instant::now() < *ends).map(|(incarnation, _)| incarnation.clone())
     }
 
+    /// The consumer of this id; a new one in this tier if there is none.
+    fn taken_in(&mut self, consumer: &str, tier: Tier) -> &mut Consumer {
+        self.consumers.entry(consumer.to_owned()).or_insert(Consumer { tier, disabled: false, keys: 0 })
+    }
+
     fn give(&mut self, key: &str, consumer: &str, tier: Tier, expires: Option<Instant>) {
-        let owner = self.consumers.entry(consumer.to_owned()).or_insert(Consumer { tier, disabled: false, keys: 0 });
+        let owner = self.taken_in(consumer, tier);
         owner.keys += 1;
         let credential = format!("{consumer}-{}", owner.keys);
         self.keys.insert(sha256(key), Key { credential, consumer: consumer.to_owned(), expires, revoked: false });
     }
 
     fn consumer(&mut self, id: &str) -> &mut Consumer {
-        self.consumers.get_mut(id).expect("a consumer that was given a key")
+        self.consumers.get_mut(id).expect("a consumer that was taken in")
     }
 }
 
 // === impl FakeBackend ===
 
 impl FakeBackend {
+    /// Knows a consumer, with or without a key. The tier counts the first time only.
+    pub fn take_in(&self, consumer: &str, document: &Value) {
+        self.change(|state| {
+            state.directory.taken_in(consumer, tier(document));
+        });
+    }
+
     /// Gives a consumer a key. Its credential's id is `<consumer>-1`, the next one's `-2`. The tier counts for the first key only.
     pub fn give(&self, key: &str, consumer: &str, document: &Value) {
         self.change(|state| state.directory.give(key, consumer, tier(document), None));

@@ -22,8 +22,8 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     kinds: HashMap<Kind, Fault>,
-    /// By the key's SHA-256.
-    keys: HashMap<String, Fault>,
+    /// By the key's SHA-256, or by the consumer's id.
+    subjects: HashMap<(Kind, String), Fault>,
 }
 
 impl Faults {
@@ -31,20 +31,21 @@ impl Faults {
         self.kinds.insert(kind, fault);
     }
 
-    pub(super) fn set_key(&mut self, sha256: String, fault: Fault) {
-        self.keys.insert(sha256, fault);
+    pub(super) fn set_for(&mut self, kind: Kind, subject: String, fault: Fault) {
+        self.subjects.insert((kind, subject), fault);
     }
 
     pub(super) fn clear(&mut self, kind: Kind) {
         self.kinds.remove(&kind);
     }
 
-    pub(super) fn clear_key(&mut self, sha256: &str) {
-        self.keys.remove(sha256);
+    pub(super) fn clear_for(&mut self, kind: Kind, subject: String) {
+        self.subjects.remove(&(kind, subject));
     }
 
-    /// What befalls a call; of two, the key's.
-    pub(super) fn of(&self, kind: Kind, sha256: Option<&str>) -> Option<Fault> {
-        sha256.and_then(|sha256| self.keys.get(sha256)).or_else(|| self.kinds.get(&kind)).cloned()
+    /// What befalls a call; of two, the one of what it asks about.
+    pub(super) fn of(&self, kind: Kind, subject: Option<&str>) -> Option<Fault> {
+        let own = subject.and_then(|subject| self.subjects.get(&(kind, subject.to_owned())));
+        own.or_else(|| self.kinds.get(&kind)).cloned()
     }
 }

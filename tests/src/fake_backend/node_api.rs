@@ -1,4 +1,4 @@
-//! Owns the four calls of the node API, and how each of them can fail. Must not know who listens.
+//! Owns the calls of the node API, and how each of them can fail. Must not know who listens.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
-use tollgate_core::wire::{self, Acknowledged, Hello, MOST_CHANGES, Report, Resolve, Resolved, Welcome};
+use tollgate_core::wire::{self, Acknowledged, Hello, MOST_CHANGES, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Welcome};
 
 use super::record::{Kind, Received};
 use super::{FakeBackend, Fault, NODE_CREDENTIAL, State};
@@ -27,6 +27,7 @@ impl FakeBackend {
         let kind = match (head.method.as_str(), head.uri.path()) {
             ("POST", "/internal/v1/incarnations") => Kind::Hello,
             ("POST", "/internal/v1/resolve") => Kind::Resolve,
+            ("POST", "/internal/v1/consumers") => Kind::ResolveConsumer,
             ("GET", "/internal/v1/changes") => Kind::Changes,
             ("POST", "/internal/v1/reports") => Kind::Report,
             _ => return status(404),
@@ -36,13 +37,15 @@ impl FakeBackend {
         let bearer = authorization.strip_prefix("Bearer ").unwrap_or_default();
         let body = body.to_bytes().to_vec();
         let resolve = wire::decode::<Resolve>(&body).ok().filter(|_| kind == Kind::Resolve);
+        let consumer = wire::decode::<ResolveConsumer>(&body).ok().filter(|_| kind == Kind::ResolveConsumer);
         let sha256 = resolve.as_ref().map(|resolve| resolve.sha256.as_str());
+        let subject = consumer.as_ref().map(|asked| asked.consumer.as_str()).or(sha256);
         let (fault, authorized) = self.change(|state| {
             let incarnation = state.directory.incarnation(bearer);
             let authorized = if kind == Kind::Hello { bearer == NODE_CREDENTIAL } else { incarnation.is_some() };
             let incarnation = incarnation.unwrap_or_default();
-            state.record.note(kind, sha256, Received { authorization: authorization.clone(), incarnation, body: body.clone() });
-            (state.faults.of(kind, sha256), authorized)
+            state.record.note(kind, subject, Received { authorization: authorization.clone(), incarnation, body: body.clone() });
+            (state.faults.of(kind, subject), authorized)
         });
         if !authorized {
             return status(401);
@@ -50,6 +53,7 @@ impl FakeBackend {
         let good = match kind {
             Kind::Hello => self.hello(&body),
             Kind::Resolve => resolve.as_ref().map(|resolve| self.resolve(resolve)),
+            Kind::ResolveConsumer => consumer.as_ref().map(|asked| self.resolve_consumer(asked)),
             Kind::Changes => Some(self.changes(head.uri.query().unwrap_or_default()).await),
             Kind::Report => acknowledge(&body),
         };
@@ -66,7 +70,7 @@ impl FakeBackend {
             }
             Some(Fault::Cut) => cut(&good),
             Some(Fault::Hold) => {
-                self.until(|state| state.faults.of(kind, sha256).is_none()).await;
+                self.until(|state| state.faults.of(kind, subject).is_none()).await;
                 whole(good)
             }
         }
@@ -86,6 +90,11 @@ impl FakeBackend {
     fn resolve(&self, resolve: &Resolve) -> Vec<u8> {
         let state = self.state();
         encode(&Resolved { revision: state.directory.revision(), known: state.directory.known(&resolve.sha256) })
+    }
+
+    fn resolve_consumer(&self, asked: &ResolveConsumer) -> Vec<u8> {
+        let state = self.state();
+        encode(&ResolvedConsumer { revision: state.directory.revision(), tier: state.directory.tier(&asked.consumer) })
     }
 
     /// What came after a revision, or, if nothing comes in the time to wait, nothing.

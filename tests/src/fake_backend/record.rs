@@ -11,6 +11,8 @@ pub enum Kind {
     Hello,
     /// A node asks whose a key is.
     Resolve,
+    /// A node asks for a consumer.
+    ResolveConsumer,
     /// A node asks what has changed.
     Changes,
     /// A node reports.
@@ -31,16 +33,16 @@ pub struct Received {
 #[derive(Debug, Default)]
 pub(super) struct Record {
     received: HashMap<Kind, Vec<Received>>,
-    /// By the key's SHA-256.
-    resolves: HashMap<String, usize>,
+    /// By the key's SHA-256, or by the consumer's id.
+    questions: HashMap<(Kind, String), usize>,
     pub(super) hellos: Vec<Hello>,
 }
 
 impl Record {
-    pub(super) fn note(&mut self, kind: Kind, sha256: Option<&str>, received: Received) {
+    pub(super) fn note(&mut self, kind: Kind, subject: Option<&str>, received: Received) {
         self.received.entry(kind).or_default().push(received);
-        if let Some(sha256) = sha256 {
-            *self.resolves.entry(sha256.to_owned()).or_default() += 1;
+        if let Some(subject) = subject {
+            *self.questions.entry((kind, subject.to_owned())).or_default() += 1;
         }
     }
 
@@ -48,8 +50,8 @@ impl Record {
         self.received.get(&kind).map_or(0, Vec::len)
     }
 
-    pub(super) fn resolves(&self, sha256: &str) -> usize {
-        self.resolves.get(sha256).copied().unwrap_or(0)
+    pub(super) fn questions(&self, kind: Kind, subject: &str) -> usize {
+        self.questions.get(&(kind, subject.to_owned())).copied().unwrap_or(0)
     }
 
     pub(super) fn received(&self, kind: Kind) -> Vec<Received> {
