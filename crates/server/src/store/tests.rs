@@ -275,7 +275,8 @@ async fn lists_and_lookups_go_by_an_index() {
         let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
         let plan: Vec<String> = plan.fetch_all(&mut other).await.unwrap().into_iter().map(|step| step.3).collect();
         let walks = |step: &&String| {
-            step.starts_with("SCAN") && ["k", "c", "t", "api_keys", "consumers"].iter().any(|table| *step == &format!("SCAN {table}"))
+            let walked = step.strip_prefix("SCAN ").and_then(|table| table.split(' ').next());
+            walked.is_some_and(|walked| ["k", "c", "t", "api_keys", "consumers"].contains(&walked))
         };
         assert_eq!(plan.iter().find(walks), None, "{plan:?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
