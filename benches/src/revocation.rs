@@ -223,7 +223,8 @@ fn change(backend: &Backend, others: &Keys, number: u64, rate: f64, changed: &At
         }
         // Each changer has keys of its own, and each change is one.
         let index = usize::try_from(number * 97 + turn * 7919)? % others.len().max(1);
-        api.set_scopes(others.get(index), &format!("turn-{turn}"))?;
+        // Another year each time.
+        api.set_end(others.get(index), &format!("{}-01-01T00:00:00Z", 2100 + turn % 7_900))?;
         changed.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())

@@ -39,12 +39,12 @@ impl Api {
         Ok((sent, Instant::now()))
     }
 
-    /// Changes a key's scopes, which nodes are told of.
+    /// Changes when a key ends, which nodes are told of.
     ///
     /// # Errors
     /// When it is not acknowledged.
-    pub(crate) fn set_scopes(&mut self, key: &str, scope: &str) -> Result<()> {
-        let request = self.request("PATCH", key, &json!({"scopes": [scope]}).to_string())?;
+    pub(crate) fn set_end(&mut self, key: &str, expires_at: &str) -> Result<()> {
+        let request = self.request("PATCH", key, &json!({"expires_at": expires_at}).to_string())?;
         self.ask(&request, 200).context("changing a key")
     }
 

@@ -65,7 +65,8 @@ async fn load_all(data: &Path, groups: &[Group]) -> Result<Vec<Keys>> {
         for number in 0..group.consumers {
             let id = format!("{}-{number}", group.name);
             let (name, tier) = (id.clone(), group.tier.to_owned());
-            let new = NewConsumer { id: Some(id.clone()), organisation: None, name, email: None, tier, disabled: false };
+            let new =
+                NewConsumer { id: Some(id.clone()), organisation: None, name, email: None, tier, scopes: Vec::new(), disabled: false };
             consumers::create(&mut write, &principal, new).await.map_err(failed)?;
             let mut left = group.keys_each;
             while left > 0 {

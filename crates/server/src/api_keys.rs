@@ -78,7 +78,12 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
         found => Some(found?),
     };
     problems.check(consumer.is_some(), "consumer", "there is no such consumer");
-    judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
+    problems.label("label", &new.label);
+    match &consumer {
+        Some(consumer) => problems.scopes_of("scopes", &new.scopes, &consumer.scopes),
+        None => problems.scopes("scopes", &new.scopes),
+    }
+    problems.expiry("expires_at", new.expires_at, write.now());
     let digest = new.import.as_ref().and_then(|import| import.digest(secrets, &mut problems));
     problems.finish()?;
     let consumer = consumer.ok_or(Failure::NotFound)?;
@@ -106,7 +111,9 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
     let consumer = consumers::find(write, principal, own_consumer(principal)?).await?;
     enabled(&consumer)?;
     let mut problems = Problems::default();
-    judge(&mut problems, &new.label, &new.scopes, new.expires_at, write.now());
+    problems.label("label", &new.label);
+    problems.scopes_of("scopes", &new.scopes, &consumer.scopes);
+    problems.expiry("expires_at", new.expires_at, write.now());
     problems.finish()?;
     room(write, &consumer, MOST_OWN_KEYS).await?;
     let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
@@ -132,9 +139,13 @@ pub async fn update(
     active(&found, now)?;
     let mut problems = Problems::default();
     let label = patch.label.unwrap_or_else(|| found.label.clone());
-    let scopes = patch.scopes.unwrap_or_else(|| found.scopes.clone());
-    judge(&mut problems, &label, &scopes, patch.expires_at.flatten(), now);
+    problems.label("label", &label);
+    if let Some(scopes) = &patch.scopes {
+        problems.scopes_of("scopes", scopes, &consumers::find(write, principal, &found.consumer).await?.scopes);
+    }
+    problems.expiry("expires_at", patch.expires_at.flatten(), now);
     problems.finish()?;
+    let scopes = patch.scopes.unwrap_or_else(|| found.scopes.clone());
     let changed = Row { label, scopes, expires_at: patch.expires_at.unwrap_or(found.expires_at), ..found.clone() };
     if changed == found {
         return Ok(ApiKey::of(found, now));
@@ -180,7 +191,8 @@ pub async fn rotate(
     let as_long = found.expires_at.map(|expires_at| now.after(expires_at.since(found.created_at)));
     let wish = Wish {
         label: found.label.clone(),
-        scopes: found.scopes.clone(),
+        // Those that its consumer still has: a leaked key can be replaced whatever was taken from the consumer since.
+        scopes: found.scopes.iter().filter(|scope| consumer.scopes.contains(scope)).cloned().collect(),
         expires_at: rotate.expires_at.or(as_long),
         replaces: Some(found.id.clone()),
     };
@@ -251,10 +263,4 @@ fn active(row: &Row, now: Time) -> Result<(), Failure> {
         Status::Expired => Err(Failure::conflict("expires_at", "the key has expired")),
         Status::Revoked => Err(Failure::conflict("revoked_at", "the key is revoked")),
     }
-}
-
-fn judge(problems: &mut Problems, label: &str, scopes: &[String], expires_at: Option<Time>, now: Time) {
-    problems.label("label", label);
-    problems.scopes("scopes", scopes);
-    problems.expiry("expires_at", expires_at, now);
 }

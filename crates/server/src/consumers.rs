@@ -30,6 +30,9 @@ pub struct NewConsumer {
     pub email: Option<String>,
     /// The name of its tier.
     pub tier: String,
+    /// What its keys may be used for at most: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
+    #[serde(default)]
+    pub scopes: Vec<String>,
     /// None of its credentials pass. Default: false.
     #[serde(default)]
     pub disabled: bool,
@@ -49,6 +52,10 @@ pub struct ConsumerPatch {
     /// The name of its tier from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
+    /// What its keys may be used for at most from now on. What is taken away here no key of it has any more, in force on every connected
+    /// node at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     /// Whether none of its credentials pass from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
@@ -111,11 +118,12 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewConsumer) 
     let known = reached && store::organisations::get(write, &organisation).await?.is_some();
     problems.check(known, "organisation", "there is no such organisation");
     problems.check(store::tiers::get(write, &new.tier).await?.is_some(), "tier", "there is no such tier");
+    problems.scopes("scopes", &new.scopes);
     problems.finish()?;
     let id = new.id.map_or_else(|| random_id(16).map(|random| format!("con_{random}")), Ok)?;
-    let (name, email, tier, disabled) = (new.name, new.email, new.tier, new.disabled);
+    let (name, email, tier, scopes, disabled) = (new.name, new.email, new.tier, new.scopes, new.disabled);
     let (created_at, updated_at) = (write.now(), write.now());
-    let consumer = Consumer { id, organisation, name, email, tier, disabled, version: 1, created_at, updated_at };
+    let consumer = Consumer { id, organisation, name, email, tier, scopes, disabled, version: 1, created_at, updated_at };
     if !rows::insert(write, &consumer).await? {
         return Err(Failure::conflict("id", "another consumer has or had this id"));
     }
@@ -146,11 +154,15 @@ pub async fn update(
     if let Some(tier) = &patch.tier {
         problems.check(store::tiers::get(write, tier).await?.is_some(), "tier", "there is no such tier");
     }
+    if let Some(scopes) = &patch.scopes {
+        problems.scopes("scopes", scopes);
+    }
     problems.finish()?;
     let changed = Consumer {
         name: patch.name.unwrap_or_else(|| found.name.clone()),
         email: patch.email.unwrap_or_else(|| found.email.clone()),
         tier: patch.tier.unwrap_or_else(|| found.tier.clone()),
+        scopes: patch.scopes.unwrap_or_else(|| found.scopes.clone()),
         disabled: patch.disabled.unwrap_or(found.disabled),
         ..found.clone()
     };
@@ -159,8 +171,8 @@ pub async fn update(
     }
     let changed = Consumer { version: found.version + 1, updated_at: write.now(), ..changed };
     rows::update(write, &changed).await?;
-    if changed.disabled != found.disabled {
-        // Enabled again: nodes know nothing of its credentials any more, and ask.
+    if changed.disabled != found.disabled || changed.scopes != found.scopes {
+        // Enabled again: nodes know nothing of its credentials any more, and ask. So do they for the scopes that its keys have now.
         publish(write, Kind::ConsumerOut, id).await?;
     } else if changed.tier != found.tier {
         publish(write, Kind::Consumer, id).await?;

@@ -36,11 +36,10 @@ pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Res
         return Ok(unknown);
     }
     let expires_in_ms = found.expires_at.map(|expires_at| u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX));
+    // What a consumer no longer has none of its keys has.
+    let scopes = found.scopes.into_iter().filter(|scope| found.granted.contains(scope)).collect();
     let (credential, consumer) = (found.id, found.consumer);
-    Ok(Resolved {
-        revision: answer.revision,
-        known: Some(Known { credential, scopes: found.scopes, expires_in_ms, consumer, tier: found.tier }),
-    })
+    Ok(Resolved { revision: answer.revision, known: Some(Known { credential, scopes, expires_in_ms, consumer, tier: found.tier }) })
 }
 
 /// The tier of a consumer that an access token names, if it may pass, and the revision that was read at: both from one snapshot.

@@ -52,6 +52,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, new: NewSelfServiceKey
         name: "self-service".to_owned(),
         email: Some(new.email),
         tier: new.tier,
+        scopes: Vec::new(),
         disabled: false,
     };
     let consumer = consumers::create(write, &principal, consumer).await?;

@@ -5,7 +5,7 @@ use crate::failure::Problems;
 
 /// The most characters of a name or label.
 const LONGEST_NAME: usize = 128;
-/// The most scopes of a key.
+/// The most scopes of a key or consumer.
 const MOST_SCOPES: usize = 32;
 
 impl Problems {
@@ -33,15 +33,25 @@ impl Problems {
         self.check(right, field, "an address such as `user@example.com`, at most 254 bytes");
     }
 
-    /// What a key may be used for.
+    /// What a key may be used for, or those of a consumer.
     pub(crate) fn scopes(&mut self, field: &str, scopes: &[String]) {
         self.check(scopes.len() <= MOST_SCOPES, field, format!("{} scopes; at most {MOST_SCOPES}", scopes.len()));
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/' | b'*' | b'-');
         for (position, scope) in scopes.iter().enumerate().take(MOST_SCOPES) {
-            let right = (1..=64).contains(&scope.len()) && scope.bytes().all(allowed);
-            self.check(right, &format!("{field}[{position}]"), "1 to 64 letters, digits, `:`, `.`, `_`, `/`, `*` and `-`");
+            self.check(is_scope(scope), &format!("{field}[{position}]"), "1 to 64 letters, digits, `:`, `.`, `_`, `/`, `*` and `-`");
             let first = scopes.iter().take(position).all(|other| other != scope);
             self.check(first, &format!("{field}[{position}]"), "each scope once");
+        }
+    }
+
+    /// What a key may be used for, which is nothing that its consumer may not.
+    pub(crate) fn scopes_of(&mut self, field: &str, scopes: &[String], granted: &[String]) {
+        self.scopes(field, scopes);
+        let allowed = match granted {
+            [] => "none: its consumer has no scopes".to_owned(),
+            granted => format!("what its consumer has: `{}`", granted.join("`, `")),
+        };
+        for (position, scope) in scopes.iter().enumerate().take(MOST_SCOPES).filter(|(_, scope)| is_scope(scope)) {
+            self.check(granted.contains(scope), &format!("{field}[{position}]"), allowed.as_str());
         }
     }
 
@@ -55,6 +65,11 @@ impl Problems {
 pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     id.len() <= 64 && id.bytes().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+fn is_scope(scope: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/' | b'*' | b'-');
+    (1..=64).contains(&scope.len()) && scope.bytes().all(allowed)
 }
 
 fn is_line(text: &str) -> bool {
@@ -117,5 +132,16 @@ mod tests {
         assert_eq!(wrong(|problems| problems.scopes("scopes", &scopes(&["a", "", "a b", "a"]))), ["scopes[1]", "scopes[2]", "scopes[3]"]);
         let many: Vec<String> = (0..33).map(|number| format!("s{number}")).collect();
         assert_eq!(wrong(|problems| problems.scopes("scopes", &many)), ["scopes"]);
+    }
+
+    #[test]
+    fn a_keys_scopes_are_some_of_its_consumers() {
+        let scopes = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let of = |asked: &[&str], granted: &[&str]| wrong(|problems| problems.scopes_of("scopes", &scopes(asked), &scopes(granted)));
+        assert!(of(&[], &[]).is_empty() && of(&["b"], &["a", "b"]).is_empty() && of(&["a", "b"], &["b", "a"]).is_empty());
+        assert_eq!(of(&["a", "c", ""], &["a", "b"]), ["scopes[2]", "scopes[1]"]);
+        // No scope stands for others, and case counts.
+        assert_eq!(of(&["*", "A", "a:b"], &["a", "a:*"]), ["scopes[0]", "scopes[1]", "scopes[2]"]);
+        assert_eq!(of(&["a"], &[]), ["scopes[0]"]);
     }
 }

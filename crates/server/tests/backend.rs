@@ -37,6 +37,8 @@ mod pages;
 mod reports;
 #[path = "backend/rotation.rs"]
 mod rotation;
+#[path = "backend/scopes.rs"]
+mod scopes;
 #[path = "backend/self_service.rs"]
 mod self_service;
 #[path = "backend/tenants.rs"]

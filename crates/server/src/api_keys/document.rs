@@ -20,7 +20,7 @@ pub struct ApiKey {
     pub consumer: String,
     /// What its owner calls it.
     pub label: String,
-    /// What it may be used for. Nodes are told; routes cannot ask for them yet.
+    /// What it may be used for, as far as its consumer has these scopes: routes may ask for them.
     pub scopes: Vec<String>,
     /// Whether it passes, and if not, why.
     pub status: Status,
@@ -66,7 +66,7 @@ pub struct NewApiKey {
     /// What its owner calls it: at most 128 characters. Default: nothing.
     #[serde(default)]
     pub label: String,
-    /// What it may be used for: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
+    /// What it may be used for: some of its consumer's scopes. Default: none.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// When it ends. Default: never.
@@ -94,7 +94,7 @@ pub enum Import {
 pub struct NewOwnKey {
     /// What its owner calls it: at most 128 characters. Default: nothing.
     pub label: String,
-    /// What it may be used for: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
+    /// What it may be used for: some of the consumer's scopes. Default: none.
     pub scopes: Vec<String>,
     /// When it ends. Default: never.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,7 +108,7 @@ pub struct ApiKeyPatch {
     /// What its owner calls it from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// What it may be used for from now on.
+    /// What it may be used for from now on: some of its consumer's scopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
     /// When it ends; null: never.
@@ -117,7 +117,7 @@ pub struct ApiKeyPatch {
     pub expires_at: Option<Option<Time>>,
 }
 
-/// How a key is to be rotated.
+/// How a key is to be rotated. The new one has the scopes of the old one that the consumer still has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotate {

@@ -41,7 +41,7 @@ enum Command {
         /// The consumer's id.
         id: String,
     },
-    /// Change a consumer: its name, address or tier, or whether its keys pass.
+    /// Change a consumer: its name, address, tier or scopes, or whether its keys pass.
     Update(Update),
     /// Delete a consumer: disable it for good and revoke its keys. The id is not given again.
     Delete {
@@ -63,6 +63,9 @@ struct New {
     /// The name of its tier.
     #[arg(long, value_name = "NAME")]
     tier: String,
+    /// What its keys may be used for at most; as often as needed.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
     /// The id of its organisation. Default: that of the admin key, else `default`.
     #[arg(long, value_name = "ID")]
     organisation: Option<String>,
@@ -74,7 +77,8 @@ struct New {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["name", "email", "no_email", "tier", "disable", "enable"]))]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
+    .args(["name", "email", "no_email", "tier", "scopes", "no_scopes", "disable", "enable"]))]
 struct Update {
     /// The consumer's id.
     id: String,
@@ -90,6 +94,12 @@ struct Update {
     /// The name of its tier; in force on every proxy at once.
     #[arg(long, value_name = "NAME")]
     tier: Option<String>,
+    /// What its keys may be used for at most, in place of what it was; as often as needed. In force on every proxy at once.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// No key of it has scopes any more.
+    #[arg(long, conflicts_with = "scopes")]
+    no_scopes: bool,
     /// None of its keys pass any more.
     #[arg(long)]
     disable: bool,
@@ -102,6 +112,7 @@ const COLUMNS: &[Column<Consumer>] = &[
     Column::listed("id", |consumer| consumer.id.as_str().into()),
     Column::listed("name", |consumer| consumer.name.as_str().into()),
     Column::listed("tier", |consumer| consumer.tier.as_str().into()),
+    Column::listed("scopes", |consumer| Cell::words(&consumer.scopes)),
     Column::listed("status", |consumer| if consumer.disabled { "disabled" } else { "active" }.into()),
     Column::listed("organisation", |consumer| consumer.organisation.as_str().into()),
     Column::alone("email", |consumer| Cell::perhaps(consumer.email.as_ref())),
@@ -142,6 +153,7 @@ impl New {
             name: self.name.clone().or_else(|| self.id.clone()).unwrap_or_default(),
             email: self.email.clone(),
             tier: self.tier.clone(),
+            scopes: self.scopes.clone(),
             disabled: self.disabled,
         }
     }
@@ -153,6 +165,7 @@ impl Update {
             name: self.name.clone(),
             email: (self.no_email || self.email.is_some()).then(|| self.email.clone()),
             tier: self.tier.clone(),
+            scopes: (self.no_scopes || !self.scopes.is_empty()).then(|| self.scopes.clone()),
             disabled: (self.disable || self.enable).then_some(self.disable),
         }
     }

@@ -68,7 +68,7 @@ struct New {
     /// What to call it.
     #[arg(long, default_value = "", hide_default_value = true)]
     label: String,
-    /// What it may be used for; as often as needed.
+    /// What it may be used for, of its consumer's scopes; as often as needed.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ struct Update {
     /// What to call it.
     #[arg(long)]
     label: Option<String>,
-    /// What it may be used for, in place of what it was; as often as needed.
+    /// What it may be used for, of its consumer's scopes, in place of what it was; as often as needed.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// No scopes any more.

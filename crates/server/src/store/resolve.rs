@@ -25,13 +25,13 @@ const MOST_WAITING: usize = 1_024;
 
 /// Many keys by their ids, a JSON array; a row for each of them.
 pub(super) const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
-    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM json_each(?) j \
+    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, t.name AS tier, t.limits FROM json_each(?) j \
     LEFT JOIN api_keys k ON k.id = j.value \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
     LEFT JOIN tiers t ON t.name = c.tier";
 /// One imported key by its hash.
 pub(super) const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
-    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, t.name AS tier, t.limits FROM (SELECT 1) \
+    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, t.name AS tier, t.limits FROM (SELECT 1) \
     LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
     LEFT JOIN tiers t ON t.name = c.tier";
@@ -55,6 +55,8 @@ pub(crate) enum Found {
 pub(crate) struct Usable {
     pub(crate) id: String,
     pub(crate) scopes: Vec<String>,
+    /// Those of its consumer.
+    pub(crate) granted: Vec<String>,
     pub(crate) expires_at: Option<Time>,
     pub(crate) hash: Hash,
     pub(crate) consumer: String,
@@ -186,10 +188,10 @@ impl FromRow<'_, SqliteRow> for Placed {
         let found = match (id, tier) {
             (Some(id), Some(name)) => {
                 let Json(limits) = row.try_get("limits")?;
-                let Json(scopes) = row.try_get("scopes")?;
+                let (Json(scopes), Json(granted)) = (row.try_get("scopes")?, row.try_get("granted")?);
                 let (expires_at, consumer) = (row.try_get("expires_at")?, row.try_get("consumer")?);
                 let (hash, tier) = (Hash::from_row(row)?, document::Tier { name, limits });
-                Found::Usable(Usable { id, scopes, expires_at, hash, consumer, tier })
+                Found::Usable(Usable { id, scopes, granted, expires_at, hash, consumer, tier })
             }
             (Some(_), None) => Found::Ended,
             (None, _) => Found::Nothing,

@@ -95,6 +95,63 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test]
+async fn consumers_of_an_older_database_have_the_scopes_that_their_keys_were_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::File::create(dir.path().join(DATABASE)).unwrap();
+    let mut older = other(dir.path()).await;
+    let first = sqlx::migrate!().migrations.iter().take(1).cloned().collect::<Vec<_>>();
+    sqlx::migrate::Migrator { migrations: first.into(), ..sqlx::migrate::Migrator::DEFAULT }.run(&mut older).await.unwrap();
+    let key = |id: &str, consumer: &str, scopes: &str, replaces: &str, ended: &str| {
+        format!(
+            "INSERT INTO api_keys (id, organisation, consumer, label, scopes, hashing, pepper, hash, imported, created_at, version, replaces, \
+             {ended}) VALUES ('{id}', 'o', '{consumer}', '', '{scopes}', 'hmac-sha256', 1, x'', 0, 0, 1, {replaces}, 1)"
+        )
+    };
+    let made =
+        |by: &str, id: &str| format!("INSERT INTO events (at, principal, action, subject) VALUES (0, '{by}', 'keys:create', '{id}')");
+    let mut before = vec![
+        "INSERT INTO organisations (id, name, version, created_at) VALUES ('o', 'o', 1, 0)".to_owned(),
+        "INSERT INTO tiers (name, limits, self_service, version, created_at, updated_at) VALUES ('t', '[]', 0, 1, 0, 0)".to_owned(),
+        "INSERT INTO admin_keys (id, label, role, organisation, consumer, pepper, hash, created_at) VALUES \
+         ('op', '', 'operator', NULL, NULL, 1, x'', 0), ('dev', '', 'developer', 'o', 'mixed', 1, x'', 0)"
+            .to_owned(),
+    ];
+    let consumers = ["granted", "mixed", "none"].map(|id| {
+        format!(
+            "INSERT INTO consumers (id, organisation, name, tier, disabled, version, created_at, updated_at) \
+             VALUES ('{id}', 'o', '', 't', 0, 1, 0, 0)"
+        )
+    });
+    before.splice(2..2, consumers);
+    before.extend([
+        key("g1", "granted", r#"["b","a"]"#, "NULL", "last_used_at"),
+        key("g2", "granted", r#"["c","a"]"#, "NULL", "last_used_at"),
+        key("g3", "granted", r#"["revoked"]"#, "NULL", "revoked_at"),
+        key("g4", "granted", r#"["expired"]"#, "NULL", "expires_at"),
+        key("m1", "mixed", r#"["a"]"#, "NULL", "revoked_at"),
+        key("m2", "mixed", r#"["a"]"#, "'m1'", "last_used_at"),
+        key("m3", "mixed", r#"["admin"]"#, "NULL", "last_used_at"),
+        key("m4", "mixed", r#"["admin"]"#, "'m3'", "last_used_at"),
+        key("n1", "none", "[]", "NULL", "last_used_at"),
+        made("admin_key:op", "g1"),
+        made("admin_key:op", "m1"),
+        made("admin_key:dev", "m3"),
+    ]);
+    for statement in before {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut older).await.unwrap();
+    }
+    older.close().await.unwrap();
+    let store = open(dir.path()).await.unwrap();
+    let mut read = store.read().await.unwrap();
+    for (consumer, scopes) in [("granted", &["a", "b", "c"][..]), ("mixed", &["a"]), ("none", &[])] {
+        assert_eq!(consumers::get(&mut read, consumer).await.unwrap().unwrap().scopes, scopes, "{consumer}");
+    }
+    let told = changes::after(&mut read, 0, 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|row| (row.kind, row.subject.as_str())).collect();
+    assert_eq!(told, [(Kind::ConsumerOut, "mixed")]);
+}
+
+#[tokio::test]
 async fn what_is_dropped_is_not_kept_and_holds_nobody_up() {
     let (_dir, store) = store().await;
     let mut write = store.begin().await.unwrap();

@@ -18,6 +18,7 @@ fn patch(json: serde_json::Value) -> ApiKeyPatch {
 async fn a_new_key_passes_for_its_consumer() {
     let backend = Backend::new().await;
     backend.consumer("acme").await;
+    backend.grant("acme", &["tracks:read", "tracks:write"]).await;
     let new: NewApiKey = serde_json::from_value(serde_json::json!({
         "consumer": "acme", "label": "ci", "scopes": ["tracks:read"], "expires_at": "2026-01-15T00:00:00Z"
     }))
@@ -133,6 +134,7 @@ async fn a_key_ends_when_its_time_is_over() {
 async fn nodes_hear_of_other_scopes_and_another_end_and_not_of_labels() {
     let backend = Backend::new().await;
     backend.consumer("acme").await;
+    backend.grant("acme", &["a"]).await;
     let id = backend.key("acme").await.key.id;
     let before = backend.revision().await;
     let update = async |json: serde_json::Value| {

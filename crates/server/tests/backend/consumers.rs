@@ -22,11 +22,14 @@ async fn ids(backend: &Backend, filter: Filter) -> Vec<String> {
 #[tokio::test]
 async fn one_is_made_as_it_was_asked_for() {
     let backend = Backend::new().await;
-    let new: NewConsumer =
-        serde_json::from_value(serde_json::json!({"name": "Acme", "tier": "pro", "email": "a@example.com", "disabled": true})).unwrap();
+    let new: NewConsumer = serde_json::from_value(
+        serde_json::json!({"name": "Acme", "tier": "pro", "email": "a@example.com", "scopes": ["b", "a"], "disabled": true}),
+    )
+    .unwrap();
     let made = committed!(backend, |write| consumers::create(write, &backend.admin, new)).unwrap();
     assert!(made.id.strip_prefix("con_").is_some_and(|id| id.len() == 16), "{}", made.id);
     assert_eq!((made.organisation.as_str(), made.tier.as_str(), made.disabled, made.version), ("default", "pro", true, 1));
+    assert_eq!(made.scopes, words(&["b", "a"]));
     assert_eq!(consumers::get(&backend.store, &backend.admin, &made.id).await.unwrap(), made);
 }
 
@@ -39,14 +42,15 @@ async fn wrong_fields_are_all_named() {
         name: String::new(),
         email: Some("nowhere".to_owned()),
         tier: "gold".to_owned(),
+        scopes: words(&["a b"]),
         disabled: false,
     };
     let made = committed!(backend, |write| consumers::create(write, &backend.admin, new));
-    assert_eq!(wrong(made), ["id", "name", "email", "organisation", "tier"]);
+    assert_eq!(wrong(made), ["id", "name", "email", "organisation", "tier", "scopes[0]"]);
     backend.consumer("acme").await;
-    let all = serde_json::json!({"name": "", "email": "nowhere", "tier": "gold"});
+    let all = serde_json::json!({"name": "", "email": "nowhere", "tier": "gold", "scopes": ["a", "a"]});
     let changed = committed!(backend, |write| consumers::update(write, &backend.admin, "acme", None, patch(all)));
-    assert_eq!(wrong(changed), ["name", "email", "tier"]);
+    assert_eq!(wrong(changed), ["name", "email", "tier", "scopes[1]"]);
 }
 
 #[tokio::test]
@@ -59,6 +63,7 @@ async fn an_id_is_given_once_even_after_its_consumer_is_deleted() {
         name: "Other".to_owned(),
         email: None,
         tier: acme.tier.clone(),
+        scopes: Vec::new(),
         disabled: false,
     };
     assert_eq!(conflict(committed!(backend, |write| consumers::create(write, &backend.admin, again()))), "id");

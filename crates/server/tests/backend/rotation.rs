@@ -20,6 +20,7 @@ fn overlap(seconds: u32) -> Rotate {
 async fn both_keys_pass_during_the_overlap_and_the_new_one_after_it() {
     let backend = Backend::new().await;
     backend.consumer("acme").await;
+    backend.grant("acme", &["a"]).await;
     let old = backend.key("acme").await;
     let labelled = ApiKeyPatch { label: Some("ci".to_owned()), scopes: Some(vec!["a".to_owned()]), expires_at: None };
     committed!(backend, |write| api_keys::update(write, &backend.admin, &old.key.id, None, labelled)).unwrap();

@@ -20,6 +20,8 @@ async fn the_answer_has_the_form_of_the_product_and_the_key_passes() {
     let json = serde_json::to_string(&answer).unwrap();
     assert_eq!(json, format!(r#"{{"api_key":"{key}","tier":"free","created_at":"2026-01-14T00:00:00Z"}}"#));
     assert!(key.starts_with("foil_") && backend.passes(&key).await);
+    let consumer = consumers::list(&backend.store, &backend.admin, &Filter::default(), &Page::default()).await.unwrap().items.remove(0);
+    assert_eq!((consumer.scopes, backend.resolve(&key).await.known.unwrap().scopes), (Vec::new(), Vec::new()));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tollgate_core::credential::{KeyHash, digest};
 use tollgate_core::wire::{Changes, Resolve, ResolveConsumer, Resolved, ResolvedConsumer};
 use tollgate_server::api_keys::{self, ApiKey, Created, NewApiKey, Reach};
 use tollgate_server::clock::{Clock, FakeClock, Time};
-use tollgate_server::consumers::{self, Consumer, NewConsumer};
+use tollgate_server::consumers::{self, Consumer, ConsumerPatch, NewConsumer};
 use tollgate_server::failure::Failure;
 use tollgate_server::organisations::{self, NewOrganisation};
 use tollgate_server::permission::{Principal, Role};
@@ -84,9 +84,16 @@ impl Backend {
             name: id.to_owned(),
             email: None,
             tier: "free".to_owned(),
+            scopes: Vec::new(),
             disabled: false,
         };
         committed!(self, |write| consumers::create(write, &self.admin, new)).unwrap()
+    }
+
+    /// Gives a consumer these scopes, and no others.
+    pub(crate) async fn grant(&self, consumer: &str, scopes: &[&str]) -> Consumer {
+        let patch = ConsumerPatch { scopes: Some(words(scopes)), ..Default::default() };
+        committed!(self, |write| consumers::update(write, &self.admin, consumer, None, patch)).unwrap()
     }
 
     /// A key without scopes or end.
@@ -147,6 +154,10 @@ impl Backend {
 
 pub(crate) fn new_key(consumer: &str) -> NewApiKey {
     NewApiKey { consumer: consumer.to_owned(), label: String::new(), scopes: Vec::new(), expires_at: None, import: None }
+}
+
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// How a node asks for a key: by the id inside it where there is one, and by its hash.

@@ -100,6 +100,7 @@ async fn an_operator_of_an_organisation_reaches_its_consumers_and_keys_alone() {
         name: "New".to_owned(),
         email: None,
         tier: "free".to_owned(),
+        scopes: Vec::new(),
         disabled: false,
     };
     let made = committed!(backend, |write| consumers::create(write, &operator, new(Some("theirs"))));

@@ -156,6 +156,8 @@ fn only_what_was_named_is_changed() {
         (&["keys", "update", "x", "--no-scopes", "--never-expires"], json!({"scopes": [], "expires_at": null})),
         (&["consumers", "update", "x", "--tier", "pro", "--no-email"], json!({"tier": "pro", "email": null})),
         (&["consumers", "update", "x", "--enable"], json!({"disabled": false})),
+        (&["consumers", "update", "x", "--scope", "read", "--scope", "write"], json!({"scopes": ["read", "write"]})),
+        (&["consumers", "update", "x", "--no-scopes"], json!({"scopes": []})),
     ] {
         let double = Double::answering(vec![good(200, &json!({}))]);
         run(&double, arguments);

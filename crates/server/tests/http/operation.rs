@@ -59,7 +59,7 @@ impl Operation {
             "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
             "get_organisation" => (Some("default".to_owned()), None, 200),
             "update_organisation" => (Some("default".to_owned()), Some(json!({"name": "Renamed"})), 200),
-            "create_consumer" => (None, Some(json!({"name": "Consumer", "tier": "free"})), 201),
+            "create_consumer" => (None, Some(json!({"name": "Consumer", "tier": "free", "scopes": ["read"]})), 201),
             "get_consumer" => (Some(consumer.to_owned()), None, 200),
             "update_consumer" => (Some(consumer.to_owned()), Some(json!({"name": "Renamed"})), 200),
             "delete_consumer" => (Some(service.consumer().await), None, 204),

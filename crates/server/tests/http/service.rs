@@ -94,9 +94,10 @@ impl Service {
         self.call("POST", path).json(document).send().await
     }
 
-    /// A consumer in tier `free`; its id.
+    /// A consumer in tier `free` with scopes `read` and `write`; its id.
     pub(crate) async fn consumer(&self) -> String {
-        let made = self.post("/api/v1/consumers", &json!({"name": "Consumer", "tier": "free"})).await.expect(201);
+        let made =
+            self.post("/api/v1/consumers", &json!({"name": "Consumer", "tier": "free", "scopes": ["read", "write"]})).await.expect(201);
         made["id"].as_str().unwrap().to_owned()
     }
 
