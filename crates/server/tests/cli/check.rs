@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::command::{Run, tollgate};
+use crate::envoy::{issuer, public_key};
 
 fn check(document: &str) -> Run {
     tollgate(&["check", "-"], &[], document.as_bytes())
@@ -65,12 +66,60 @@ fn variables_are_judged_only_where_they_are_set() {
 }
 
 #[test]
+fn token_secrets_are_judged_only_where_they_are_set() {
+    let document = |encoding: &str, algorithm: &str| {
+        let secrets = json!([{"secret": {"env": "A_TOKEN_SECRET"}, "encoding": encoding}]);
+        let mut issuer = issuer(&json!({"secrets": secrets}));
+        issuer["algorithms"] = json!([algorithm]);
+        json!({"tokens": {"issuers": [issuer]}}).to_string()
+    };
+    for encoding in ["text", "base64url"] {
+        for algorithm in ["HS256", "HS384", "HS512"] {
+            let run = check(&document(encoding, algorithm));
+            assert_eq!((run.status, run.out.lines().count()), (0, 1), "{encoding} {algorithm}: {}", run.out);
+        }
+    }
+    for (encoding, value, found) in [
+        ("text", "0123456789abcdef", "16 bytes; allowed: at least 32 bytes"),
+        ("base64url", "0123456789abcdef0123456789abcdef", "24 bytes; allowed: at least 32 bytes"),
+        ("base64url", "not base64url, but long enough to be a secret", "another text; allowed: base64url without padding"),
+    ] {
+        let run = tollgate(&["check", "-"], &[("A_TOKEN_SECRET", value)], document(encoding, "HS256").as_bytes());
+        let place = "-: tokens.issuers[0].keys.secrets[0].secret: found ";
+        assert!(run.status == 1 && run.out.starts_with(&format!("{place}{found}")) && !run.out.contains(value), "{}", run.out);
+    }
+}
+
+#[test]
+fn tokens_that_are_meant_for_anybody_are_a_warning() {
+    let mut open = issuer(&json!({"jwks": {"keys": [public_key()]}}));
+    open["issuer"] = json!("https://other.example");
+    open["audiences"] = json!([]);
+    let document = json!({"tokens": {"issuers": [issuer(&json!({"jwks": {"keys": [public_key()]}})), open]}}).to_string();
+    let run = check(&document);
+    assert_eq!((run.status, run.out.lines().count()), (0, 2), "{}", run.out);
+    assert!(
+        run.out.starts_with("-: warning: tokens.issuers[1].audiences: found an empty list: a token that was issued for"),
+        "{}",
+        run.out
+    );
+    assert_eq!(tollgate(&["check", "--strict", "-"], &[], document.as_bytes()).status, 1);
+}
+
+#[test]
 fn secrets_in_the_document_need_dev_and_are_never_shown() {
     let document = json!({"credentials": {"pepper": {"inline": "hunter2-hunter2-hunter2"}}}).to_string();
     let run = check(&document);
     assert_eq!(run.status, 1);
     assert!(run.out.starts_with("-: credentials.pepper.inline: found a secret in the document; "), "{}", run.out);
     assert!(!run.out.contains("hunter2"));
+    assert_eq!(tollgate(&["check", "--dev", "-"], &[], document.as_bytes()).status, 0);
+
+    let secrets = json!([{"secret": {"inline": "hunter2-hunter2-hunter2-hunter2-hunter2"}}]);
+    let document = json!({"tokens": {"issuers": [issuer(&json!({"secrets": secrets}))]}}).to_string();
+    let run = check(&document);
+    let said = "-: tokens.issuers[0].keys.secrets[0].secret.inline: found a secret in the document; ";
+    assert!(run.status == 1 && run.out.starts_with(said) && !run.out.contains("hunter2"), "{}", run.out);
     assert_eq!(tollgate(&["check", "--dev", "-"], &[], document.as_bytes()).status, 0);
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::envoy::{bootstrap, check, filter, manager};
+use crate::envoy::{bootstrap, check, filter, issuer, manager};
 
 const TLS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 const HTTP: &str = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -60,6 +60,47 @@ fn a_cluster_that_gives_the_token_away_is_warned_of() {
         let (status, lines) = said(|cluster, _| cluster[member] = value.clone());
         assert_eq!((status, lines.len()), (0, 1), "{lines:?}");
         assert!(lines[0].contains(&format!("{CLUSTERS}[1].{member}: ")) && lines[0].contains(words), "{lines:?}");
+    }
+}
+
+/// What is said of a bootstrap whose filter gets the keys of two issuers behind the cluster `issuer`, after a change to that cluster and to
+/// the whole.
+fn said_of_issuer(change: impl Fn(&mut Value, &mut Value)) -> (i32, Vec<String>) {
+    let mut issuers = [issuer(&json!({"jwks": {"keys": [crate::envoy::public_key()]}})), Value::Null, Value::Null];
+    for (position, issuer) in issuers.iter_mut().enumerate().skip(1) {
+        *issuer = crate::envoy::issuer(&json!({"remote": {"cluster": "issuer", "path": "/keys"}}));
+        issuer["issuer"] = json!(format!("https://issuer-{position}.example"));
+    }
+    let filter = filter(&json!({"tokens": {"issuers": issuers}}));
+    let mut document: Value = serde_json::from_str(&bootstrap(&manager(&filter))).unwrap();
+    let mut own = cluster("issuer");
+    own.as_object_mut().unwrap().remove("typed_extension_protocol_options");
+    change(&mut own, &mut document);
+    document["static_resources"]["clusters"] = json!([cluster("upstream"), own]);
+    let run = check(&document.to_string());
+    assert_eq!(run.err, "");
+    (run.status, run.out.lines().map(str::to_owned).filter(|line| !line.contains(": ok (")).collect())
+}
+
+#[test]
+fn an_issuer_s_cluster_must_be_there_and_tell_who_answers() {
+    assert_eq!(said_of_issuer(|_, _| {}), (0, vec![]), "a few calls need no HTTP/2");
+    let (status, lines) = said_of_issuer(|cluster, _| cluster["name"] = json!("other"));
+    assert_eq!((status, lines.len()), (1, 1), "{lines:?}");
+    let missing = format!("-: {CLUSTERS}: found no cluster `issuer`, which `tokens.issuers[1].keys.remote.cluster` names");
+    assert!(lines[0].starts_with(&missing), "{lines:?}");
+    let discovered = said_of_issuer(|cluster, document| {
+        cluster["name"] = json!("other");
+        document["dynamic_resources"] = json!({"ads_config": {}});
+    });
+    assert_eq!(discovered, (0, vec![]));
+    for (socket, words) in [
+        (Value::Null, "no TLS: whoever is in between chooses the keys"),
+        (json!({"typed_config": {"@type": TLS, "common_tls_context": {}}}), "no `validation_context`: whoever answers chooses the keys"),
+    ] {
+        let (status, lines) = said_of_issuer(|cluster, _| cluster["transport_socket"] = socket.clone());
+        assert_eq!((status, lines.len()), (0, 1), "{lines:?}");
+        assert!(lines[0].starts_with(&format!("-: warning: {CLUSTERS}[1].transport_socket: found {words}")), "{lines:?}");
     }
 }
 

@@ -24,6 +24,15 @@ pub(crate) fn manager(filter: &Value) -> Value {
         "path_with_escaped_slashes_action": "REJECT_REQUEST", "stream_idle_timeout": "30s", "request_timeout": "30s"})
 }
 
+/// An issuer of access tokens with these keys.
+pub(crate) fn issuer(keys: &Value) -> Value {
+    json!({"issuer": "https://issuer.example", "audiences": ["api"], "keys": keys, "tier": {"default": "free"}})
+}
+
+pub(crate) fn public_key() -> Value {
+    json!({"kty": "OKP", "crv": "Ed25519", "x": "Ikzgi78EuhELWTVB6MDOi0997xadH53ojvEPR7vl4sE"})
+}
+
 pub(crate) fn bootstrap(manager: &Value) -> String {
     json!({"static_resources": {"listeners": [{"filter_chains": [{"filters": [{"name": "n", "typed_config": manager}]}]}]}}).to_string()
 }
@@ -115,6 +124,7 @@ fn addresses_that_clients_choose_are_a_warning_where_they_decide() {
         json!({"routes": [{"name": "a", "match": {}, "addresses": {"allow": ["192.0.2.1"]}}]}),
         json!({"anonymous_tier": "free"}),
         json!({"default_route": {"anonymous_tier": "free"}}),
+        json!({"tokens": {"issuers": [issuer(&json!({"jwks": {"keys": [public_key()]}}))]}}),
     ] {
         let (status, lines) = said(&plugin, without);
         assert_eq!((status, lines.len()), (0, 2), "{lines:?}");
@@ -137,6 +147,17 @@ fn variables_must_reach_the_vm() {
     assert_eq!((status, lines.len()), (1, 2), "{lines:?}");
     assert!(lines[0].contains("/ credentials.issuer_keys[0].secret.env: found `AN_ISSUER_KEY`, which the VM does not get; "));
     assert!(lines[1].contains("/ credentials.pepper.env: found `A_PEPPER`, which the VM does not get; "));
+    let plugin_of_tokens = json!({"tokens": {"issuers": [
+        issuer(&json!({"jwks": {"keys": [public_key()]}})),
+        {"issuer": "b", "audiences": ["api"], "tier": {"default": "free"}, "keys": {"secrets": [
+            {"kid": "1", "secret": {"env": "GIVEN"}}, {"kid": "2", "secret": {"env": "A_TOKEN_SECRET"}},
+        ]}},
+    ]}});
+    let given = json!({"environment_variables": {"host_env_keys": ["GIVEN"]}, "vm_id": "tollgate"});
+    let (status, lines) = said(&plugin_of_tokens, |config, _| config["vm_config"] = given.clone());
+    assert_eq!((status, lines.len()), (1, 1), "{lines:?}");
+    let place = "/ tokens.issuers[1].keys.secrets[1].secret.env: found `A_TOKEN_SECRET`, which the VM does not get; ";
+    assert!(lines[0].contains(place), "{lines:?}");
     let names = json!({"host_env_keys": ["A_PEPPER", "AN_ISSUER_KEY"]});
     assert_eq!(said(&plugin, |config, _| config["vm_config"]["environment_variables"] = names.clone()).0, 0);
 }

@@ -1,6 +1,9 @@
-//! Owns what a proxy's cluster must be for the talk with the backend. Must not know what is said there.
+//! Owns what a proxy's clusters must be for the talk with the backend and with issuers of access tokens. Must not know what is said there.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
+use tollgate_core::issuer::{Issuer, Keys};
 use tollgate_core::policy::Backend;
 
 use super::envoy::unpack;
@@ -10,37 +13,33 @@ use super::tree::{Path, descend, list, member, text};
 const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// A cluster that the filter calls.
+struct Called<'a> {
+    name: &'a str,
+    /// The field that names it.
+    field: String,
+    /// What happens without it.
+    without: &'static str,
+    /// What happens without TLS.
+    clear: &'static str,
+    /// What happens where nobody asks who answers.
+    unchecked: &'static str,
+}
+
 /// What is wrong with the backend's cluster in a bootstrap document; nothing can be said of clusters that come from elsewhere.
 pub(super) fn of_backend(document: &Value, root: &Path, backend: &Backend) -> Vec<Finding> {
-    let path = root.member("static_resources").member("clusters");
-    let clusters = list(document, &["static_resources", "clusters"]).iter().enumerate();
-    let Some((position, cluster)) = clusters.into_iter().find(|(_, cluster)| text(cluster, &["name"]) == Some(&backend.cluster)) else {
-        let dynamic = ["cds_config", "ads_config"].iter().any(|source| descend(document, &["dynamic_resources", source]).is_some());
-        let whole = member(document, "static_resources").is_some();
-        let found = format!("no cluster `{}`, which `backend.cluster` names", backend.cluster);
-        let missing = Finding::error(path, found, "a cluster of this name: without it no key of the backend's is admitted");
-        return if whole && !dynamic { vec![missing] } else { Vec::new() };
+    let called = Called {
+        name: &backend.cluster,
+        field: "backend.cluster".to_owned(),
+        without: "no key of the backend's is admitted",
+        clear: "the node's credential and token pass in the clear",
+        unchecked: "whoever answers is taken for the backend",
     };
-    let path = path.element(position);
-    let mut findings = Vec::new();
-    let socket = member(cluster, "transport_socket").and_then(|socket| member(socket, "typed_config"));
-    match socket.and_then(|socket| unpack(socket, &path)).filter(|(name, ..)| *name == TLS) {
-        None => findings.push(Finding::warning(
-            path.member("transport_socket"),
-            "no TLS: the node's credential and token pass in the clear",
-            "an UpstreamTlsContext with the backend's `trusted_ca`",
-        )),
-        Some((_, context, _)) => {
-            let common = ["validation_context", "combined_validation_context", "validation_context_sds_secret_config"];
-            if !common.iter().any(|field| descend(context, &["common_tls_context", field]).is_some()) {
-                findings.push(Finding::warning(
-                    path.member("transport_socket"),
-                    "no `validation_context`: whoever answers is taken for the backend",
-                    "`validation_context` with `trusted_ca`",
-                ));
-            }
-        }
-    }
+    let (cluster, path) = match find(document, root, &called) {
+        Ok(found) => found,
+        Err(missing) => return missing.into_iter().collect(),
+    };
+    let mut findings = Vec::from_iter(unprotected(cluster, &path, &called));
     if !speaks_http2(cluster, &path) {
         findings.push(Finding::warning(
             path.member("typed_extension_protocol_options"),
@@ -49,6 +48,63 @@ pub(super) fn of_backend(document: &Value, root: &Path, backend: &Backend) -> Ve
         ));
     }
     findings
+}
+
+/// The same for the clusters that issuers of access tokens publish their keys behind, each cluster once.
+pub(super) fn of_issuers(document: &Value, root: &Path, issuers: &[Issuer]) -> Vec<Finding> {
+    let mut judged = BTreeSet::new();
+    let mut findings = Vec::new();
+    for (position, issuer) in issuers.iter().enumerate() {
+        let Keys::Remote(remote) = &issuer.keys else {
+            continue;
+        };
+        if !judged.insert(&remote.cluster) {
+            continue;
+        }
+        let called = Called {
+            name: &remote.cluster,
+            field: format!("tokens.issuers[{position}].keys.remote.cluster"),
+            without: "no token of the issuer's is admitted",
+            clear: "whoever is in between chooses the keys that tokens are checked with",
+            unchecked: "whoever answers chooses the keys that tokens are checked with",
+        };
+        match find(document, root, &called) {
+            Ok((cluster, path)) => findings.extend(unprotected(cluster, &path, &called)),
+            Err(missing) => findings.extend(missing),
+        }
+    }
+    findings
+}
+
+/// The cluster and where it is; else what is wrong, if all clusters are in the document.
+fn find<'a>(document: &'a Value, root: &Path, called: &Called<'_>) -> Result<(&'a Value, Path), Option<Finding>> {
+    let path = root.member("static_resources").member("clusters");
+    let clusters = list(document, &["static_resources", "clusters"]).iter().enumerate();
+    if let Some((position, cluster)) = clusters.into_iter().find(|(_, cluster)| text(cluster, &["name"]) == Some(called.name)) {
+        return Ok((cluster, path.element(position)));
+    }
+    let dynamic = ["cds_config", "ads_config"].iter().any(|source| descend(document, &["dynamic_resources", source]).is_some());
+    let whole = member(document, "static_resources").is_some();
+    let Called { name, field, without, .. } = called;
+    let missing = || {
+        let found = format!("no cluster `{name}`, which `{field}` names");
+        Finding::error(path, found, format!("a cluster of this name: without it {without}"))
+    };
+    Err((whole && !dynamic).then(missing))
+}
+
+/// What is missing in a cluster's TLS.
+fn unprotected(cluster: &Value, path: &Path, called: &Called<'_>) -> Option<Finding> {
+    let socket = member(cluster, "transport_socket").and_then(|socket| member(socket, "typed_config"));
+    let warning = |found: String, allowed| Some(Finding::warning(path.member("transport_socket"), found, allowed));
+    let Some((_, context, _)) = socket.and_then(|socket| unpack(socket, path)).filter(|(name, ..)| *name == TLS) else {
+        return warning(format!("no TLS: {}", called.clear), "an UpstreamTlsContext with `trusted_ca`");
+    };
+    let common = ["validation_context", "combined_validation_context", "validation_context_sds_secret_config"];
+    if common.iter().any(|field| descend(context, &["common_tls_context", field]).is_some()) {
+        return None;
+    }
+    warning(format!("no `validation_context`: {}", called.unchecked), "`validation_context` with `trusted_ca`")
 }
 
 fn speaks_http2(cluster: &Value, path: &Path) -> bool {

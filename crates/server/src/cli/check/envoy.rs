@@ -82,9 +82,9 @@ impl<'a> Filter<'a> {
         findings.extend(traps::of_plugin(self.config, &self.path));
         findings.extend(capabilities::of_plugin(self.config, &self.path));
         findings.extend(self.around.http_filter.as_ref().and_then(disabled::everywhere));
-        let backend = judged.policy.as_ref().and_then(|policy| policy.backend.as_ref());
-        if let (Some(backend), Some((document, root))) = (backend, &self.around.document) {
-            findings.extend(clusters::of_backend(document, root, backend));
+        if let (Some(policy), Some((document, root))) = (&judged.policy, &self.around.document) {
+            findings.extend(policy.backend.iter().flat_map(|backend| clusters::of_backend(document, root, backend)));
+            findings.extend(clusters::of_issuers(document, root, &policy.tokens.issuers));
         }
         if let Some(manager) = &self.around.manager {
             findings.extend(traps::of_manager(manager, judged.policy.as_ref()));

@@ -64,6 +64,7 @@ impl Judge {
         };
         let mut findings = self.references(&document, variables);
         findings.extend(open_to_all(&document));
+        findings.extend(for_anybody(&document));
         match config::compile(&document, &|name: &str| Some(variables.value(name))) {
             Ok(policy) => {
                 findings.extend(never_admitted(&policy));
@@ -84,7 +85,7 @@ impl Judge {
         let pepper = credentials.pepper.iter().map(|pepper| ("credentials.pepper".to_owned(), pepper));
         let backend = document.backend.iter().map(|backend| ("backend.credential".to_owned(), &backend.credential));
         let mut findings = Vec::new();
-        for (path, secret) in issuer_keys.chain(pepper).chain(backend) {
+        for (path, secret) in issuer_keys.chain(pepper).chain(token_secrets(document)).chain(backend) {
             if secret.inline.is_some() && !self.dev {
                 let problem = Problem::new(format!("{path}.inline"), "a secret in the document", "`{\"env\": NAME}`, or --dev");
                 findings.push(Finding::in_plugin(Severity::Error, problem));
@@ -108,6 +109,15 @@ impl Judge {
         }
         findings
     }
+}
+
+/// The secrets that issuers of access tokens share with this API, and where they stand.
+fn token_secrets(document: &doc::Plugin) -> impl Iterator<Item = (String, &doc::Secret)> {
+    let issuers = document.tokens.iter().flat_map(|tokens| &tokens.issuers).enumerate();
+    issuers.flat_map(|(issuer, of)| {
+        let secrets = of.keys.secrets.iter().flatten().enumerate();
+        secrets.map(move |(position, secret)| (format!("tokens.issuers[{issuer}].keys.secrets[{position}].secret"), &secret.secret))
+    })
 }
 
 /// A variable's name, unless it looks like something else that was put in its place.
@@ -139,6 +149,17 @@ fn open_to_all(document: &doc::Plugin) -> Vec<Finding> {
         warn(format!("default_route.{field}"), found, "a route of its own for what may pass, unless that is meant");
     }
     findings
+}
+
+/// Issuers whose tokens are accepted whoever they are meant for: what another service was given then passes here too.
+fn for_anybody(document: &doc::Plugin) -> Vec<Finding> {
+    let issuers = document.tokens.iter().flat_map(|tokens| &tokens.issuers).enumerate();
+    let problem = |(position, _): (usize, _)| {
+        let path = format!("tokens.issuers[{position}].audiences");
+        let found = "an empty list: a token that was issued for another service passes here too";
+        Finding::in_plugin(Severity::Warning, Problem::new(path, found, "what the issuer calls this API, unless that is meant"))
+    };
+    issuers.filter(|(_, issuer)| issuer.audiences.is_empty()).map(problem).collect()
 }
 
 /// The field by which a route asks for no credential, and its value.

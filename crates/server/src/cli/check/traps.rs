@@ -62,7 +62,7 @@ pub(super) fn of_manager(manager: &Manager<'_>, policy: Option<&Policy>) -> Vec<
         warn(
             "use_remote_address",
             "not true: clients choose their address in X-Forwarded-For",
-            "true, as address rules, anonymous tiers or bounds on unknown keys are used",
+            "true, as address rules, anonymous tiers or bounds on unknown keys and failed tokens are used",
         );
     }
     for (name, allowed) in [("normalize_path", "true, so that routes see the path the upstream sees"), ("merge_slashes", "true")] {
@@ -92,6 +92,7 @@ fn judges_addresses(policy: &Policy) -> bool {
     let limited = |tier: usize| policy.tiers.get(tier).is_some_and(|tier| !tier.limits.is_empty());
     !policy.addresses.is_empty()
         || policy.backend.is_some()
+        || policy.tokens.per_address.is_some()
         || policy.routes.iter().any(|route| !route.addresses.is_empty() || route.anonymous_tier.is_some_and(limited))
 }
 

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::tree::{descend, list};
 
-/// Stands for a secret that is not set where the check runs: long enough for every rule.
-const PLACEHOLDER: &str = "placeholder-placeholder-placeholder-placeholder-placeholder-0000";
+/// Stands for a secret that is not set where the check runs. It is long enough for every rule, as the text it is and as the base64url it
+/// is too: HS512 asks for 64 bytes.
+const PLACEHOLDER: &str = "placeholder-placeholder-placeholder-placeholder-placeholder-placeholder-placeholder-0000";
 
 /// The environment variables a VM gets.
 #[derive(Debug)]
@@ -58,5 +59,20 @@ impl Variables {
         }
         let own = if self.declare(name) { std::env::var(name).ok() } else { None };
         own.unwrap_or_else(|| PLACEHOLDER.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_is_not_set_meets_every_rule_in_either_encoding() {
+        let value = Variables::Any.value("TOLLGATE_A_VARIABLE_THAT_IS_NOT_SET");
+        assert!(value.len() >= 64 && value.len() <= 512 && value.bytes().all(|byte| byte.is_ascii_graphic()), "{value}");
+        assert!(URL_SAFE_NO_PAD.decode(&value).unwrap().len() >= 64, "{value}");
     }
 }
