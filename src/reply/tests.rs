@@ -74,7 +74,8 @@ fn every_body_is_json_and_every_challenge_a_quoted_string() {
         for reason in Reason::ALL {
             let answer = answer(&serde_json::json!({"answers": {"body": style}}), &Head::default(), &denial(reason));
             assert!(serde_json::from_str::<serde_json::Value>(&answer.body).is_ok(), "{}", answer.body);
-            assert_eq!(answer.status == 401, matches!(reason, Reason::Unauthenticated | Reason::InvalidKey | Reason::DuplicateCredentials));
+            let challenged = header(&answer.headers, "www-authenticate").is_some();
+            assert!(answer.status != 401 || challenged, "{reason:?}: RFC 9110, section 15.5.2");
             assert!(!reason.message().contains(['"', '\\']));
         }
     }
@@ -83,6 +84,19 @@ fn every_body_is_json_and_every_challenge_a_quoted_string() {
     assert_eq!(challenge(Reason::Unauthenticated).as_deref(), Some("Bearer realm=\"tollgate\""));
     assert!(challenge(Reason::InvalidKey).unwrap().starts_with("Bearer realm=\"tollgate\", error=\"invalid_token\", error_description=\""));
     assert_eq!(challenge(Reason::RateLimited), None);
+    assert!(challenge(Reason::ExpiredToken).unwrap().contains("error=\"invalid_token\""));
+}
+
+#[test]
+fn a_challenge_names_the_scopes_that_the_route_requires() {
+    let route = |require: serde_json::Value| serde_json::json!({"routes": [{"name": "a", "match": {}, "require": require}]});
+    let denial = Denial { route: Some(0), ..denial(Reason::InsufficientScope) };
+    let challenge =
+        |document: &serde_json::Value| header(&answer(document, &Head::default(), &denial).headers, "www-authenticate").unwrap().to_owned();
+    let scopes = challenge(&route(serde_json::json!({"scopes": {"all": ["read"], "any": ["a", "b"]}})));
+    assert!(scopes.contains("error=\"insufficient_scope\"") && scopes.ends_with(", scope=\"read a b\""), "{scopes}");
+    let roles = challenge(&route(serde_json::json!({"roles": {"any": ["admin"]}})));
+    assert!(!roles.contains("scope=") && !roles.contains("admin"), "{roles}");
 }
 
 #[test]
