@@ -17,7 +17,7 @@ use crate::input::{Splice, nth, several, size};
 /// A configuration that uses every field.
 const EXAMPLE: &str = include_str!("../../examples/plugin.json");
 /// What every variable holds.
-const SECRET: &str = "0123456789abcdef";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 static PARSED: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(EXAMPLE).unwrap());
 

@@ -85,7 +85,7 @@ fn keys_are_hashed_and_judged_as_elsewhere() {
 
 #[wasm_bindgen_test]
 fn the_example_compiles_and_routes() {
-    let secret = |_: &str| Some("0123456789abcdef".to_owned());
+    let secret = |_: &str| Some("0123456789abcdef".repeat(2));
     let policy = config::load(EXAMPLE, &secret).unwrap();
     let route = |path| policy.route(Target { method: b"GET", authority: b"api.example.com", path }).unwrap().1;
     assert_eq!(route("/v1/search/tracks").cost, 5);
