@@ -1,1 +1,271 @@
-//! placeholder
+use std::net::IpAddr;
+
+use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike, HS256Key, MACLike};
+use serde_json::{Value, json};
+use tollgate_core::config;
+use tollgate_core::jws::{Accelerator, Digest};
+
+use super::*;
+use crate::admission::Verdict;
+use crate::call::{Answer, Purpose};
+use crate::head::tests::map;
+use crate::shared::{Broken, Memory, SharedData, Version};
+
+const SECRET: &str = "a-secret-of-thirty-two-bytes-or-more";
+
+struct FakeNode {
+    shared: Memory,
+    address: IpAddr,
+}
+
+impl SharedData for FakeNode {
+    fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
+        self.shared.get(key, value)
+    }
+
+    fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
+        self.shared.set(key, value, expected)
+    }
+}
+
+impl Accelerator for FakeNode {
+    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
+        None
+    }
+}
+
+impl Node for FakeNode {
+    fn source_address(&mut self) -> Option<IpAddr> {
+        Some(self.address)
+    }
+}
+
+/// A worker, its node, and the time.
+struct World {
+    gate: Gate,
+    node: FakeNode,
+    now: Instant,
+    wall: u64,
+}
+
+/// What came of a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Got {
+    Admitted { consumer: String, credential: String, tier: String },
+    Denied(Reason),
+    Waits,
+}
+
+fn wall() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos()).unwrap()
+}
+
+impl World {
+    /// With one issuer, whose document has these fields beside the usual ones.
+    fn new(issuer: &Value, tokens: &Value, routes: &Value) -> Self {
+        let mut document =
+            json!({"issuer": "i", "audiences": ["a"], "keys": {"secrets": [{"secret": {"inline": SECRET}}]}, "tier": {"default": "free"}});
+        document.as_object_mut().unwrap().extend(issuer.as_object().unwrap().clone());
+        document.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let mut tokens = tokens.clone();
+        tokens["issuers"] = json!([document]);
+        let document = json!({
+            "tokens": tokens, "routes": routes, "node": {"known_tokens": 16},
+            "tiers": [{"name": "free", "limits": [{"name": "m", "algorithm": "sliding_window", "rate": 3, "per": "60s"}]}, {"name": "any"}],
+            "consumers": [{"id": "acme", "tier": "any"}],
+        });
+        let policy = config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap();
+        Self {
+            gate: Gate::new(policy, "node-1", [7; 32]),
+            node: FakeNode { shared: Memory::default(), address: "192.0.2.1".parse().unwrap() },
+            now: Instant(100 * SECOND),
+            wall: wall(),
+        }
+    }
+
+    fn usual() -> Self {
+        Self::new(&json!({}), &json!({}), &json!([]))
+    }
+
+    fn ask(&mut self, token: &str) -> Got {
+        self.judge(token, "/", false)
+    }
+
+    fn judge(&mut self, token: &str, path: &str, again: bool) -> Got {
+        let authorization = format!("Bearer {token}");
+        let map = map(&[
+            (b":method", b"GET"),
+            (b":authority", b"api"),
+            (b":path", path.as_bytes()),
+            (b"authorization", authorization.as_bytes()),
+        ]);
+        let head = self.gate.read(&map).unwrap();
+        let verdict = match again {
+            false => self.gate.judge(&head, self.now, self.wall, &mut self.node),
+            true => self.gate.judge_again(&head, self.now, self.wall, &mut self.node),
+        };
+        match verdict {
+            Verdict::Admit(permit) => {
+                let identity = permit.identity.unwrap();
+                let tier = self.gate.tier_name(&identity).to_owned();
+                Got::Admitted { consumer: identity.consumer.id.clone(), credential: identity.credential.clone(), tier }
+            }
+            Verdict::Deny(denial) => Got::Denied(denial.reason),
+            Verdict::Wait(..) => Got::Waits,
+        }
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        self.gate.counters.get(counter)
+    }
+}
+
+fn claims(subject: &str, id: &str) -> jwt_simple::prelude::JWTClaims<Value> {
+    let own = json!({"scope": "read write", "org": {"id": 7}});
+    Claims::with_custom_claims(own, Duration::from_hours(1)).with_issuer("i").with_audience("a").with_subject(subject).with_jwt_id(id)
+}
+
+/// A token of the usual issuer.
+fn token(subject: &str, id: &str) -> String {
+    HS256Key::from_bytes(SECRET.as_bytes()).authenticate(claims(subject, id)).unwrap()
+}
+
+fn admitted(consumer: &str, credential: &str, tier: &str) -> Got {
+    Got::Admitted { consumer: consumer.to_owned(), credential: credential.to_owned(), tier: tier.to_owned() }
+}
+
+#[test]
+fn a_token_is_verified_once_and_then_remembered() {
+    let mut world = World::usual();
+    for _ in 0..3 {
+        assert_eq!(world.ask(&token("u", "t")), admitted("u", "t", "free"));
+        world.now = world.now.after(61 * SECOND);
+    }
+    let one = token("v", "t2");
+    (0..3).for_each(|_| assert_eq!(world.ask(&one), admitted("v", "t2", "free")));
+    assert_eq!(world.ask(&one), Got::Denied(Reason::RateLimited), "tokens meet limits as keys do");
+    assert!(world.count(Counter::TokenHit) >= 3 && world.count(Counter::TokenVerified) >= 2);
+    assert_eq!(world.count(Counter::KnownHit) + world.count(Counter::KeyMiss), 0, "it was never taken for a key");
+}
+
+#[test]
+fn a_remembered_token_ends_when_it_ends() {
+    let mut world = World::usual();
+    let token = token("u", "t");
+    assert_eq!(world.ask(&token), admitted("u", "t", "free"));
+    world.wall += 3_629 * SECOND;
+    assert_eq!(world.ask(&token), admitted("u", "t", "free"), "within the leeway");
+    world.wall += 2 * SECOND;
+    assert_eq!(world.ask(&token), Got::Denied(Reason::ExpiredToken));
+    world.wall -= 7_200 * SECOND;
+    assert_eq!(world.ask(&token), Got::Denied(Reason::TokenNotYetValid), "the clock was put back");
+    world.wall = 5 * SECOND;
+    assert_eq!(world.ask(&token), Got::Denied(Reason::Unavailable), "there is no clock");
+}
+
+#[test]
+fn consumers_of_two_namespaces_share_no_limit() {
+    let mut world = World::usual();
+    for id in ["t1", "t2", "t3"] {
+        assert_eq!(world.ask(&token("u", id)), admitted("u", id, "free"));
+    }
+    assert_eq!(world.ask(&token("u", "t4")), Got::Denied(Reason::RateLimited), "all tokens of a consumer share its limits");
+    assert_eq!(world.ask(&token("w", "t5")), admitted("w", "t5", "free"));
+}
+
+#[test]
+fn the_configuration_may_know_the_consumer() {
+    let mut world = World::new(&json!({"consumer": {"known_by": "configuration"}, "tier": null}), &json!({}), &json!([]));
+    assert_eq!(world.ask(&token("acme", "t")), admitted("acme", "t", "any"));
+    assert_eq!(world.ask(&token("other", "t2")), Got::Denied(Reason::UnknownConsumer));
+    assert_eq!(world.ask(&token("other", "t2")), Got::Denied(Reason::UnknownConsumer));
+    assert_eq!(world.count(Counter::TokenRefusedHit), 1);
+}
+
+#[test]
+fn a_route_requires_scopes_and_claims_of_a_token_new_or_known() {
+    let routes = json!([
+        {"name": "w", "match": {"path": "/w"}, "require": {"scopes": {"all": ["read", "write"]}, "claims": {"any": [{"claim": "/org/id", "values": ["7"]}]}}},
+        {"name": "x", "match": {"path": "/x"}, "require": {"scopes": {"any": ["admin"]}}},
+    ]);
+    let mut world = World::new(&json!({"tier": {"default": "any"}}), &json!({}), &routes);
+    let token = token("u", "t");
+    for _ in 0..2 {
+        assert_eq!(world.judge(&token, "/w", false), admitted("u", "t", "any"));
+        assert_eq!(world.judge(&token, "/x", false), Got::Denied(Reason::InsufficientScope));
+    }
+}
+
+#[test]
+fn tokens_that_fail_are_bounded_by_address_and_good_ones_cost_nothing() {
+    let mut world = World::new(&json!({"tier": {"default": "any"}}), &json!({"failed_per_address": 3}), &json!([]));
+    let known = token("u", "known");
+    assert_eq!(world.ask(&known), admitted("u", "known", "any"));
+    for number in 0..20 {
+        let id = format!("t{number}");
+        assert_eq!(world.ask(&token("u", &id)), admitted("u", &id, "any"));
+    }
+    let forged =
+        |number: usize| HS256Key::from_bytes(b"another-secret-of-thirty-two-bytes").authenticate(claims("u", &number.to_string())).unwrap();
+    let again = forged(0);
+    (0..10).for_each(|_| assert_eq!(world.ask(&again), Got::Denied(Reason::InvalidToken), "one check, then it is remembered"));
+    let got: Vec<Got> = (1..5).map(|number| world.ask(&forged(number))).collect();
+    assert_eq!(got[..2], [Got::Denied(Reason::InvalidToken), Got::Denied(Reason::InvalidToken)]);
+    assert_eq!(got[2..], [Got::Denied(Reason::TooManyFailedTokens), Got::Denied(Reason::TooManyFailedTokens)]);
+    assert_eq!(world.ask(&token("u", "t19")), admitted("u", "t19", "any"), "what was verified before is not checked again");
+    world.node.address = "198.51.100.1".parse().unwrap();
+    assert_eq!(world.ask(&token("u", "new")), admitted("u", "new", "any"), "another address");
+}
+
+#[test]
+fn what_is_refused_before_any_check_costs_its_address_nothing() {
+    let mut world = World::new(&json!({"tier": {"default": "any"}}), &json!({"failed_per_address": 1}), &json!([]));
+    for wrong in ["e.e.e", "eyJhbGciOiJub25lIn0.eyJpc3MiOiJpIn0.", "eyJ.a.b.c.d", "e..", "eyJhbGciOiJIUzI1NiJ9.e30.AA"] {
+        assert_eq!(world.ask(wrong), Got::Denied(Reason::InvalidToken), "{wrong}");
+    }
+    assert_eq!(world.count(Counter::TokenMalformed), 5);
+    assert_eq!(world.ask(&format!("e.{}.e", "x".repeat(9_000))), Got::Denied(Reason::InvalidToken), "too long to be read");
+    assert_eq!(world.ask(&token("u", "t")), admitted("u", "t", "any"));
+}
+
+#[test]
+fn without_issuers_a_token_is_a_key_that_nobody_knows() {
+    let policy = config::load(b"{}", &|_: &str| None).unwrap();
+    let mut world = World { gate: Gate::new(policy, "node-1", [7; 32]), ..World::usual() };
+    assert_eq!(world.ask(&token("u", "t")), Got::Denied(Reason::InvalidKey));
+}
+
+#[test]
+fn a_published_key_that_goes_takes_its_tokens_along() {
+    let remote = json!({"remote": {"cluster": "c", "path": "/k", "refresh": "10s", "pause": "100ms"}});
+    let mut world = World::new(&json!({"keys": remote, "tier": {"default": "any"}}), &json!({}), &json!([]));
+    let pairs = [Ed25519KeyPair::generate().with_key_id("1"), Ed25519KeyPair::generate().with_key_id("2")];
+    let tokens: Vec<String> = pairs.iter().map(|pair| pair.sign(claims("u", pair.key_id().as_deref().unwrap())).unwrap()).collect();
+    let publish = |world: &mut World, keys: &[usize]| {
+        let keys: Vec<Value> = keys.iter().map(|key| serde_json::from_str(&pairs[*key].public_key().to_jwk()).unwrap()).collect();
+        let body = json!({"keys": keys}).to_string();
+        for call in world.gate.take_calls() {
+            assert!(matches!(call.purpose, Purpose::KeySet { .. }));
+            world.gate.heard(call.purpose, Answer::Whole(200, body.as_bytes()), world.now, &mut world.node.shared);
+        }
+    };
+    let tick = |world: &mut World, nanos: u64| {
+        world.now = world.now.after(nanos);
+        world.gate.tick(world.now, &mut world.node.shared);
+    };
+    assert_eq!(world.ask(&tokens[0]), Got::Waits, "no key is known yet");
+    publish(&mut world, &[0]);
+    assert_eq!(world.judge(&tokens[0], "/", true), admitted("u", "1", "any"));
+    tick(&mut world, SECOND);
+    assert_eq!(world.ask(&tokens[1]), Got::Waits, "its key may just have been published");
+    publish(&mut world, &[0, 1]);
+    assert_eq!(world.judge(&tokens[1], "/", true), admitted("u", "2", "any"));
+    assert_eq!(world.ask(&tokens[0]), admitted("u", "1", "any"));
+    tick(&mut world, 11 * SECOND);
+    publish(&mut world, &[1]);
+    assert_eq!(world.ask(&tokens[1]), admitted("u", "2", "any"));
+    assert_eq!(world.ask(&tokens[0]), Got::Waits, "its key is gone: perhaps there is a newer set");
+    publish(&mut world, &[1]);
+    assert_eq!(world.judge(&tokens[0], "/", true), Got::Denied(Reason::Unavailable), "nobody has waited, so nothing was shown");
+}
