@@ -81,8 +81,10 @@ pub enum KnownBy {
 /// Which tier a token's consumer has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierClaim {
-    /// The claim, and the position of the tier for each of its values.
-    pub claim: Option<(ClaimPath, Box<[(String, usize)]>)>,
+    /// The claim that says it.
+    pub claim: Option<ClaimPath>,
+    /// The position of the tier for each of the claim's values.
+    pub tiers: Box<[(String, usize)]>,
     /// Where there is no such claim or value; `None`: the token is refused.
     pub default: Option<usize>,
 }
@@ -207,10 +209,8 @@ impl Issuer {
 
 impl TierClaim {
     fn find(&self, claims: &Map<String, Value>) -> Option<usize> {
-        let found = self.claim.as_ref().and_then(|(claim, tiers)| {
-            let value = claim.find(claims).and_then(claims::scalar)?;
-            tiers.iter().find(|(own, _)| *own == value).map(|(_, tier)| *tier)
-        });
+        let value = self.claim.as_ref().and_then(|claim| claim.find(claims)).and_then(claims::scalar);
+        let found = value.and_then(|value| self.tiers.iter().find(|(own, _)| *own == value)).map(|(_, tier)| *tier);
         found.or(self.default)
     }
 }

@@ -29,7 +29,7 @@ pub enum Material {
     /// An RSA key of 2,048 to 4,096 bits with the exponent 65,537.
     Rsa {
         /// The key, for any of the RSA algorithms.
-        key: RS256PublicKey,
+        key: Box<RS256PublicKey>,
         /// The same as SubjectPublicKeyInfo.
         spki: Box<[u8]>,
         /// Bytes of its modulus, and so of each signature.
@@ -248,7 +248,7 @@ fn rsa(members: &Map<String, Value>) -> Result<Material, Unusable> {
     }
     let key = RS256PublicKey::from_components(&n, &e).map_err(|_| Unusable::Key)?;
     let size = n.iter().skip_while(|byte| **byte == 0).count();
-    Ok(Material::Rsa { key, spki: rsa_spki(&n, &e).into(), size })
+    Ok(Material::Rsa { key: Box::new(key), spki: rsa_spki(&n, &e).into(), size })
 }
 
 /// An RSA key as SubjectPublicKeyInfo (RFC 8017, appendix A.1.1; RFC 3279, section 2.3.1).

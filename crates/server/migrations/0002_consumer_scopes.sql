@@ -6,8 +6,9 @@ ALTER TABLE consumers ADD COLUMN scopes TEXT NOT NULL DEFAULT '[]';
 CREATE INDEX api_keys_by_replaced ON api_keys (replaces) WHERE replaces IS NOT NULL;
 WITH RECURSIVE granted (id) AS (
     SELECT id FROM api_keys WHERE replaces IS NULL AND id NOT IN (
-        SELECT made.subject FROM events made JOIN admin_keys maker ON made.principal = 'admin_key:' || maker.id
-        WHERE made.action = 'keys:create' AND maker.role = 'developer'
+        -- The maker's id follows `admin_key:`; so it is found by its index.
+        SELECT made.subject FROM events made JOIN admin_keys maker ON maker.id = substr(made.principal, 11)
+        WHERE made.action = 'keys:create' AND made.principal GLOB 'admin_key:*' AND maker.role = 'developer'
     )
     UNION ALL
     SELECT newer.id FROM granted older JOIN api_keys newer ON newer.replaces = older.id

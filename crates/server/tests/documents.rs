@@ -33,7 +33,7 @@ fn assert_valid(document: &Value) {
 }
 
 fn compile(document: &Value) -> tollgate_core::policy::Policy {
-    let secret = |_: &str| Some("0123456789abcdef".repeat(2));
+    let secret = |_: &str| Some("0123456789abcdef".repeat(4));
     config::load(document.to_string().as_bytes(), &secret).unwrap_or_else(|problems| panic!("{problems}"))
 }
 

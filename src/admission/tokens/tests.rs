@@ -11,6 +11,8 @@ use crate::call::{Answer, Purpose};
 use crate::head::tests::map;
 use crate::shared::{Broken, Memory, SharedData, Version};
 
+/// Seconds since 1970.
+const NOW: u64 = 1_800_000_000;
 const SECRET: &str = "a-secret-of-thirty-two-bytes-or-more";
 
 struct FakeNode {
@@ -56,11 +58,6 @@ enum Got {
     Waits,
 }
 
-fn wall() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_nanos()).unwrap()
-}
-
 impl World {
     /// With one issuer, whose document has these fields beside the usual ones.
     fn new(issuer: &Value, tokens: &Value, routes: &Value) -> Self {
@@ -80,7 +77,7 @@ impl World {
             gate: Gate::new(policy, "node-1", [7; 32]),
             node: FakeNode { shared: Memory::default(), address: "192.0.2.1".parse().unwrap() },
             now: Instant(100 * SECOND),
-            wall: wall(),
+            wall: NOW * SECOND,
         }
     }
 
@@ -123,7 +120,11 @@ impl World {
 
 fn claims(subject: &str, id: &str) -> jwt_simple::prelude::JWTClaims<Value> {
     let own = json!({"scope": "read write", "org": {"id": 7}});
-    Claims::with_custom_claims(own, Duration::from_hours(1)).with_issuer("i").with_audience("a").with_subject(subject).with_jwt_id(id)
+    let mut claims =
+        Claims::with_custom_claims(own, Duration::from_hours(1)).with_issuer("i").with_audience("a").with_subject(subject).with_jwt_id(id);
+    let at = |seconds| Some(UnixTimeStamp::from_secs(seconds));
+    (claims.issued_at, claims.invalid_before, claims.expires_at) = (at(NOW), at(NOW), at(NOW + 3_600));
+    claims
 }
 
 /// A token of the usual issuer.

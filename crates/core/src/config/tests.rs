@@ -15,7 +15,7 @@ const SECRET: &str = "0123456789abcdef";
 
 fn environment(name: &str) -> Option<String> {
     match name {
-        "LONG" | "TOLLGATE_ISSUER_KEY" | "TOLLGATE_PEPPER" => Some(SECRET.to_owned()),
+        "LONG" | "TOLLGATE_ISSUER_KEY" | "TOLLGATE_PEPPER" | "TOLLGATE_NODE_CREDENTIAL" => Some(SECRET.to_owned()),
         "TOLLGATE_TOKEN_SECRET" => Some(SECRET.repeat(2)),
         "SHORT" => Some("0123".to_owned()),
         _ => None,
@@ -202,6 +202,11 @@ fn no_problem_shows_a_secret() {
     assert!(!problems.to_string().contains("78123"), "{problems}");
     let parsed = parse(json!({"credentials": {"pepper": {"inline": INLINE}}}).to_string().as_bytes()).unwrap();
     assert!(!format!("{parsed:?}").contains(INLINE));
+}
+
+#[test]
+fn the_example_is_valid() {
+    assert_eq!(said(EXAMPLE.as_bytes()), [""; 0]);
 }
 
 #[test]

@@ -41,10 +41,10 @@ async fn a_key_has_no_scope_that_its_consumer_has_not() {
         ]
     };
     let none = |field: &str| Problem::new(field, "none: its consumer has no scopes");
-    assert_eq!(attempts().await, [const { () }; 4].map(|()| vec![none("scopes[0]"), none("scopes[1]")]));
+    assert_eq!(attempts().await, std::array::from_fn(|_| vec![none("scopes[0]"), none("scopes[1]")]));
     backend.grant("acme", &["read", "write"]).await;
     let allowed = Problem::new("scopes[1]", "what its consumer has: `read`, `write`");
-    assert_eq!(attempts().await, [const { () }; 4].map(|()| vec![allowed.clone()]));
+    assert_eq!(attempts().await, std::array::from_fn(|_| vec![allowed.clone()]));
     assert_eq!(backend.get_key(&id).await.version, 1, "nothing was changed");
     let own = NewOwnKey { scopes: words(&["write"]), ..Default::default() };
     let own = committed!(backend, |write| api_keys::create_own(write, &backend.secrets, &developer, own)).unwrap();

@@ -62,7 +62,7 @@ impl Compiler<'_> {
         let consumer = issuer.consumer.claim.as_deref().unwrap_or("sub");
         let consumer = self.claim(&format!("{path}.consumer.claim"), consumer);
         let prefix = issuer.consumer.prefix.as_deref().unwrap_or_default();
-        if !prefix.is_empty() && !(is_id(prefix) && prefix.len() <= 64) {
+        if !(prefix.is_empty() || is_id(prefix) && prefix.len() <= 64) {
             self.problem(
                 format!("{path}.consumer.prefix"),
                 quoted(prefix),
@@ -128,7 +128,7 @@ impl Compiler<'_> {
             self.problem(format!("{path}.values"), "values without a claim", "also `claim`");
         }
         let Some(claim) = &tier.claim else {
-            return Some(TierClaim { claim: None, default });
+            return Some(TierClaim { claim: None, tiers: Box::new([]), default });
         };
         let claim = self.claim(&format!("{path}.claim"), claim);
         let mut tiers = Vec::new();
@@ -141,7 +141,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        Some(TierClaim { claim: Some((claim?, tiers.into())), default })
+        Some(TierClaim { claim: Some(claim?), tiers: tiers.into(), default })
     }
 
     fn names_claim(&mut self, path: &str, names: &doc::NamesClaim, usual: &[&str]) -> Option<NamesClaim> {

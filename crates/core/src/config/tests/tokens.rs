@@ -96,7 +96,7 @@ fn an_issuer_is_compiled_with_all_it_says() {
     );
     assert_eq!((consumer, consumer_prefix.as_str()), (&claim("/org/id"), "a:"));
     let tiers = Box::new([("7".to_owned(), 0_usize), ("gold".to_owned(), 2)]) as Box<[(String, usize)]>;
-    assert_eq!(*known_by, KnownBy::Token(TierClaim { claim: Some((claim("plan"), tiers)), default: Some(1) }));
+    assert_eq!(*known_by, KnownBy::Token(TierClaim { claim: Some(claim("plan")), tiers, default: Some(1) }));
     assert_eq!(*scopes, NamesClaim { claims: Box::new([claim("s")]), strip_prefix: "api:".to_owned(), default: texts(&["read"]) });
     assert_eq!(*roles, NamesClaim { claims: Box::new([claim("/realm/roles")]), strip_prefix: String::new(), default: Box::new([]) });
 }
@@ -115,7 +115,11 @@ fn an_issuer_has_defaults() {
     assert_eq!(set.keys().iter().map(|key| key.id().map(String::as_str)).collect::<Vec<_>>(), [Some("1"), None]);
     assert_eq!(*own.algorithms, [Algorithm::Hs256, Algorithm::Hs384], "of 32 and of 48 bytes");
     let each = ["free", "basic", "pro", "enterprise"].iter().enumerate().map(|(position, name)| ((*name).to_owned(), position)).collect();
-    assert_eq!(own.known_by, KnownBy::Token(TierClaim { claim: Some((claim("plan"), each)), default: None }), "each tier for its name");
+    assert_eq!(
+        own.known_by,
+        KnownBy::Token(TierClaim { claim: Some(claim("plan")), tiers: each, default: None }),
+        "each tier for its name"
+    );
     let remote = json!({"tokens": {"issuers": [{
         "issuer": "a", "audiences": [], "tier": {"default": "free"}, "keys": {"remote": {"cluster": "idp", "path": "/"}}
     }]}});

@@ -59,9 +59,9 @@ fn a_consumer_that_may_not_be_an_id_is_refused() {
 #[test]
 fn the_tier_is_said_by_a_claim_or_is_the_default() {
     let by = |path: Option<&str>, default: Option<usize>| {
-        let values = Box::new([("gold".to_owned(), 2_usize), ("7".to_owned(), 1), ("true".to_owned(), 3)]);
-        let claim = path.map(|path| (ClaimPath::parse(path).unwrap(), values as Box<[(String, usize)]>));
-        Issuer { known_by: KnownBy::Token(TierClaim { claim, default }), ..issuer() }
+        let tiers = Box::new([("gold".to_owned(), 2_usize), ("7".to_owned(), 1), ("true".to_owned(), 3)]);
+        let claim = path.map(|path| ClaimPath::parse(path).unwrap());
+        Issuer { known_by: KnownBy::Token(TierClaim { claim, tiers, default }), ..issuer() }
     };
     let tier = |issuer: &Issuer, changes: Value| judge(issuer, changes).map(|grant| grant.tier);
     let own = by(Some("/app/plan"), Some(0));
@@ -187,8 +187,9 @@ proptest! {
         path in prop::sample::select(vec!["sub", "/org/id", "/org/plan"])
     ) {
         let consumer = ClaimPath::parse(path).unwrap();
-        let claim = Some((consumer.clone(), Box::new([("gold".to_owned(), 1_usize)]) as Box<[(String, usize)]>));
-        let own = Issuer { longest_life, leeway, consumer, known_by: KnownBy::Token(TierClaim { claim, default: Some(0) }), ..issuer() };
+        let claim = Some(consumer.clone());
+        let tier = TierClaim { claim, tiers: Box::new([("gold".to_owned(), 1_usize)]), default: Some(0) };
+        let own = Issuer { longest_life, leeway, consumer, known_by: KnownBy::Token(tier), ..issuer() };
         let mut claims = claims(json!({}));
         claims.extend(changes.into_iter().map(|(name, value)| (name.to_owned(), value)));
         if let Ok(grant) = own.judge(&header(kind.as_deref()), &claims, now) {
