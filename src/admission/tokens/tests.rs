@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike, HS256Key, MACLike};
+use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike, HS256Key, MACLike, UnixTimeStamp};
 use serde_json::{Value, json};
 use tollgate_core::config;
 use tollgate_core::jws::{Accelerator, Digest};
