@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::measure::{Measured, Slice};
-use crate::rows::{BARE, GRPC, KEY, NOOP};
+use crate::rows::{BARE, GRPC, JWT_AUTHN_RS256, JWT_COLD_RS256, JWT_WARM, KEY, NOOP};
 use crate::statistics::{Quartiles, over, quartiles, ratio};
 
 /// A row's summary over its rounds. Times are microseconds of CPU per request.
@@ -75,14 +75,17 @@ pub(crate) fn promised(measured: &[Measured], module: Option<u64>) -> Vec<Figure
     let mut promise = |about, found: Option<f64>, at_most, unit| {
         figures.extend(found.map(|found| Figure { about, found, at_most, unit }));
     };
+    let median = |sample: &[f64]| quartiles(sample).map(|found| found.median);
+    let beside = |name, other| median(&ratio(&added(named(measured, name)?, &bare), &added(named(measured, other)?, &bare)));
     if let Some(key) = named(measured, KEY) {
         let key_added = added(key, &bare);
-        let median = |sample: &[f64]| quartiles(sample).map(|found| found.median);
         promise("warm key over bare, beside the SDK no-op over bare", median(&ratio(&key_added, &noop)), 1.6, "times");
-        let beside_grpc = named(measured, GRPC).and_then(|grpc| median(&ratio(&key_added, &added(grpc, &bare))));
-        promise("warm key over bare, beside one gRPC callout per request (CPU in both)", beside_grpc, 0.1, "times");
+        promise("warm key over bare, beside one gRPC callout per request (CPU in both)", beside(KEY, GRPC), 0.1, "times");
         promise("Envoy ready with the module", Some(key.ready.as_secs_f64()), 3.0, "s");
     }
+    promise("warm token over bare, beside the warm key over bare", beside(JWT_WARM, KEY), 1.1, "times");
+    let beside_jwt_authn = beside(JWT_COLD_RS256, JWT_AUTHN_RS256);
+    promise("new RS256 token over bare, beside Envoy's jwt_authn over bare", beside_jwt_authn, 2.0, "times");
     promise("module", module.map(|bytes| bytes as f64 / 1000.0), 800.0, "KB");
     figures
 }

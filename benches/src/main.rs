@@ -29,6 +29,7 @@ mod request;
 mod revocation;
 mod rows;
 mod statistics;
+mod tokens;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::measure::Settings;
 use crate::report::Report;
-use crate::rows::{KEY, Modules, NOOP};
+use crate::rows::{JWT_WARM, KEY, Modules, NOOP};
 
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
@@ -133,7 +134,7 @@ fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
     let version = files.envoy_version()?;
     let [service_port, _] = envoy::free_ports()?;
     let modules = Modules { beside: arguments.beside.clone(), ..files.modules()? };
-    let rows = rows::choose(rows::all(&modules, service_port), &arguments.rows);
+    let rows = rows::chosen(&modules, service_port, &arguments.rows)?;
     let settings = Settings {
         program: files.envoy.clone(),
         directory: files.directory.clone(),
@@ -144,7 +145,7 @@ fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
         seed: arguments.seed,
     };
     let mut host_calls = Vec::new();
-    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact"].contains(&row.beside().unwrap_or(&row.name))) {
+    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact", JWT_WARM].contains(&row.beside().unwrap_or(&row.name))) {
         eprintln!("counting host calls of {}", row.name);
         host_calls.push((row.name.clone(), host_calls::count(row, &settings)?));
     }

@@ -121,9 +121,9 @@ impl Runner {
         let mut load = Load::open(envoy.port, settings.connections, (row.requests)(), row.expected)?;
         load.run(Until::Count(row.warm_up)).with_context(|| format!("warming up {}", row.name))?;
         load.pause = Duration::from_micros(settings.pause);
-        if row.judges_keys {
-            let mut unknown = Load::open(envoy.port, 1, Requests::with_fresh_keys(settings.seed), 401)?;
-            unknown.run(Until::Count(1)).with_context(|| format!("{} with an unknown key", row.name))?;
+        for (credential, request) in &row.refused {
+            let mut refused = Load::open(envoy.port, 1, Requests::Same(request.clone()), 401)?;
+            refused.run(Until::Count(1)).with_context(|| format!("{} with {credential}", row.name))?;
         }
         let measured = Measured { ready: envoy.ready, answer: envoy.answer.clone(), row, slices: Vec::new() };
         Ok(Self { measured, envoy, load })

@@ -3,9 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::request::{hash, key};
+use crate::tokens::{AUDIENCE, ISSUER, Issued};
 
 /// Keys of the exact row: so many that each stays far below its limit at any speed Envoy can reach.
 pub(crate) const EXACT_KEYS: u64 = 20_000;
+
+/// The fewest tokens that a worker can be told to remember; each of more in turn is forgotten before it comes again.
+const REMEMBERED_TOKENS: usize = 16;
 
 /// The exempt route's path.
 pub(crate) const EXEMPT_PATH: &str = "/healthz";
@@ -47,6 +51,26 @@ pub(crate) fn anonymous() -> Value {
         if let Some(routes) = fields.get_mut("routes").and_then(Value::as_array_mut) {
             routes.push(route);
         }
+    }
+    document
+}
+
+/// [`purse`], whose limit whoever has a token meets too.
+pub(crate) fn tokens(issued: &Issued) -> Value {
+    let mut document = purse();
+    if let Some(fields) = document.as_object_mut() {
+        let tier = json!({"default": "bench"});
+        let issuer = json!({"issuer": ISSUER, "audiences": [AUDIENCE], "keys": issued.plugin_keys(), "tier": tier});
+        fields.insert("tokens".to_owned(), json!({"issuers": [issuer]}));
+    }
+    document
+}
+
+/// [`tokens`], of which no more than [`REMEMBERED_TOKENS`] are remembered.
+pub(crate) fn forgetful_tokens(issued: &Issued) -> Value {
+    let mut document = tokens(issued);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("node".to_owned(), json!({"known_tokens": REMEMBERED_TOKENS}));
     }
     document
 }

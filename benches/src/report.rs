@@ -55,7 +55,7 @@ impl Report<'_> {
         }
         println!("\nover bare: Envoy alone; × SDK no-op: with the service's CPU. What the rows are:");
         for row in self.measured.iter().filter(|row| row.row.beside().is_none()) {
-            println!("  {:<16} {}", row.row.name, row.row.about);
+            println!("  {:<22} {}", row.row.name, row.row.about);
         }
         // The row with a service has three processes for what may be two CPUs: it always waits.
         let quiet = self.measured.iter().zip(self.summaries).filter(|(measured, _)| measured.row.asks.is_none());

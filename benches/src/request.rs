@@ -1,4 +1,4 @@
-//! Owns the requests: the bytes that a real client would send, with the key that the row asks for.
+//! Owns the requests: the bytes that a real client would send, with the key or token that the row asks for.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::random::Random;
 pub(crate) enum Requests {
     /// One request, for ever.
     Same(Vec<u8>),
-    /// Keys of one length in turn, all at the same place.
+    /// Keys or tokens of one length in turn, all at the same place.
     Turns {
         /// The request.
         request: Vec<u8>,
@@ -47,9 +47,23 @@ impl Requests {
 
     /// These keys, in turn. All have the first one's length.
     pub(crate) fn with_keys(keys: impl IntoIterator<Item = String>) -> Self {
+        Self::in_turn(keys, |key| get("/v1/search?q=abc", &[("x-api-key", key)]))
+    }
+
+    /// The same token each time.
+    pub(crate) fn with_token(token: &str) -> Self {
+        Self::Same(with_token(token))
+    }
+
+    /// These tokens, in turn. All have the first one's length.
+    pub(crate) fn with_tokens(tokens: impl IntoIterator<Item = String>) -> Self {
+        Self::in_turn(tokens, with_token)
+    }
+
+    fn in_turn(keys: impl IntoIterator<Item = String>, request: impl Fn(&str) -> Vec<u8>) -> Self {
         let mut keys = keys.into_iter().peekable();
         let first = keys.peek().cloned().unwrap_or_default();
-        let request = get("/v1/search?q=abc", &[("x-api-key", &first)]);
+        let request = request(&first);
         let start = memchr::memmem::find(&request, first.as_bytes()).unwrap_or(0);
         let keys = keys.filter(|key| key.len() == first.len()).flat_map(String::into_bytes).collect();
         Self::Turns { request, place: start..start + first.len(), keys, next: 0 }
@@ -110,6 +124,11 @@ pub(crate) fn hash(key: &str) -> String {
     text
 }
 
+/// The usual request, with a token.
+pub(crate) fn with_token(token: &str) -> Vec<u8> {
+    get("/v1/search?q=abc", &[("authorization", &format!("Bearer {token}"))])
+}
+
 /// A GET with what a browser or a client library sends, and `extra`.
 pub(crate) fn get(path: &str, extra: &[(&str, &str)]) -> Vec<u8> {
     let mut request = format!(
@@ -145,6 +164,14 @@ mod tests {
         let seen: Vec<Vec<u8>> = (0..4).map(|_| requests.next().to_vec()).collect();
         assert!(seen.iter().zip(0..3).all(|(request, number)| *request == get("/v1/search?q=abc", &[("x-api-key", &key(number))])));
         assert_eq!(seen[0], seen[3]);
+    }
+
+    #[test]
+    fn tokens_come_in_turn_too() {
+        let mut requests = Requests::with_tokens(["a.b.c", "d.e.f"].map(str::to_owned));
+        assert_eq!(requests.next(), with_token("a.b.c"));
+        assert_eq!(requests.next(), with_token("d.e.f"));
+        assert_eq!(requests.next(), with_token("a.b.c"));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::envoy::bootstrap::{self, Listener};
 use crate::plugin;
-use crate::request::{Requests, key};
+use crate::request::{Requests, get, key, with_token};
+use crate::tokens::{AUDIENCE, Algorithm, ISSUER, Issued};
 
 /// What all rows are measured over.
 pub(crate) const BARE: &str = "bare";
@@ -14,6 +16,12 @@ pub(crate) const BARE: &str = "bare";
 pub(crate) const NOOP: &str = "sdk-noop";
 /// The usual request.
 pub(crate) const KEY: &str = "key";
+/// The usual request with a token.
+pub(crate) const JWT_WARM: &str = "jwt-warm";
+/// A token signed with `RS256` that is not remembered.
+pub(crate) const JWT_COLD_RS256: &str = "jwt-cold-rs256";
+/// Envoy's own filter with such tokens.
+pub(crate) const JWT_AUTHN_RS256: &str = "envoy-jwt-authn-rs256";
 /// The alternative with one callout per request.
 pub(crate) const GRPC: &str = "grpc-ratelimit";
 
@@ -31,8 +39,8 @@ pub(crate) struct Row {
     pub(crate) warm_up: u64,
     /// The status of every answer.
     pub(crate) expected: u16,
-    /// An unknown key must be refused, or the row measures something else.
-    pub(crate) judges_keys: bool,
+    /// Credentials, by name, and requests with these: they must be refused, or the row measures something else.
+    pub(crate) refused: Vec<(&'static str, Vec<u8>)>,
     /// Another process whose CPU counts too.
     pub(crate) asks: Option<Asked>,
 }
@@ -60,9 +68,24 @@ pub(crate) struct Modules {
 const BESIDE: &str = "@beside";
 /// Enough for V8, and for the keys of the exact row.
 const WARM_UP: u64 = 30_000;
+/// Enough for V8 where each request runs through the same loops thousands of times; and each may take milliseconds.
+const WARM_UP_COLD: u64 = 3_000;
 
-/// Every row that can be measured.
-pub(crate) fn all(modules: &Modules, service_port: u16) -> Vec<Row> {
+/// Those rows whose name contains one of `filters` (all of them without a filter), and always the two that the others are compared with.
+///
+/// # Errors
+/// When tokens cannot be signed.
+pub(crate) fn chosen(modules: &Modules, service_port: u16, filters: &[String]) -> Result<Vec<Row>> {
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let mut rows = with_keys(modules, service_port);
+    rows.retain(|row| row.name == BARE || row.name == NOOP || wanted(&row.name));
+    for (algorithm, kinds) in TOKENS {
+        rows.extend(with_tokens(modules, *algorithm, kinds, wanted)?);
+    }
+    Ok(rows)
+}
+
+fn with_keys(modules: &Modules, service_port: u16) -> Vec<Row> {
     let warm = || Requests::with_key(&key(0));
     let noop = Listener::with_filter(bootstrap::wasm(&modules.noop, &json!({})));
     let mut rows = vec![
@@ -109,10 +132,73 @@ pub(crate) fn all(modules: &Modules, service_port: u16) -> Vec<Row> {
     rows
 }
 
-/// Those rows whose name contains one of `filters` (all of them without a filter), and always the two that the others are compared with.
-pub(crate) fn choose(rows: Vec<Row>, filters: &[String]) -> Vec<Row> {
-    let wanted = |row: &Row| filters.is_empty() || filters.iter().any(|filter| row.name.contains(filter.as_str()));
-    rows.into_iter().filter(|row| row.name == BARE || row.name == NOOP || wanted(row)).collect()
+/// What is measured with tokens.
+#[derive(Clone, Copy)]
+enum Tokens {
+    /// Tollgate, one token.
+    Warm,
+    /// Tollgate, tokens it has forgotten.
+    Cold,
+    /// Envoy's own filter, which remembers none.
+    Native,
+    /// The same, one token that it remembers.
+    NativeCached,
+}
+
+/// What rows there are with the tokens of each algorithm.
+const TOKENS: &[(Algorithm, &[(&str, Tokens, &str)])] = &[
+    (
+        Algorithm::Rs256,
+        &[
+            (JWT_WARM, Tokens::Warm, "Tollgate: one RS256 token seen before, otherwise as key"),
+            (JWT_COLD_RS256, Tokens::Cold, "Tollgate: 512 RS256 tokens in turn, 16 remembered: each is forgotten before it comes again"),
+            (JWT_AUTHN_RS256, Tokens::Native, "jwt_authn alone, no limit, no cache: 512 RS256 tokens in turn"),
+            ("envoy-jwt-authn-cached", Tokens::NativeCached, "the same with its cache: one token seen before"),
+        ],
+    ),
+    (
+        Algorithm::Es256,
+        &[
+            ("jwt-cold-es256", Tokens::Cold, "Tollgate: as jwt-cold-rs256, with ES256"),
+            ("envoy-jwt-authn-es256", Tokens::Native, "jwt_authn as with RS256, with ES256"),
+        ],
+    ),
+    (Algorithm::EdDsa, &[("jwt-cold-eddsa", Tokens::Cold, "Tollgate: as jwt-cold-rs256, with EdDSA, which the module checks itself")]),
+    (Algorithm::Ps256, &[("jwt-cold-ps256", Tokens::Cold, "Tollgate: as jwt-cold-rs256, with PS256, which the module checks itself")]),
+    (Algorithm::Hs256, &[("jwt-cold-hs256", Tokens::Cold, "Tollgate: as jwt-cold-rs256, with HS256, which the module checks itself")]),
+];
+
+/// The wanted rows of one issuer. Tokens are signed only for these: hundreds of signatures take a while.
+fn with_tokens(
+    modules: &Modules,
+    algorithm: Algorithm,
+    kinds: &[(&str, Tokens, &'static str)],
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Row>> {
+    let kinds: Vec<_> = kinds.iter().filter(|(name, ..)| wanted(&format!("{name}{BESIDE}"))).collect();
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let issued = Issued::by(algorithm)?;
+    let native = |cached| vec![(bootstrap::jwt_authn(ISSUER, AUDIENCE, issued.jwks(), cached), "")];
+    let tollgate = |configuration: Value| {
+        let builds = [(&modules.tollgate, ""), (&modules.beside, BESIDE)].into_iter();
+        builds.filter_map(|(module, suffix)| Some((bootstrap::wasm(module.as_ref()?, &configuration), suffix))).collect()
+    };
+    let mut rows = Vec::new();
+    for (name, kind, about) in kinds {
+        let (filters, remembered): (Vec<_>, _) = match kind {
+            Tokens::Warm => (tollgate(plugin::tokens(&issued)), true),
+            Tokens::Cold => (tollgate(plugin::forgetful_tokens(&issued)), false),
+            Tokens::Native => (native(false), false),
+            Tokens::NativeCached => (native(true), true),
+        };
+        let named = filters.into_iter().map(|(filter, suffix)| (format!("{name}{suffix}"), filter));
+        for (name, filter) in named.filter(|(name, _)| wanted(name)) {
+            rows.push(Row::with_tokens(&name, about, Listener::with_filter(filter), &issued, remembered)?);
+        }
+    }
+    Ok(rows)
 }
 
 // === impl Row ===
@@ -120,12 +206,26 @@ pub(crate) fn choose(rows: Vec<Row>, filters: &[String]) -> Vec<Row> {
 impl Row {
     /// A row whose filter judges keys.
     pub(crate) fn with_key(name: &str, about: &'static str, listener: Listener) -> Self {
-        Self { judges_keys: true, ..Self::new(name, about, listener, || Requests::with_key(&key(0))) }
+        let unknown = Requests::with_fresh_keys(1).next().to_vec();
+        Self { refused: vec![("an unknown key", unknown)], ..Self::new(name, about, listener, || Requests::with_key(&key(0))) }
+    }
+
+    /// A row whose filter judges tokens: the first one for ever where it is `remembered`, all of them in turn where none is.
+    fn with_tokens(name: &str, about: &'static str, listener: Listener, issued: &Issued, remembered: bool) -> Result<Self> {
+        let tokens = issued.tokens.clone();
+        let requests = move || match tokens.first().filter(|_| remembered) {
+            Some(token) => Requests::with_token(token),
+            None => Requests::with_tokens(tokens.iter().cloned()),
+        };
+        let refused =
+            vec![("no token", get("/v1/search?q=abc", &[])), ("a token under another one's signature", with_token(&issued.tampered()?))];
+        let warm_up = if remembered { WARM_UP } else { WARM_UP_COLD };
+        Ok(Self { refused, warm_up, ..Self::new(name, about, listener, requests) })
     }
 
     pub(crate) fn new(name: &str, about: &'static str, listener: Listener, requests: impl Fn() -> Requests + 'static) -> Self {
         let (name, requests) = (name.to_owned(), Box::new(requests));
-        Self { name, about, listener, requests, warm_up: WARM_UP, expected: 200, judges_keys: false, asks: None }
+        Self { name, about, listener, requests, warm_up: WARM_UP, expected: 200, refused: Vec::new(), asks: None }
     }
 
     /// The name of the row that this one is measured beside, if it is one with the other build.

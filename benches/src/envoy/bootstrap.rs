@@ -107,6 +107,26 @@ pub(crate) fn api_key_auth(key: &str, forwarding: Value) -> Value {
     )
 }
 
+/// Envoy's own `jwt_authn` with these keys in its configuration; `cached` lets it remember tokens.
+pub(crate) fn jwt_authn(issuer: &str, audience: &str, jwks: &Value, cached: bool) -> Value {
+    let mut provider = json!({
+        "issuer": issuer,
+        "audiences": [audience],
+        "local_jwks": {"inline_string": jwks.to_string()},
+    });
+    if let Some(fields) = provider.as_object_mut().filter(|_| cached) {
+        fields.insert("jwt_cache_config".to_owned(), json!({"jwt_cache_size": 8_192}));
+    }
+    filter(
+        "envoy.filters.http.jwt_authn",
+        "jwt_authn.v3.JwtAuthentication",
+        json!({
+            "providers": {"bench": provider},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
+        }),
+    )
+}
+
 /// Envoy's own `local_ratelimit`, with a limit that is never reached; `headers` is its `enable_x_ratelimit_headers`.
 pub(crate) fn local_ratelimit(headers: &str) -> Value {
     let always = json!({"default_value": {"numerator": 100, "denominator": "HUNDRED"}});
