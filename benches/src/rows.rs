@@ -145,8 +145,11 @@ enum Tokens {
     NativeCached,
 }
 
+/// A row's name, what it measures, and what it is in one line.
+type Kind = (&'static str, Tokens, &'static str);
+
 /// What rows there are with the tokens of each algorithm.
-const TOKENS: &[(Algorithm, &[(&str, Tokens, &str)])] = &[
+const TOKENS: &[(Algorithm, &[Kind])] = &[
     (
         Algorithm::Rs256,
         &[
@@ -169,12 +172,7 @@ const TOKENS: &[(Algorithm, &[(&str, Tokens, &str)])] = &[
 ];
 
 /// The wanted rows of one issuer. Tokens are signed only for these: hundreds of signatures take a while.
-fn with_tokens(
-    modules: &Modules,
-    algorithm: Algorithm,
-    kinds: &[(&str, Tokens, &'static str)],
-    wanted: impl Fn(&str) -> bool,
-) -> Result<Vec<Row>> {
+fn with_tokens(modules: &Modules, algorithm: Algorithm, kinds: &[Kind], wanted: impl Fn(&str) -> bool) -> Result<Vec<Row>> {
     let kinds: Vec<_> = kinds.iter().filter(|(name, ..)| wanted(&format!("{name}{BESIDE}"))).collect();
     if kinds.is_empty() {
         return Ok(Vec::new());
