@@ -8,7 +8,8 @@ cd "$ROOT"
 native() { cargo test --workspace --locked --exclude tollgate-tests --exclude tollgate-noop; }
 envoy() { envoy_path=$(tools/envoy.sh) && say "$envoy_path"; }
 end_to_end() {
-    ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
+    libraries=$(tools/token_libraries.sh) || return
+    TOKEN_LIBRARIES=$libraries ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
         cargo test --package tollgate-tests --locked
 }
 istio() {

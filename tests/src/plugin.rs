@@ -5,6 +5,8 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::signer::Signer;
+
 /// The key of the consumer that most cases need.
 pub const ACME: &str = "acme-key-0123456789";
 
@@ -58,4 +60,52 @@ pub fn backend(settings: &Value) -> Value {
     let mut backend = json!({"cluster": "backend", "credential": {"env": "TOLLGATE_NODE_CREDENTIAL"}});
     backend.as_object_mut().expect("an object").extend(settings.as_object().expect("settings").clone());
     backend
+}
+
+/// An issuer of this name, meant for `api`, whose consumers all have the tier `open`, with these settings besides or instead; `null`
+/// takes one away.
+#[must_use]
+pub fn issuer(name: &str, keys: &Value, settings: &Value) -> Value {
+    let mut issuer = json!({"issuer": name, "audiences": ["api"], "keys": keys, "tier": {"default": "open"}});
+    let members = issuer.as_object_mut().expect("an object");
+    members.extend(settings.as_object().expect("settings").clone());
+    members.retain(|_, value| !value.is_null());
+    issuer
+}
+
+/// Keys that are in the configuration.
+#[must_use]
+pub fn inline(signers: &[&Signer]) -> Value {
+    json!({"jwks": set(signers)})
+}
+
+/// A set of the signers' public keys.
+#[must_use]
+pub fn set(signers: &[&Signer]) -> Value {
+    json!({"keys": signers.iter().map(|signer| signer.jwk()).collect::<Vec<_>>()})
+}
+
+/// Keys at this path of the cluster that [`Setup::issuer`](crate::Setup::issuer) adds, with these settings besides.
+#[must_use]
+pub fn remote(path: &str, settings: &Value) -> Value {
+    let mut remote = json!({"cluster": "issuer", "path": path});
+    remote.as_object_mut().expect("an object").extend(settings.as_object().expect("settings").clone());
+    json!({"remote": remote})
+}
+
+/// Claims of a token of this issuer for this consumer, meant for `api` and valid for an hour, with these besides or instead; `null`
+/// takes one away.
+#[must_use]
+pub fn claims(issuer: &str, consumer: &str, more: &Value) -> Value {
+    let mut claims = json!({"iss": issuer, "sub": consumer, "aud": "api", "exp": now() + 3_600});
+    let members = claims.as_object_mut().expect("an object");
+    members.extend(more.as_object().expect("claims").clone());
+    members.retain(|_, value| !value.is_null());
+    claims
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock that is set").as_secs()
 }

@@ -40,6 +40,13 @@ mod e2e {
     mod query;
     mod refused;
     mod routes;
+    mod tokens;
+    mod tokens_backend;
+    mod tokens_bad;
+    mod tokens_bound;
+    mod tokens_keys;
+    mod tokens_libraries;
+    mod tokens_requirements;
     mod traps;
     mod updates;
 }

@@ -36,6 +36,7 @@ pub(super) fn document(setup: &Setup, directory: &Path) -> Value {
         cluster("dead", 1),
     ];
     clusters.extend(setup.backend.as_ref().map(backend));
+    clusters.extend(setup.issuer.map(|issuer| cluster("issuer", issuer.port())));
     if setup.updatable {
         let path = directory.join("listeners.json");
         let source = json!({"path_config_source": {"path": path}, "resource_api_version": "V3"});

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use super::{Gate, admin, bootstrap, parts};
 use crate::backend::Backend;
 use crate::fake_backend::{FakeBackend, NODE_CREDENTIAL};
+use crate::publisher::Publisher;
 use crate::wait::until;
 
 /// Longer than Envoy takes to compile the module and open its listener on a busy machine.
@@ -33,6 +34,8 @@ pub struct Setup {
     /// Variables that the module takes from Envoy's own environment: no configuration shows them.
     pub(super) secrets: Vec<(String, String)>,
     pub(super) backend: Option<BackendCluster>,
+    /// Where the cluster `issuer` is.
+    pub(super) issuer: Option<SocketAddr>,
 }
 
 /// Where the cluster `backend` is.
@@ -67,6 +70,7 @@ impl Setup {
             environment: Vec::new(),
             secrets: Vec::new(),
             backend: None,
+            issuer: None,
         }
     }
 
@@ -139,6 +143,13 @@ impl Setup {
     pub fn real_backend(mut self, backend: &Backend) -> Self {
         self.backend = Some(BackendCluster { address: backend.node_address(), authority: Some(backend.authority()) });
         self.secret("TOLLGATE_NODE_CREDENTIAL", &backend.node_credential())
+    }
+
+    /// Adds the cluster `issuer`, which publishes keys, for [`plugin::remote`](crate::plugin::remote).
+    #[must_use]
+    pub fn issuer(mut self, publisher: &Publisher) -> Self {
+        self.issuer = Some(publisher.address());
+        self
     }
 
     /// Starts it and returns when it serves; fails with the end of its log when it does not.
