@@ -7,7 +7,7 @@ use super::tree::{Path, descend};
 
 /// The callbacks Envoy makes and the functions it offers, as far as the module exports and imports them. A test holds this to the
 /// module's source. Memory allocation and initialisation are missing: Envoy does not restrict those.
-const USED: [&str; 34] = [
+const USED: [&str; 35] = [
     // Callbacks.
     "proxy_on_context_create",
     "proxy_on_vm_start",
@@ -34,6 +34,7 @@ const USED: [&str; 34] = [
     "proxy_continue_stream",
     "proxy_set_effective_context",
     "proxy_http_call",
+    "proxy_call_foreign_function",
     "proxy_set_tick_period_milliseconds",
     "proxy_define_metric",
     "proxy_increment_metric",
