@@ -5,20 +5,12 @@ use crate::config::{document as doc, units};
 use crate::policy::{Backend, Tier};
 use crate::time::SECOND;
 
-pub(super) const CLUSTER: &str = "the name of a cluster of the proxy: 1 to 256 visible ASCII characters";
+const CLUSTER: &str = "the name of a cluster of the proxy: 1 to 256 visible ASCII characters";
 pub(super) const MILLISECOND: u64 = SECOND / 1_000;
 
 impl Compiler<'_> {
     pub(super) fn backend(&mut self, backend: &doc::Backend) -> Option<Backend> {
-        if !is_cluster(&backend.cluster) {
-            self.problem("backend.cluster", quoted(&backend.cluster), CLUSTER);
-        }
-        // What Istio calls `outbound|8443||host` is a cluster but no host.
-        let authority = backend.authority.as_deref().unwrap_or_else(|| backend.cluster.rsplit('|').next().unwrap_or_default());
-        if !is_id(authority) {
-            let field = if backend.authority.is_some() { "backend.authority" } else { "backend.cluster" };
-            self.problem(field, quoted(authority), "a host, with or without a port");
-        }
+        let authority = self.authority("backend", &backend.cluster, backend.authority.as_deref());
         let timeout = self.span("backend.timeout", backend.timeout.as_deref(), "1s", 50 * MILLISECOND, 30 * SECOND);
         let max_staleness = self.span("backend.max_staleness", backend.max_staleness.as_deref(), "60s", SECOND, 3_600 * SECOND);
         let in_flight = backend.resolves_in_flight.unwrap_or(64);
@@ -29,7 +21,7 @@ impl Compiler<'_> {
         let per_node = self.bound("backend.unknown_per_node", backend.unknown_per_node.unwrap_or(2_000), "1s");
         Some(Backend {
             cluster: backend.cluster.clone(),
-            authority: authority.to_owned(),
+            authority,
             credential: self.secret("backend.credential", &backend.credential)?,
             timeout: timeout?,
             max_staleness: max_staleness?,
@@ -37,6 +29,20 @@ impl Compiler<'_> {
             per_address: per_address?,
             per_node: per_node?,
         })
+    }
+
+    /// The host named in requests to a cluster: the one given, or the cluster's name.
+    pub(super) fn authority(&mut self, path: &str, cluster: &str, given: Option<&str>) -> String {
+        if !((1..=256).contains(&cluster.len()) && cluster.bytes().all(|byte| byte.is_ascii_graphic())) {
+            self.problem(format!("{path}.cluster"), quoted(cluster), CLUSTER);
+        }
+        // What Istio calls `outbound|8443||host` is a cluster but no host.
+        let authority = given.unwrap_or_else(|| cluster.rsplit('|').next().unwrap_or_default());
+        if !is_id(authority) {
+            let field = if given.is_some() { "authority" } else { "cluster" };
+            self.problem(format!("{path}.{field}"), quoted(authority), "a host, with or without a port");
+        }
+        authority.to_owned()
     }
 
     pub(super) fn span(&mut self, path: &str, given: Option<&str>, default: &str, least: u64, most: u64) -> Option<u64> {
@@ -68,8 +74,4 @@ impl Compiler<'_> {
         };
         Some(self.tier(path, &doc::Tier { name: "unknown".to_owned(), limits: vec![limit] }, &[]))
     }
-}
-
-pub(super) fn is_cluster(name: &str) -> bool {
-    (1..=256).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }

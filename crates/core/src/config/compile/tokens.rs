@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::backend::{CLUSTER, MILLISECOND, is_cluster};
+use super::backend::MILLISECOND;
 use super::{Compiler, is_id, one_of, quoted};
 use crate::claims::ClaimPath;
 use crate::config::document as doc;
@@ -280,14 +280,7 @@ impl Compiler<'_> {
     }
 
     fn remote_keys(&mut self, path: &str, remote: &doc::RemoteKeys) -> Option<RemoteKeys> {
-        if !is_cluster(&remote.cluster) {
-            self.problem(format!("{path}.cluster"), quoted(&remote.cluster), CLUSTER);
-        }
-        let authority = remote.authority.as_deref().unwrap_or_else(|| remote.cluster.rsplit('|').next().unwrap_or_default());
-        if !is_id(authority) {
-            let field = if remote.authority.is_some() { "authority" } else { "cluster" };
-            self.problem(format!("{path}.{field}"), quoted(authority), "a host, with or without a port");
-        }
+        let authority = self.authority(path, &remote.cluster, remote.authority.as_deref());
         let is_path = remote.path.starts_with('/')
             && remote.path.len() <= 1_024
             && remote.path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
@@ -307,7 +300,7 @@ impl Compiler<'_> {
         let max_staleness = span(self, "max_staleness", &remote.max_staleness, "1d", MINUTE, 30 * DAY);
         let remote = RemoteKeys {
             cluster: remote.cluster.clone(),
-            authority: authority.to_owned(),
+            authority,
             path: remote.path.clone(),
             timeout: timeout?,
             refresh: refresh?,
