@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use tollgate_core::config;
 use tollgate_core::credential::{IssuerKey, KeyHash, digest};
-use tollgate_core::jws::{Accelerator, Digest};
+use tollgate_core::jws::Accelerator;
 use tollgate_core::policy::Policy;
 use tollgate_core::secret::Secret;
 use tollgate_filter::admission::Node;
@@ -79,11 +79,7 @@ impl SharedData for Host {
     }
 }
 
-impl Accelerator for Host {
-    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-}
+impl Accelerator for Host {}
 
 impl Node for Host {
     fn source_address(&mut self) -> Option<IpAddr> {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use bolero::{TypeGenerator, check, produce};
 use tollgate_core::credential::{KeyHash, digest};
-use tollgate_core::jws::{Accelerator, Digest};
+use tollgate_core::jws::Accelerator;
 use tollgate_core::policy::{Policy, Tier};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_filter::admission::{Gate, Node, Verdict};
@@ -73,11 +73,7 @@ impl SharedData for Stored {
     }
 }
 
-impl Accelerator for Stored {
-    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-}
+impl Accelerator for Stored {}
 
 impl Node for Stored {
     fn source_address(&mut self) -> Option<std::net::IpAddr> {

@@ -1,15 +1,14 @@
 use tollgate_core::config;
 use tollgate_core::credential::{KeyHash, digest};
-use tollgate_core::jws::Digest;
 use tollgate_core::time::SECOND;
 
 use super::*;
 use crate::head::tests::map;
 use crate::shared::{Broken, Memory, Version};
 
-struct FakeNode {
-    shared: Memory,
-    address: Option<IpAddr>,
+pub(super) struct FakeNode {
+    pub(super) shared: Memory,
+    pub(super) address: Option<IpAddr>,
     broken: bool,
 }
 
@@ -23,11 +22,7 @@ impl SharedData for FakeNode {
     }
 }
 
-impl Accelerator for FakeNode {
-    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-}
+impl Accelerator for FakeNode {}
 
 impl Node for FakeNode {
     fn source_address(&mut self) -> Option<IpAddr> {
@@ -35,7 +30,7 @@ impl Node for FakeNode {
     }
 }
 
-fn node() -> FakeNode {
+pub(super) fn node() -> FakeNode {
     FakeNode { shared: Memory::default(), address: Some("192.0.2.1".parse().unwrap()), broken: false }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::der;
 use crate::json;
-use crate::jws::{Algorithm, LONGEST_KEY_ID};
+use crate::jws::{Algorithm, Header, LONGEST_KEY_ID};
 use crate::secret::Secret;
 
 /// The most keys of a set; a token without a key id may cost as many checks.
@@ -175,6 +175,12 @@ impl Jwk {
     #[must_use]
     pub fn may_verify(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
+    }
+
+    /// Whether a token with this header may be its: one that names no key may be any key's.
+    #[must_use]
+    pub fn fits(&self, header: &Header) -> bool {
+        self.may_verify(header.algorithm) && header.key_id.as_ref().is_none_or(|id| self.id.as_ref() == Some(id))
     }
 
     pub(crate) const fn material(&self) -> &Material {

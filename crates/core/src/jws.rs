@@ -172,10 +172,9 @@ impl<'a> Compact<'a> {
         &self.payload
     }
 
-    /// Whether `key` signed it. A token without a key id may be any key's.
+    /// Whether `key` signed it.
     pub fn signed_by(&self, key: &Jwk, accelerator: &mut impl Accelerator) -> Signed {
-        let named = self.header.key_id.as_ref().is_none_or(|id| key.id() == Some(id));
-        if !named || !key.may_verify(self.header.algorithm) {
+        if !key.fits(&self.header) {
             return Signed::No;
         }
         signature::verify(self.header.algorithm, key.material(), self.text, &self.signature, accelerator)

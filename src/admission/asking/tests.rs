@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::json;
 use tollgate_core::config::{self, document};
 use tollgate_core::credential::{IssuerKey, digest};
-use tollgate_core::jws::{Accelerator, Digest};
+use tollgate_core::jws::Accelerator;
 use tollgate_core::secret::Secret;
 use tollgate_core::wire::{
     self, Acknowledged, Change, Changes, ConsumerChange, CredentialChange, Hello, MOST_CHANGES, Report, Resolve, Resolved, Welcome,
@@ -72,11 +72,7 @@ impl SharedData for FakeNode {
     }
 }
 
-impl Accelerator for FakeNode {
-    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-}
+impl Accelerator for FakeNode {}
 
 impl Node for FakeNode {
     fn source_address(&mut self) -> Option<IpAddr> {

@@ -1,46 +1,16 @@
-use std::net::IpAddr;
-
 use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike, HS256Key, MACLike, UnixTimeStamp};
 use serde_json::{Value, json};
 use tollgate_core::config;
-use tollgate_core::jws::{Accelerator, Digest};
 
 use super::*;
 use crate::admission::Verdict;
+use crate::admission::tests::{FakeNode, node};
 use crate::call::{Answer, Purpose};
 use crate::head::tests::map;
-use crate::shared::{Broken, Memory, SharedData, Version};
 
 /// Seconds since 1970.
 const NOW: u64 = 1_800_000_000;
 const SECRET: &str = "a-secret-of-thirty-two-bytes-or-more";
-
-struct FakeNode {
-    shared: Memory,
-    address: IpAddr,
-}
-
-impl SharedData for FakeNode {
-    fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
-        self.shared.get(key, value)
-    }
-
-    fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken> {
-        self.shared.set(key, value, expected)
-    }
-}
-
-impl Accelerator for FakeNode {
-    fn verify(&mut self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-}
-
-impl Node for FakeNode {
-    fn source_address(&mut self) -> Option<IpAddr> {
-        Some(self.address)
-    }
-}
 
 /// A worker, its node, and the time.
 struct World {
@@ -73,12 +43,7 @@ impl World {
             "consumers": [{"id": "acme", "tier": "any"}],
         });
         let policy = config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap();
-        Self {
-            gate: Gate::new(policy, "node-1", [7; 32]),
-            node: FakeNode { shared: Memory::default(), address: "192.0.2.1".parse().unwrap() },
-            now: Instant(100 * SECOND),
-            wall: NOW * SECOND,
-        }
+        Self { gate: Gate::new(policy, "node-1", [7; 32]), node: node(), now: Instant(100 * SECOND), wall: NOW * SECOND }
     }
 
     fn usual() -> Self {
@@ -215,7 +180,7 @@ fn tokens_that_fail_are_bounded_by_address_and_good_ones_cost_nothing() {
     assert_eq!(got[..2], [Got::Denied(Reason::InvalidToken), Got::Denied(Reason::InvalidToken)]);
     assert_eq!(got[2..], [Got::Denied(Reason::TooManyFailedTokens), Got::Denied(Reason::TooManyFailedTokens)]);
     assert_eq!(world.ask(&token("u", "t19")), admitted("u", "t19", "any"), "what was verified before is not checked again");
-    world.node.address = "198.51.100.1".parse().unwrap();
+    world.node.address = Some("198.51.100.1".parse().unwrap());
     assert_eq!(world.ask(&token("u", "new")), admitted("u", "new", "any"), "another address");
 }
 
