@@ -7,14 +7,14 @@ mod tokens;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use tollgate_core::jws::{self, Accelerator};
+use tollgate_core::jws::Accelerator;
 use tollgate_core::policy::{Policy, Source};
 use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
 
 use crate::authn::api_key::ApiKeyJudge;
-use crate::authn::credential;
+use crate::authn::credential::{self, Presented};
 use crate::authn::place::Place;
 use crate::authn::token_cache::TokenCache;
 use crate::backend::{Backend, TICK_EVERY};
@@ -242,10 +242,8 @@ impl Gate {
         let tokens = &self.policy.tokens;
         let longest_token = (!tokens.issuers.is_empty()).then_some(tokens.longest);
         match credential::find(&self.policy.sources, longest_token, head).map_err(|reason| Unidentified::Denied(reason, None))? {
-            Some(presented) if longest_token.is_some() && jws::is_token(&presented) => {
-                self.bearer(&presented, attempt, now, wall, node).map(Some)
-            }
-            Some(presented) => self.identify(&presented, attempt, now, node).map(Some),
+            Some(Presented::Token(token)) => self.bearer(&token, attempt, now, wall, node).map(Some),
+            Some(Presented::ApiKey(key)) => self.identify(&key, attempt, now, node).map(Some),
             None if auth == Auth::Optional => Ok(None),
             None => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
         }

@@ -19,9 +19,9 @@ use tollgate_core::verdict::Reason;
 use tollgate_core::wire::{Known, LONGEST_WAIT};
 
 use crate::authn::place::Place;
-use crate::call::{Answer, Call, CallError, Purpose};
+use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::limits::Charge;
-use crate::shared::{Broken, SharedData};
+use crate::shared::{self, Broken, SharedData};
 pub use feed::Event;
 use feed::Feed;
 use report::Reporter;
@@ -99,34 +99,25 @@ pub struct Closed {
     pub charge: Option<Charge>,
 }
 
-impl std::fmt::Debug for Call {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Call").field("purpose", &self.purpose).field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
 impl Backend {
     /// Nothing has been said yet. `label` is how the node calls itself; `random` is unpredictable and this worker's own.
     #[must_use]
     pub fn new(settings: &policy::Backend, label: &str, random: [u8; 16]) -> Self {
-        let hash = |key: &[u8; 16], parts: [&str; 2]| {
-            let mut hasher = SipHasher24::new_with_key(key);
-            parts.iter().for_each(|part| {
-                hasher.write(part.as_bytes());
-                hasher.write(&[0]);
-            });
+        let own = |what: &str| {
+            let mut hasher = SipHasher24::new_with_key(&random);
+            hasher.write(what.as_bytes());
             hasher.finish128()
         };
         // Two backends of one node share nothing.
-        let prefix = format!("tollgate/1/b{:016x}", hash(&[0; 16], [&settings.cluster, &settings.authority]).h1);
+        let prefix = shared::prefix('b', &[&settings.cluster, &settings.authority]);
         Self {
             settings: settings.clone(),
             label: label.chars().filter(char::is_ascii_graphic).take(128).collect(),
             // The backend is told this one and shows it: it must say nothing of what else is made from these bytes.
-            own_incarnation_secret: hash(&random, ["incarnation", ""]).as_bytes(),
+            own_incarnation_secret: own("incarnation").as_bytes(),
             incarnation_secret: None,
             session: Session::new(&prefix),
-            feed: Feed::new(&prefix, hash(&random, ["worker", ""]).h1),
+            feed: Feed::new(&prefix, own("worker").h1),
             resolver: Resolver::default(),
             reporter: Reporter::new(&prefix),
             calls: Vec::new(),
@@ -318,11 +309,6 @@ impl Backend {
             self.calls.extend(self.resolver.calls(&authorization, now));
         }
     }
-}
-
-/// Whole milliseconds, at least one: the host takes 0 for "no end".
-fn milliseconds(nanos: u64) -> u32 {
-    u32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
 }
 
 /// Lower-case hexadecimal digits.

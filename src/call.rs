@@ -21,6 +21,12 @@ pub struct Call {
     pub timeout_ms: u32,
 }
 
+impl std::fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Call").field("purpose", &self.purpose).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// What a call is for: it finds its answer's reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -115,4 +121,9 @@ pub enum CallError {
     /// Anything else: it may work later.
     #[error("the backend could not be reached, or gave no answer that is understood here")]
     Failed,
+}
+
+/// Whole milliseconds, at least one: the host takes 0 for "no end".
+pub(crate) fn milliseconds(nanos: u64) -> u32 {
+    u32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
 }

@@ -6,19 +6,17 @@
 
 mod head;
 
-use std::hash::Hasher;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::issuer::{Keys, RemoteKeys};
 use tollgate_core::jwk::KeySet;
 use tollgate_core::policy::Policy;
 use tollgate_core::time::{Instant, SECOND};
 
-use crate::call::{Answer, Call, CallError, Purpose};
+use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::counters::{Counter, Counters};
-use crate::shared::{Broken, SharedData};
+use crate::shared::{self, Broken, SharedData, Version};
 use head::Head;
 
 /// For how long a key that a fetch did not bring is known to be nobody's.
@@ -231,12 +229,7 @@ impl KeySets {
 impl Remote {
     fn new(issuer: u16, settings: RemoteKeys) -> Self {
         // Issuers of one address share what is fetched, whatever they are called.
-        let mut hasher = SipHasher24::new_with_key(&[0; 16]);
-        for part in [&settings.cluster, &settings.authority, &settings.path] {
-            hasher.write(part.as_bytes());
-            hasher.write(&[0]);
-        }
-        let prefix = format!("tollgate/1/j{:016x}", hasher.finish128().h1);
+        let prefix = shared::prefix('j', &[&settings.cluster, &settings.authority, &settings.path]);
         Self {
             issuer,
             settings,
@@ -281,7 +274,7 @@ impl Remote {
                 path: self.settings.path.clone(),
                 authorization: String::new(),
                 body: Vec::new(),
-                timeout_ms: u32::try_from(self.settings.timeout.div_ceil(1_000_000)).unwrap_or(u32::MAX),
+                timeout_ms: milliseconds(self.settings.timeout),
             });
         }
         Ok(())
@@ -315,7 +308,7 @@ impl Remote {
         Err(Broken)
     }
 
-    fn read_head(&mut self, shared: &mut impl SharedData) -> Result<Option<crate::shared::Version>, Broken> {
+    fn read_head(&mut self, shared: &mut impl SharedData) -> Result<Option<Version>, Broken> {
         let mut value = Vec::new();
         let version = shared.get(&self.head_key, &mut value)?;
         if version.is_some() {

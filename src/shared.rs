@@ -1,6 +1,9 @@
 //! Owns the port to data that a node's workers share, and its version in this worker's memory. Must not know what is kept there.
 
 use std::collections::HashMap;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// Values under keys, with compare-and-swap. The host's is shared by all workers of a node; it has no delete and no eviction,
 /// so keys must come from a fixed set.
@@ -16,6 +19,17 @@ pub trait SharedData {
     /// # Errors
     /// [`Broken`] if the host does not serve.
     fn set(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> Result<bool, Broken>;
+}
+
+/// Where the workers of a node keep what is about `parts`: each kind has a letter of its own.
+#[must_use]
+pub fn prefix(kind: char, parts: &[&str]) -> String {
+    let mut hasher = SipHasher24::new_with_key(&[0; 16]);
+    for part in parts {
+        hasher.write(part.as_bytes());
+        hasher.write(&[0]);
+    }
+    format!("tollgate/1/{kind}{:016x}", hasher.finish128().h1)
 }
 
 /// What a value is compared by before it is swapped.

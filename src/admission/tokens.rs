@@ -25,16 +25,14 @@ const EARLIEST: u64 = 1_577_836_800;
 /// Keys that a token without key id is tried with: in the module a wrong one may cost milliseconds.
 const MOST_TRIES: usize = 4;
 
-/// What came of looking for the key that signed a token.
+/// What came of the check of a token's signature.
 enum Checked {
-    /// It is one of the set of this number.
+    /// A key of the set of this number signed it.
     By(u64),
-    /// None that is trusted.
+    /// No key that is trusted did.
     ByNobody,
-    /// Only another set could tell.
-    Wants(Wish),
-    /// The algorithm cannot be checked here.
-    Unable,
+    /// It cannot be known yet, or here.
+    Undecided(Unidentified),
 }
 
 impl Gate {
@@ -92,37 +90,27 @@ impl Gate {
         };
         // Paid before it is known to be wrong: a check may cost milliseconds.
         let paid = self.charge_for_checking(now, node)?;
-        let number = match self.check(&compact, position, now, node) {
-            Checked::By(number) => {
-                self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
-                self.counters.count(Counter::TokenVerified);
-                number
+        let checked = self.check(&compact, position, attempt, now, node);
+        if !matches!(checked, Checked::ByNobody) {
+            self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
+        }
+        let signed_by = match checked {
+            Checked::By(number) => (position, number),
+            Checked::ByNobody => {
+                self.counters.count(Counter::TokenFailed);
+                // By the set there is: under another it may be right.
+                let refused_by = self.key_sets.number(position, now).map(|number| (position, number));
+                self.tokens.refuse(place, Reason::InvalidToken, refused_by, now);
+                return Err(Unidentified::Denied(Reason::InvalidToken, None));
             }
-            Checked::ByNobody => return Err(self.refuse(place, Reason::InvalidToken, position, now)),
-            Checked::Unable => {
-                self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
-                return Err(Unidentified::Denied(Reason::Unavailable, None));
-            }
-            Checked::Wants(wish) => {
-                let prospect = self.key_sets.want(position, &wish, now, node);
-                if prospect == Prospect::Missing {
-                    return Err(self.refuse(place, Reason::InvalidToken, position, now));
-                }
-                self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
-                return Err(match prospect {
-                    Prospect::Coming if attempt == Attempt::First => Unidentified::Awaits(Awaited::KeySet(position, wish)),
-                    Prospect::Coming | Prospect::Missing => Unidentified::Denied(Reason::Unavailable, None),
-                    Prospect::Later(wait) => Unidentified::Denied(Reason::Unavailable, Some(wait)),
-                });
-            }
+            Checked::Undecided(why) => return Err(why),
         };
-        let signed_by = (position, number);
-        let granted = self.policy.tokens.issuers.get(position).ok_or(Refused::Malformed).and_then(|issuer| {
-            let grant = issuer.judge(compact.header(), &claims, seconds)?;
-            Ok((issuer.known_by.clone(), issuer.tag, grant))
-        });
-        let (known_by, tag, grant) = match granted {
-            Ok(granted) => granted,
+        self.counters.count(Counter::TokenVerified);
+        let Some(issuer) = self.policy.tokens.issuers.get(position) else {
+            return Err(Unidentified::Denied(Reason::Unavailable, None));
+        };
+        let grant = match issuer.judge(compact.header(), &claims, seconds) {
+            Ok(grant) => grant,
             Err(refused) => {
                 self.tokens.refuse(place, reason(refused), Some(signed_by), now);
                 return Err(Unidentified::Denied(reason(refused), None));
@@ -132,11 +120,15 @@ impl Gate {
         let Grant { consumer, tier, id, validity, .. } = grant;
         // What is called by no id of its own is called by what it says.
         let credential = id.unwrap_or_else(|| hex(digest(compact.text()).first_chunk::<12>().unwrap_or(&[0; 12])));
-        let bearer = match known_by {
+        let bearer = match &issuer.known_by {
             KnownBy::Token(_) => {
                 // The issuer's rules gave it a tier.
                 let tier = tier.ok_or(Unidentified::Denied(Reason::Unavailable, None))?;
-                Bearer::Known(Rc::new(Identity::configured(credential, Consumer::fixed(consumer, Namespace::Issuer(tag), tier), met)))
+                Bearer::Known(Rc::new(Identity::configured(
+                    credential,
+                    Consumer::fixed(consumer, Namespace::Issuer(issuer.tag), tier),
+                    met,
+                )))
             }
             KnownBy::Configuration => match self.policy.consumers.iter().find(|own| own.id == consumer) {
                 Some(own) => Bearer::Known(Rc::new(Identity::configured(
@@ -159,37 +151,36 @@ impl Gate {
         Ok(verified)
     }
 
-    /// Looks for the key that signed a token.
-    fn check(&mut self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Checked {
-        let Some((set, number)) = self.key_sets.get(issuer, now) else {
-            return Checked::Wants(Wish::Any);
-        };
+    /// Looks for the key that signed a token; where only another set could tell, that is asked for.
+    fn check(&mut self, compact: &Compact<'_>, issuer: usize, attempt: Attempt, now: Instant, node: &mut impl Node) -> Checked {
         let header = compact.header();
-        if let Some(id) = &header.key_id
-            && !set.names(id)
-        {
-            return Checked::Wants(Wish::Key(id.clone()));
-        }
-        let fits = |key: &&tollgate_core::jwk::Jwk| {
-            key.may_verify(header.algorithm) && header.key_id.as_ref().is_none_or(|id| key.id() == Some(id))
-        };
-        let mut checked = if header.key_id.is_none() { Checked::Wants(Wish::Other(number)) } else { Checked::ByNobody };
-        for key in set.keys().iter().filter(fits).take(MOST_TRIES) {
-            match compact.signed_by(key, node) {
-                Signed::Yes => return Checked::By(number),
-                Signed::No => {}
-                Signed::Unknown => checked = Checked::Unable,
+        let wish = match (self.key_sets.get(issuer, now), &header.key_id) {
+            (None, _) => Wish::Any,
+            (Some((set, _)), Some(id)) if !set.names(id) => Wish::Key(id.clone()),
+            (Some((set, number)), id) => {
+                let mut unable = false;
+                for key in set.keys().iter().filter(|key| key.fits(header)).take(MOST_TRIES) {
+                    match compact.signed_by(key, node) {
+                        Signed::Yes => return Checked::By(number),
+                        Signed::No => {}
+                        Signed::Unknown => unable = true,
+                    }
+                }
+                if unable {
+                    return Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None));
+                }
+                if id.is_some() {
+                    return Checked::ByNobody;
+                }
+                Wish::Other(number)
             }
+        };
+        match self.key_sets.want(issuer, &wish, now, node) {
+            Prospect::Missing => Checked::ByNobody,
+            Prospect::Coming if attempt == Attempt::First => Checked::Undecided(Unidentified::Awaits(Awaited::KeySet(issuer, wish))),
+            Prospect::Coming => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None)),
+            Prospect::Later(wait) => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, Some(wait))),
         }
-        checked
-    }
-
-    fn refuse(&mut self, place: Place, reason: Reason, issuer: usize, now: Instant) -> Unidentified {
-        self.counters.count(Counter::TokenFailed);
-        // By the set there is: under another it may be right.
-        let signed_by = self.key_sets.number(issuer, now).map(|number| (issuer, number));
-        self.tokens.refuse(place, reason, signed_by, now);
-        Unidentified::Denied(reason, None)
     }
 
     /// Who presents a verified token.

@@ -9,12 +9,21 @@ use tollgate_core::verdict::Reason;
 
 use crate::head::{Field, Head};
 
+/// A credential, told from its form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presented<'a> {
+    /// A key, or what is to be judged as one.
+    ApiKey(Cow<'a, [u8]>),
+    /// What is meant to be an access token.
+    Token(Cow<'a, [u8]>),
+}
+
 /// Finds the one credential a request carries: 1 to 512 visible ASCII characters, an access token up to `longest_token` where there are any.
 ///
 /// # Errors
 /// The reason to deny the request: repeated or conflicting credentials, or one no key or token can look like.
-pub fn find<'a>(sources: &[Source], longest_token: Option<usize>, head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, Reason> {
-    let mut credential: Option<Cow<'a, [u8]>> = None;
+pub fn find<'a>(sources: &[Source], longest_token: Option<usize>, head: &Head<'a>) -> Result<Option<Presented<'a>>, Reason> {
+    let mut credential: Option<Presented<'a>> = None;
     for (position, source) in sources.iter().enumerate() {
         let found = match source {
             Source::Header { scheme, .. } => in_header(field(head, position), scheme.as_deref())?.map(Cow::Borrowed),
@@ -23,13 +32,11 @@ pub fn find<'a>(sources: &[Source], longest_token: Option<usize>, head: &Head<'a
         let Some(found) = found.filter(|found| !found.is_empty()) else {
             continue;
         };
-        let (longest, wrong) = match longest_token {
-            Some(longest) if is_token(&found) => (longest, Reason::InvalidToken),
-            Some(_) | None => (LONGEST_CREDENTIAL, Reason::InvalidKey),
+        let well_formed = |longest| found.len() <= longest && found.iter().all(u8::is_ascii_graphic);
+        let found = match longest_token {
+            Some(longest) if is_token(&found) => well_formed(longest).then_some(Presented::Token(found)).ok_or(Reason::InvalidToken)?,
+            Some(_) | None => well_formed(LONGEST_CREDENTIAL).then_some(Presented::ApiKey(found)).ok_or(Reason::InvalidKey)?,
         };
-        if found.len() > longest || !found.iter().all(u8::is_ascii_graphic) {
-            return Err(wrong);
-        }
         match &credential {
             None => credential = Some(found),
             Some(first) if *first == found => {}
@@ -144,7 +151,12 @@ mod tests {
         let mut head = Head { target, ..Head::default() };
         head.sources[0] = authorization;
         head.sources[1] = api_key;
-        find(&sources(), None, &head).map(|credential| credential.map(|key| String::from_utf8(key.into_owned()).unwrap()))
+        find(&sources(), None, &head).map(|credential| {
+            credential.map(|presented| match presented {
+                Presented::ApiKey(key) => String::from_utf8(key.into_owned()).unwrap(),
+                Presented::Token(_) => panic!("there are no tokens"),
+            })
+        })
     }
 
     #[test]

@@ -6,13 +6,11 @@
 //! other, so that random keys push out nothing but random keys.
 
 use std::collections::VecDeque;
-use std::hash::Hasher;
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 
 use hashbrown::HashMap;
 use lru::LruCache;
-use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy::NodeSizes;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::Known;
@@ -85,10 +83,15 @@ impl KeyCache {
         Place::of(&self.hash_key, &[presented])
     }
 
-    /// Where a consumer of the backend's is remembered by itself, for tokens that name it. No key starts with a zero byte.
+    /// Where a consumer of the backend's is remembered by itself, for tokens that name it.
     #[must_use]
     pub fn place_of_consumer(&self, id: &str) -> Place {
-        Place::of(&self.hash_key, &[&[0, 3], id.as_bytes()])
+        self.place_of(3, id)
+    }
+
+    /// The place of something by its id. No key starts with a zero byte.
+    fn place_of(&self, kind: u8, id: &str) -> Place {
+        Place::of(&self.hash_key, &[&[0, kind], id.as_bytes()])
     }
 
     /// What is remembered of the key at a place.
@@ -234,10 +237,7 @@ impl KeyCache {
     }
 
     fn id_hash(&self, kind: u8, id: &str) -> u64 {
-        let mut hasher = SipHasher24::new_with_key(&self.hash_key);
-        hasher.write(&[0, kind]);
-        hasher.write(id.as_bytes());
-        hasher.finish128().h1
+        self.place_of(kind, id).index
     }
 }
 

@@ -10,7 +10,7 @@ use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, Acknowledged, MOST_USED, Report, Used};
 
 use super::pace::Pace;
-use crate::call::{Answer, Call, CallError, Purpose};
+use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::shared::{Broken, SharedData};
 
 /// How often the node reports at most.
@@ -110,7 +110,7 @@ impl Reporter {
             self.pace.succeeded(now, REPORT_EVERY);
             return Ok(None);
         };
-        let timeout_ms = super::milliseconds(settings.timeout);
+        let timeout_ms = milliseconds(settings.timeout);
         self.pace.started(now, timeout_ms);
         Ok(Some(Call {
             purpose: Purpose::Report { sequence, sent: now },

@@ -9,7 +9,7 @@ use tollgate_core::wire::{self, Known, Resolve, ResolveConsumer, Resolved, Resol
 use super::{Answered, Question};
 
 use crate::authn::place::Place;
-use crate::call::{Call, CallError, Purpose};
+use crate::call::{Call, CallError, Purpose, milliseconds};
 use crate::limits::Charge;
 
 /// Requests that wait on a worker, all keys together.
@@ -116,7 +116,7 @@ impl Resolver {
                 path: path.to_owned(),
                 authorization: authorization.to_owned(),
                 body: body.ok()?,
-                timeout_ms: super::milliseconds(pending.deadline.since(now)),
+                timeout_ms: milliseconds(pending.deadline.since(now)),
             })
         };
         unsent.filter_map(call).collect()

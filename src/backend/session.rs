@@ -5,7 +5,7 @@ use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, Hello, Welcome};
 
 use super::pace::Pace;
-use crate::call::{Answer, Call, CallError, Purpose};
+use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::shared::{Broken, SharedData};
 
 /// Where the incarnation's secret is kept: 16 random bytes, made by whichever worker is first. It ends with the process.
@@ -73,7 +73,7 @@ impl Session {
             return None;
         }
         let hello = Hello { incarnation_secret: secret.to_owned(), node: node.to_owned(), module: env!("CARGO_PKG_VERSION").to_owned() };
-        let timeout_ms = super::milliseconds(settings.timeout);
+        let timeout_ms = milliseconds(settings.timeout);
         self.hello.started(now, timeout_ms);
         // A secret that is not text is no credential of ours; the backend will say so.
         let credential = String::from_utf8_lossy(settings.credential.expose());
