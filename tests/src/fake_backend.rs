@@ -6,10 +6,10 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::net::TcpSocket;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tollgate_core::wire::Hello;
+
+use crate::port::Port;
 
 mod directory;
 mod fault;
@@ -33,14 +33,10 @@ pub const TOKEN_PREFIX: &str = "token-of-a-node-";
 /// A running backend.
 #[derive(Debug)]
 pub struct FakeBackend {
-    address: SocketAddr,
-    /// Keeps the port for as long as nobody listens.
-    _reserved: TcpSocket,
+    port: Port,
     state: Mutex<State>,
     /// Moves whenever the state does, for those who wait for something.
     moved: watch::Sender<u64>,
-    /// The listener and its connections.
-    serving: Mutex<Vec<AbortHandle>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,20 +59,13 @@ impl FakeBackend {
 
     /// Has an address, but nobody listens there.
     pub fn start_down() -> Arc<Self> {
-        let reserved = serving::socket(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Arc::new(Self {
-            address: reserved.local_addr().expect("the backend's address"),
-            _reserved: reserved,
-            state: Mutex::default(),
-            moved: watch::Sender::default(),
-            serving: Mutex::default(),
-        })
+        Arc::new(Self { port: Port::reserve(), state: Mutex::default(), moved: watch::Sender::default() })
     }
 
     /// Where it listens, when it does.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// How often it was called, with or without success.

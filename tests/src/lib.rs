@@ -19,6 +19,7 @@ pub mod fake_backend;
 pub mod gate;
 pub mod load;
 pub mod plugin;
+mod port;
 pub mod publisher;
 pub mod signer;
 pub mod trap;

@@ -15,9 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::task::AbortHandle;
 use tokio::time::sleep;
+
+use crate::port::{self, Port};
 
 /// What a path answers.
 #[derive(Clone, Debug)]
@@ -35,12 +35,9 @@ pub enum Published {
 /// A running server.
 #[derive(Debug)]
 pub struct Publisher {
-    address: SocketAddr,
-    /// Keeps the port for as long as nobody listens.
-    _reserved: TcpSocket,
+    port: Port,
     /// By path: what it answers, and how often it was asked.
     paths: Mutex<HashMap<String, (Published, usize)>>,
-    serving: Mutex<Vec<AbortHandle>>,
 }
 
 // === impl Published ===
@@ -63,19 +60,13 @@ impl Publisher {
 
     /// Has an address, but nobody listens there.
     pub fn start_down() -> Arc<Self> {
-        let reserved = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Arc::new(Self {
-            address: reserved.local_addr().expect("the publisher's address"),
-            _reserved: reserved,
-            paths: Mutex::default(),
-            serving: Mutex::default(),
-        })
+        Arc::new(Self { port: Port::reserve(), paths: Mutex::default() })
     }
 
     /// Where it listens, when it does.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// From now on a path answers so.
@@ -93,37 +84,27 @@ impl Publisher {
 
     /// Listens, again or for the first time.
     pub fn up(self: &Arc<Self>) {
-        let (publisher, address) = (Arc::clone(self), self.address);
-        self.serve(async move {
-            let listener = socket(address).listen(1_024).expect("the publisher's listener");
-            publisher.accept(listener).await;
+        let publisher = Arc::clone(self);
+        self.port.serve(async move {
+            let listener = publisher.port.listen();
+            loop {
+                let stream = port::accept(&listener).await;
+                let own = Arc::clone(&publisher);
+                publisher.port.serve(async move {
+                    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+                        let own = Arc::clone(&own);
+                        async move { Ok::<_, Infallible>(own.answer(request.uri().path()).await) }
+                    });
+                    // A proxy that goes away closes its connections: not this server's failure.
+                    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+                });
+            }
         });
     }
 
     /// Closes the port and cuts every connection.
     pub fn down(&self) {
-        let mut serving = self.serving.lock().expect("what serves");
-        serving.drain(..).for_each(|task| task.abort());
-    }
-
-    fn serve(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut serving = self.serving.lock().expect("what serves");
-        serving.push(crate::wait::spawn(task));
-    }
-
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
-            let publisher = Arc::clone(&self);
-            self.serve(async move {
-                let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-                    let publisher = Arc::clone(&publisher);
-                    async move { Ok::<_, Infallible>(publisher.answer(request.uri().path()).await) }
-                });
-                // A proxy that goes away closes its connections: not this server's failure.
-                drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
-            });
-        }
+        self.port.close();
     }
 
     async fn answer(&self, path: &str) -> Response<Full<Bytes>> {
@@ -144,12 +125,4 @@ impl Publisher {
         let response = Response::builder().status(status).header("content-type", "application/json");
         response.body(Full::from(body)).expect("a response")
     }
-}
-
-/// A socket bound there; several may be, as long as only one listens.
-fn socket(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_reuseport(true).expect("a port that can be shared");
-    socket.bind(address).expect("a port for the publisher");
-    socket
 }
