@@ -41,3 +41,30 @@ apt_install() {
         return 1
     fi
 }
+
+# find_pip SCRATCH: sets $pip to a command that runs pip, that of a virtual environment in SCRATCH/venv or python3's own. Debian has
+# neither venv nor pip in python3 itself.
+find_pip() {
+    make_pip "$1" && return
+    apt_install python3-venv || true
+    make_pip "$1"
+}
+make_pip() {
+    if python3 -m venv "$1/venv" >/dev/null 2>&1; then pip="$1/venv/bin/python -m pip"
+    elif python3 -m pip --version >/dev/null 2>&1; then pip="python3 -m pip"
+    else return 1
+    fi
+}
+
+# pip_install ARGUMENT...: after find_pip.
+pip_install() {
+    # shellcheck disable=SC2086 # a command and its arguments
+    PIP_ROOT_USER_ACTION=ignore $pip install --quiet --disable-pip-version-check --no-warn-script-location "$@"
+}
+
+# npm_packages WANTED SCRATCH WHAT: installs into SCRATCH what the lock file in WANTED pins.
+npm_packages() {
+    have npm || apt_install npm || die "npm is needed to install $3 (Debian: apt-get install npm)"
+    cp "$1/package.json" "$1/package-lock.json" "$2/"
+    (cd "$2" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || die "npm could not install the packages of ${1#"$ROOT"/}/package.json"
+}

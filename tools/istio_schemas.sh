@@ -10,15 +10,13 @@ if cmp -s "$wanted/package-lock.json" "$home/package-lock.json"; then
     exit 0
 fi
 
-have npm || apt_install npm || die "npm is needed to install the schemas of Istio's kinds (Debian: apt-get install npm)"
 mkdir -p "$TOOLS_DIR"
 scratch=$(mktemp -d "$TOOLS_DIR/istio-schemas.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
 say "installing the schemas of Istio's and Kubernetes' kinds into ${home#"$ROOT"/}"
-cp "$wanted/package.json" "$wanted/package-lock.json" "$scratch/"
-(cd "$scratch" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || die "npm could not install the packages of tools/istio/package.json"
+npm_packages "$wanted" "$scratch" "the schemas of Istio's kinds"
 
 # Moved into place whole: an interrupted installation leaves nothing behind that looks finished.
 rm -rf "$home"
