@@ -19,8 +19,12 @@ fn cluster(name: &str) -> Value {
 fn said(change: impl Fn(&mut Value, &mut Value)) -> (i32, Vec<String>) {
     let mut filter = filter(&json!({"backend": {"cluster": "backend", "credential": {"env": "NODE"}}}));
     filter["config"]["vm_config"]["environment_variables"] = json!({"host_env_keys": ["NODE"]});
-    let mut document: Value = serde_json::from_str(&bootstrap(&manager(&filter))).unwrap();
-    let mut own = cluster("backend");
+    said_of(&filter, cluster("backend"), change)
+}
+
+/// What is said of a bootstrap with this filter, whose second cluster is `own`, after a change to that and to the whole.
+fn said_of(filter: &Value, mut own: Value, change: impl Fn(&mut Value, &mut Value)) -> (i32, Vec<String>) {
+    let mut document: Value = serde_json::from_str(&bootstrap(&manager(filter))).unwrap();
     change(&mut own, &mut document);
     document["static_resources"]["clusters"] = json!([cluster("upstream"), own]);
     let run = check(&document.to_string());
@@ -72,14 +76,9 @@ fn said_of_issuer(change: impl Fn(&mut Value, &mut Value)) -> (i32, Vec<String>)
         issuer["issuer"] = json!(format!("https://issuer-{position}.example"));
     }
     let filter = filter(&json!({"tokens": {"issuers": issuers}}));
-    let mut document: Value = serde_json::from_str(&bootstrap(&manager(&filter))).unwrap();
     let mut own = cluster("issuer");
     own.as_object_mut().unwrap().remove("typed_extension_protocol_options");
-    change(&mut own, &mut document);
-    document["static_resources"]["clusters"] = json!([cluster("upstream"), own]);
-    let run = check(&document.to_string());
-    assert_eq!(run.err, "");
-    (run.status, run.out.lines().map(str::to_owned).filter(|line| !line.contains(": ok (")).collect())
+    said_of(&filter, own, change)
 }
 
 #[test]
