@@ -287,7 +287,7 @@ fn the_form_is_three_parts_of_base64url_and_nothing_else() {
         // The last letter of 64 bytes carries two bits: another letter for the same bytes is another token.
         let last = signature.as_bytes()[signature.len() - 1] + 1;
         assert_eq!(signature.len(), 86);
-        invalid([token[..token.len() - 1].as_bytes(), &[last]].concat()).await;
+        invalid([&token.as_bytes()[..token.len() - 1], &[last]].concat()).await;
         // Without two dots it is no token, and not a key either.
         refused(format!("{header}.{payload}"), (401, "invalid_key")).await;
         refused(&header, (401, "invalid_key")).await;
