@@ -1,7 +1,7 @@
 //! Owns the keys of issuers on one worker: those of the configuration, and those that issuers publish. Must not know tokens.
 //!
 //! A published set is fetched by one worker for the node: whoever claims the fetch by compare-and-swap. It leaves what it got in shared
-//! data, and every worker takes it over at its tick. The last good set stays while a newer one cannot be had. Whoever meets a token of a
+//! data, and every worker takes it over at its tick, or when it misses something. The last good set stays while a newer one cannot be had. Whoever meets a token of a
 //! key that is not in the set may want another fetch; there is a pause between any two.
 
 mod head;
@@ -83,6 +83,8 @@ pub enum Wish {
 /// Whether what is wanted will be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
+    /// It is: another worker had fetched it.
+    There,
     /// It may be, soon.
     Coming,
     /// It is not: a fetch has shown that.
@@ -135,19 +137,23 @@ impl KeySets {
         self.get(issuer, now).map(|(_, number)| number)
     }
 
-    /// Something is wanted that is not in an issuer's set; it is fetched anew where that may help.
-    pub fn want(&mut self, issuer: usize, wish: &Wish, now: Instant, shared: &mut impl SharedData) -> Prospect {
+    /// Something is wanted that is not in this worker's set of an issuer; it is taken over, or fetched anew where that may help.
+    pub fn want(&mut self, issuer: usize, wish: &Wish, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) -> Prospect {
         let Some(Set::Remote(remote)) = self.sets.get_mut(issuer) else {
             return Prospect::Missing;
         };
+        // Where shared data cannot be used, the tick tries again, and counts it.
+        let followed = remote.follow(now, shared, counters);
+        if remote.has(wish, now) {
+            return Prospect::There;
+        }
         if let Some(name) = wish.name()
             && remote.missing.get(name).is_some_and(|until| now < *until)
         {
             return Prospect::Missing;
         }
         remote.wanted = Some(now);
-        // Where it cannot be claimed, the tick tries again.
-        let _ = remote.fetch_if_due(now, shared, &mut self.calls);
+        let _ = followed.and_then(|version| remote.fetch_if_due(version, now, shared, &mut self.calls));
         let wait = remote.until_answered(now);
         if wait <= remote.settings.timeout { Prospect::Coming } else { Prospect::Later(wait) }
     }
@@ -179,7 +185,8 @@ impl KeySets {
         let mut done = Ok(());
         for set in &mut self.sets {
             if let Set::Remote(remote) = set {
-                let followed = remote.follow(now, shared, counters).and_then(|()| remote.fetch_if_due(now, shared, &mut self.calls));
+                let followed =
+                    remote.follow(now, shared, counters).and_then(|version| remote.fetch_if_due(version, now, shared, &mut self.calls));
                 done = done.and(followed);
                 woken.extend(remote.wake(now));
             }
@@ -253,16 +260,28 @@ impl Remote {
         if self.head.is_claimed(now) { 0 } else { self.head.earliest(self.settings.pause).since(now) }
     }
 
-    /// Fetches the set if that is due and nobody else does.
-    fn fetch_if_due(&mut self, now: Instant, shared: &mut impl SharedData, calls: &mut Vec<Call>) -> Result<(), Broken> {
+    /// Whether what is wanted is in the set, and that can be trusted.
+    fn has(&self, wish: &Wish, now: Instant) -> bool {
+        self.is_trusted(now)
+            && match wish {
+                Wish::Any => true,
+                Wish::Key(id) => self.set.names(id),
+                Wish::Other(old) => *old != self.number,
+            }
+    }
+
+    /// Fetches the set if that is due and nobody else does; the head is of this version.
+    fn fetch_if_due(
+        &mut self,
+        version: Option<Version>,
+        now: Instant,
+        shared: &mut impl SharedData,
+        calls: &mut Vec<Call>,
+    ) -> Result<(), Broken> {
         let fetched = Instant(self.head.fetched);
         self.wanted = self.wanted.filter(|since| *since > fetched);
         let due = self.head.number == 0 || self.wanted.is_some() || now.since(fetched) >= self.settings.refresh;
         if !due || self.head.is_claimed(now) || now < self.head.earliest(self.settings.pause) {
-            return Ok(());
-        }
-        let version = self.read_head(shared)?;
-        if self.head.is_claimed(now) || now < self.head.earliest(self.settings.pause) {
             return Ok(());
         }
         let claimed = self.head.claimed(now, now.after(self.settings.timeout).after(GRACE));
@@ -308,24 +327,19 @@ impl Remote {
         Err(Broken)
     }
 
-    fn read_head(&mut self, shared: &mut impl SharedData) -> Result<Option<Version>, Broken> {
+    /// Takes the node's set over, if it is another; the version of the head.
+    fn follow(&mut self, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) -> Result<Option<Version>, Broken> {
         let mut value = Vec::new();
         let version = shared.get(&self.head_key, &mut value)?;
         if version.is_some() {
             self.head = Head::decode(&value).ok_or(Broken)?;
         }
-        Ok(version)
-    }
-
-    /// Takes the node's set over, if it is another.
-    fn follow(&mut self, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) -> Result<(), Broken> {
-        self.read_head(shared)?;
         // Nothing was fetched later than now, whatever stands there.
         self.head.fetched = self.head.fetched.min(now.0);
         if self.head.number == self.number {
-            return Ok(());
+            return Ok(version);
         }
-        let mut value = Vec::new();
+        value.clear();
         shared.get(&self.set_key, &mut value)?;
         // A set under another number is on its way; the next tick has both.
         if let (number, Some(body)) = split(&value)
@@ -336,7 +350,7 @@ impl Remote {
             self.missing.clear();
             counters.count(Counter::KeySetChanged);
         }
-        Ok(())
+        Ok(version)
     }
 
     /// Requests that need wait no longer: what they want is there, or a fetch that began after they came did not bring it, or none will
@@ -346,32 +360,22 @@ impl Remote {
             return Vec::new();
         }
         let fetched = Instant(self.head.fetched);
-        let (number, current, until_answered) = (self.number, self.number == self.head.number, self.until_answered(now));
-        let mut woken = Vec::new();
-        let (set, missing, timeout) = (&self.set, &mut self.missing, self.settings.timeout);
-        self.waiters.retain(|waiter| {
-            let there = number != 0
-                && match &waiter.wish {
-                    Wish::Any => true,
-                    Wish::Key(id) => set.names(id),
-                    Wish::Other(old) => *old != number,
-                };
-            let shown = current && number != 0 && fetched >= waiter.since;
-            let deadline = waiter.since.after(timeout);
+        let (current, until_answered) = (self.number != 0 && self.number == self.head.number, self.until_answered(now));
+        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
+            let there = self.has(&waiter.wish, now);
+            let shown = current && fetched >= waiter.since;
+            let deadline = waiter.since.after(self.settings.timeout);
             let in_vain = now >= deadline || now.after(until_answered) > deadline;
             if !there
                 && shown
                 && let Some(name) = waiter.wish.name()
             {
-                missing.put(name.to_owned(), now.after(MISSING_FOR));
+                self.missing.put(name.to_owned(), now.after(MISSING_FOR));
             }
-            let ready = there || shown || in_vain;
-            if ready {
-                woken.push(waiter.stream);
-            }
-            !ready
+            there || shown || in_vain
         });
-        woken
+        self.waiters = waiting;
+        ready.into_iter().map(|waiter| waiter.stream).collect()
     }
 }
 

@@ -153,34 +153,46 @@ impl Gate {
 
     /// Looks for the key that signed a token; where only another set could tell, that is asked for.
     fn check(&mut self, compact: &Compact<'_>, issuer: usize, attempt: Attempt, now: Instant, node: &mut impl Node) -> Checked {
-        let header = compact.header();
-        let wish = match (self.key_sets.get(issuer, now), &header.key_id) {
-            (None, _) => Wish::Any,
-            (Some((set, _)), Some(id)) if !set.names(id) => Wish::Key(id.clone()),
-            (Some((set, number)), id) => {
-                let mut unable = false;
-                for key in set.keys().iter().filter(|key| key.fits(header)).take(MOST_TRIES) {
-                    match compact.signed_by(key, node) {
-                        Signed::Yes => return Checked::By(number),
-                        Signed::No => {}
-                        Signed::Unknown => unable = true,
-                    }
-                }
-                if unable {
-                    return Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None));
-                }
-                if id.is_some() {
-                    return Checked::ByNobody;
-                }
-                Wish::Other(number)
-            }
-        };
-        match self.key_sets.want(issuer, &wish, now, node) {
-            Prospect::Missing => Checked::ByNobody,
-            Prospect::Coming if attempt == Attempt::First => Checked::Undecided(Unidentified::Awaits(Awaited::KeySet(issuer, wish))),
-            Prospect::Coming => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None)),
-            Prospect::Later(wait) => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, Some(wait))),
+        loop {
+            let wish = match self.check_by_own_set(compact, issuer, now, node) {
+                Ok(checked) => return checked,
+                Err(wish) => wish,
+            };
+            return match self.key_sets.want(issuer, &wish, now, node, &mut self.counters) {
+                // Each time the set is a newer one, which another worker fetched.
+                Prospect::There => continue,
+                Prospect::Missing => Checked::ByNobody,
+                Prospect::Coming if attempt == Attempt::First => Checked::Undecided(Unidentified::Awaits(Awaited::KeySet(issuer, wish))),
+                Prospect::Coming => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None)),
+                Prospect::Later(wait) => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, Some(wait))),
+            };
         }
+    }
+
+    /// Looks in the set that this worker has.
+    ///
+    /// # Errors
+    /// What would have to be in another set.
+    fn check_by_own_set(&self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Result<Checked, Wish> {
+        let header = compact.header();
+        let (set, number) = self.key_sets.get(issuer, now).ok_or(Wish::Any)?;
+        if let Some(id) = &header.key_id
+            && !set.names(id)
+        {
+            return Err(Wish::Key(id.clone()));
+        }
+        let mut unable = false;
+        for key in set.keys().iter().filter(|key| key.fits(header)).take(MOST_TRIES) {
+            match compact.signed_by(key, node) {
+                Signed::Yes => return Ok(Checked::By(number)),
+                Signed::No => {}
+                Signed::Unknown => unable = true,
+            }
+        }
+        if unable {
+            return Ok(Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None)));
+        }
+        if header.key_id.is_some() { Ok(Checked::ByNobody) } else { Err(Wish::Other(number)) }
     }
 
     /// Who presents a verified token.

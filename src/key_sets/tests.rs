@@ -82,7 +82,11 @@ impl World {
     }
 
     fn want(&mut self, worker: usize, id: &str) -> Prospect {
-        self.workers[worker].want(0, &Wish::Key(id.to_owned()), self.now, &mut self.shared)
+        self.want_by(worker, &Wish::Key(id.to_owned()))
+    }
+
+    fn want_by(&mut self, worker: usize, wish: &Wish) -> Prospect {
+        self.workers[worker].want(0, wish, self.now, &mut self.shared, &mut self.counters)
     }
 
     /// A request that wants a key waits for it.
@@ -120,6 +124,40 @@ fn an_unknown_key_is_fetched_at_once_and_wakes_who_waits_for_it() {
     assert_eq!(world.deliver(), [7]);
     assert_eq!(world.pass(50 * MS), [8]);
     assert_eq!((world.names("2"), world.fetches), (vec![true; 2], 2));
+}
+
+#[test]
+fn what_another_worker_has_fetched_is_there_before_the_tick() {
+    let mut world = World::new(2);
+    assert_eq!(world.want_by(0, &Wish::Any), Prospect::Coming);
+    world.deliver();
+    assert_eq!(world.want_by(1, &Wish::Any), Prospect::There);
+    world.pass(10 * SECOND);
+    let number = world.workers[1].number(0, world.now).unwrap();
+    world.published.1 = set(&["1", "2"]);
+    assert_eq!(world.want(0, "2"), Prospect::Coming);
+    world.deliver();
+    assert_eq!(world.want(1, "3"), Prospect::Later(5 * SECOND), "it is not in the newer set either");
+    assert_eq!(world.want(1, "2"), Prospect::There);
+    assert_eq!(world.want_by(1, &Wish::Other(number)), Prospect::There);
+    assert_eq!((world.names("2"), world.fetches), (vec![true; 2], 2));
+}
+
+#[test]
+fn who_waits_for_keys_is_not_woken_by_those_that_are_trusted_no_longer() {
+    let mut world = World::new(1);
+    world.pass(SECOND);
+    world.published.0 = 503;
+    world.pass(3_700 * SECOND);
+    world.published.0 = 200;
+    while let Prospect::Later(wait) = world.want_by(0, &Wish::Any) {
+        world.now = world.now.after(wait);
+    }
+    assert!(world.workers[0].wait(0, Wish::Any, 7, world.now));
+    let (woken, done) = world.workers[0].tick(world.now, &mut world.shared, &mut world.counters);
+    assert_eq!((woken, done), (vec![], Ok(())));
+    assert_eq!(world.deliver(), [7]);
+    assert_eq!(world.names("1"), [true]);
 }
 
 #[test]
@@ -195,7 +233,7 @@ fn keys_that_cannot_be_fetched_again_are_trusted_for_so_long_and_no_longer() {
 fn a_fetch_without_an_answer_is_given_up_and_made_again_by_whoever_is_there() {
     let mut world = World::new(2);
     world.silent = true;
-    assert_eq!(world.workers[0].want(0, &Wish::Any, world.now, &mut world.shared), Prospect::Coming);
+    assert_eq!(world.want_by(0, &Wish::Any), Prospect::Coming);
     assert!(world.workers[0].wait(0, Wish::Any, 7, world.now));
     world.deliver();
     assert!(world.pass(1_900 * MS).is_empty());
@@ -212,7 +250,7 @@ fn a_failed_fetch_lets_go_who_waits_and_is_tried_again_ever_more_seldom() {
     world.published.0 = 500;
     world.pass(40 * SECOND);
     assert_eq!(world.fetches, 7, "at 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 s");
-    let prospect = world.workers[0].want(0, &Wish::Any, world.now, &mut world.shared);
+    let prospect = world.want_by(0, &Wish::Any);
     assert!(matches!(prospect, Prospect::Later(_)), "{prospect:?}");
 }
 

@@ -203,6 +203,26 @@ fn without_issuers_a_token_is_a_key_that_nobody_knows() {
 }
 
 #[test]
+fn a_worker_that_has_not_heard_of_new_keys_takes_them_when_a_token_needs_them() {
+    let remote = json!({"remote": {"cluster": "c", "path": "/k"}});
+    let settings = json!({"keys": remote, "tier": {"default": "any"}});
+    let mut world = World::new(&settings, &json!({}), &json!([]));
+    let pair = Ed25519KeyPair::generate().with_key_id("1");
+    let token = |id: &str| pair.sign(claims("u", id)).unwrap();
+    assert_eq!(world.ask(&token("t")), Got::Waits);
+    let key: Value = serde_json::from_str(&pair.public_key().to_jwk()).unwrap();
+    let body = json!({"keys": [key]}).to_string();
+    for call in world.gate.take_calls() {
+        world.gate.heard(call.purpose, Answer::Whole(200, body.as_bytes()), world.now, &mut world.node.shared);
+    }
+    // Another worker of the node, which has not ticked yet.
+    world.gate = World::new(&settings, &json!({}), &json!([])).gate;
+    assert_eq!(world.ask(&token("t2")), admitted("u", "t2", "any"));
+    let unnamed = Ed25519KeyPair::generate().sign(claims("u", "t3")).unwrap();
+    assert_eq!(world.ask(&unnamed), Got::Denied(Reason::Unavailable), "the keys there are have just been fetched");
+}
+
+#[test]
 fn a_published_key_that_goes_takes_its_tokens_along() {
     let remote = json!({"remote": {"cluster": "c", "path": "/k", "refresh": "10s", "pause": "100ms"}});
     let mut world = World::new(&json!({"keys": remote, "tier": {"default": "any"}}), &json!({}), &json!([]));

@@ -84,12 +84,32 @@ fn the_first_token_of_a_new_key_is_good_at_once_and_the_old_key_goes_with_its_kn
         call(&signer(2), "new").send(&gate, Http::One).await.assert_admitted();
         workers.send(&call(&signer(2), "new-too")).await.iter().for_each(Answer::assert_admitted);
         workers.send(&old).await.iter().for_each(Answer::assert_admitted);
-        // Once more at most: by a worker that has not heard of the first.
-        assert!((2..=3).contains(&publisher.fetches(PATH)), "{}", publisher.fetches(PATH));
+        assert_eq!(publisher.fetches(PATH), 2, "the workers share it");
         publisher.publish(PATH, set(&[&signer(2), &signer(3)]));
         call(&signer(3), "newest").send(&gate, Http::Two).await.assert_admitted();
         workers.until("the old key's end", &old, |answer| answer.status == 401 && answer.code() == "invalid_token").await;
         workers.send(&call(&signer(2), "new")).await.iter().for_each(Answer::assert_admitted);
+        gate.assert_untrapped().await;
+    });
+}
+
+#[test]
+fn one_fetch_is_enough_for_all_workers_however_long_the_pause_after_it() {
+    run(async {
+        let publisher = Publisher::start();
+        publisher.publish(PATH, set(&[&signer(1)]));
+        let gate = start("keys-pause", &publisher, &json!({})).await;
+        let mut workers = EveryWorker::of(&gate).await;
+        // Just after the start, at the first tokens of all.
+        workers.send(&call(&signer(1), "first")).await.iter().for_each(Answer::assert_admitted);
+        assert_eq!(publisher.fetches(PATH), 1);
+        publisher.publish(PATH, set(&[&signer(1), &signer(2)]));
+        until("the pause after the first fetch to end", LIMIT, async || {
+            call(&signer(2), "pause").send(&gate, Http::One).await.reached_upstream().then_some(())
+        })
+        .await;
+        workers.send(&call(&signer(2), "second")).await.iter().for_each(Answer::assert_admitted);
+        assert_eq!(publisher.fetches(PATH), 2);
         gate.assert_untrapped().await;
     });
 }
