@@ -3,6 +3,7 @@
 mod asking;
 mod subject;
 mod tokens;
+mod waiting;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -15,17 +16,17 @@ use tollgate_core::verdict::Reason;
 
 use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential::{self, Presented};
-use crate::authn::place::Place;
 use crate::authn::token_cache::TokenCache;
 use crate::backend::{Backend, TICK_EVERY};
 use crate::counters::{Counter, Counters};
 use crate::head::{Field, Head, Malformed, Names};
 use crate::identity::Identity;
-use crate::key_sets::{KeySets, Wish};
+use crate::key_sets::KeySets;
 use crate::limits::{Ask, Charge, GIVE_BACK_EVERY, Limiter, Outcome, Standings, Subject};
 use crate::shared::SharedData;
 use crate::tiers::Tiers;
 use subject::HashKey;
+pub use waiting::{Awaited, Waited};
 
 /// What a request's judgement needs of its surroundings.
 pub trait Node: SharedData + Accelerator {
@@ -58,15 +59,6 @@ pub enum Verdict {
     Deny(Denial),
     /// Something that is not known yet is being asked for: the request waits, or is denied with the second.
     Wait(Awaited, Denial),
-}
-
-/// What a request waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Awaited {
-    /// The backend's word on the credential or consumer at this place.
-    Credential(Place),
-    /// Keys of the issuer at this position.
-    KeySet(usize, Wish),
 }
 
 /// What an admitted request carries on.
@@ -155,29 +147,19 @@ impl Gate {
         self.names.read(map)
     }
 
-    /// Judges a request, and spends what it costs. One that must wait has spent nothing. `wall` is nanoseconds since 1970.
-    pub fn judge(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
-        let verdict = self.verdict(head, Attempt::First, now, wall, node);
-        self.count(&verdict);
-        verdict
-    }
-
-    /// Judges a request that has waited: whoever it is now is known, or cannot be.
-    pub fn judge_again(&mut self, head: &Head<'_>, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
-        let verdict = self.verdict(head, Attempt::Last, now, wall, node);
-        self.count(&verdict);
-        verdict
-    }
-
-    fn count(&mut self, verdict: &Verdict) {
-        match verdict {
+    /// Judges a request, and spends what it costs; one that must wait spends nothing of its limits. `waited` is what it has waited for
+    /// already, `wall` nanoseconds since 1970.
+    pub fn judge(&mut self, head: &Head<'_>, waited: Waited, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
+        let verdict = self.verdict(head, waited, now, wall, node);
+        match &verdict {
             Verdict::Admit(_) => self.counters.count(Counter::Admitted),
             Verdict::Deny(denial) => self.counters.count(Counter::Denied(denial.reason)),
             Verdict::Wait(..) => {}
         }
+        verdict
     }
 
-    fn verdict(&mut self, head: &Head<'_>, attempt: Attempt, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
+    fn verdict(&mut self, head: &Head<'_>, waited: Waited, now: Instant, wall: u64, node: &mut impl Node) -> Verdict {
         let mut denial = Denial { reason: Reason::AmbiguousPath, route: None, identity: None, wait: None, limited: None };
         let Ok(path) = decode_path(head.target) else {
             return Verdict::Deny(denial);
@@ -198,7 +180,7 @@ impl Gate {
             return Verdict::Admit(permit);
         }
         let (auth, requirement, cost, anonymous_tier) = (route.auth, route.requirement, route.cost, route.anonymous_tier);
-        match self.authenticate(auth, head, attempt, now, wall, node) {
+        match self.authenticate(auth, head, waited, now, wall, node) {
             Ok(identity) => permit.identity = identity,
             Err(Unidentified::Denied(reason, wait)) => return Verdict::Deny(Denial { reason, wait, ..denial }),
             Err(Unidentified::Awaits(awaited)) => return Verdict::Wait(awaited, Denial { reason: Reason::Unavailable, ..denial }),
@@ -231,7 +213,7 @@ impl Gate {
         &mut self,
         auth: Auth,
         head: &Head<'_>,
-        attempt: Attempt,
+        waited: Waited,
         now: Instant,
         wall: u64,
         node: &mut impl Node,
@@ -241,9 +223,15 @@ impl Gate {
         }
         let tokens = &self.policy.tokens;
         let longest_token = (!tokens.issuers.is_empty()).then_some(tokens.longest);
-        match credential::find(&self.policy.sources, longest_token, head).map_err(|reason| Unidentified::Denied(reason, None))? {
-            Some(Presented::Token(token)) => self.bearer(&token, attempt, now, wall, node).map(Some),
-            Some(Presented::ApiKey(key)) => self.identify(&key, attempt, now, node).map(Some),
+        let found = credential::find(&self.policy.sources, longest_token, head).map_err(|reason| {
+            if reason == Reason::InvalidToken {
+                self.counters.count(Counter::TokenMalformed);
+            }
+            Unidentified::Denied(reason, None)
+        });
+        match found? {
+            Some(Presented::Token(token)) => self.bearer(&token, waited, now, wall, node).map(Some),
+            Some(Presented::ApiKey(key)) => self.identify(&key, waited, now, node).map(Some),
             None if auth == Auth::Optional => Ok(None),
             None => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
         }
@@ -372,15 +360,6 @@ impl Gate {
         let tiers = &self.tiers;
         self.limiter.give_back_idle(now, |tier| tiers.limits(tier), shared, &mut self.counters);
     }
-}
-
-/// How a request is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    /// It may wait.
-    First,
-    /// It has waited.
-    Last,
 }
 
 /// Why it is not known who asks.

@@ -51,6 +51,8 @@ pub enum Counter {
     TokenRefusedHit,
     /// Access tokens whose signature was checked and is right.
     TokenVerified,
+    /// Access tokens refused for what they claim, although their signature is right.
+    TokenUnaccepted,
     /// Access tokens whose signature was checked and is wrong, or whose key is unknown.
     TokenFailed,
     /// Access tokens refused for their form, header or issuer, before any check of a signature.
@@ -66,7 +68,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -89,6 +91,7 @@ const NAMES: [&str; 28] = [
     "tollgate_tokens.known_hit",
     "tollgate_tokens.refused_hit",
     "tollgate_tokens.verified",
+    "tollgate_tokens.unaccepted",
     "tollgate_tokens.failed",
     "tollgate_tokens.malformed",
     "tollgate_tokens.not_checked",
@@ -131,12 +134,13 @@ impl Counter {
             Self::TokenHit => 19,
             Self::TokenRefusedHit => 20,
             Self::TokenVerified => 21,
-            Self::TokenFailed => 22,
-            Self::TokenMalformed => 23,
-            Self::TokenNotChecked => 24,
-            Self::KeySetFetched => 25,
-            Self::KeySetChanged => 26,
-            Self::KeySetFailed => 27,
+            Self::TokenUnaccepted => 22,
+            Self::TokenFailed => 23,
+            Self::TokenMalformed => 24,
+            Self::TokenNotChecked => 25,
+            Self::KeySetFetched => 26,
+            Self::KeySetChanged => 27,
+            Self::KeySetFailed => 28,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

@@ -6,9 +6,6 @@
 
 mod head;
 
-use std::num::NonZeroUsize;
-
-use lru::LruCache;
 use tollgate_core::issuer::{Keys, RemoteKeys};
 use tollgate_core::jwk::KeySet;
 use tollgate_core::policy::Policy;
@@ -19,10 +16,6 @@ use crate::counters::{Counter, Counters};
 use crate::shared::{self, Broken, SharedData, Version};
 use head::Head;
 
-/// For how long a key that a fetch did not bring is known to be nobody's.
-const MISSING_FOR: u64 = 10 * SECOND;
-/// Key ids that are known to be nobody's.
-const MOST_MISSING: usize = 256;
 /// Requests that wait on a worker for the keys of an issuer.
 const MOST_WAITERS: usize = 1_024;
 /// Compare-and-swaps lost in a row before shared data counts as unusable.
@@ -58,7 +51,6 @@ struct Remote {
     number: u64,
     /// Since when a newer set than this worker has is wanted.
     wanted: Option<Instant>,
-    missing: LruCache<String, Instant>,
     waiters: Vec<Waiter>,
 }
 
@@ -87,22 +79,10 @@ pub enum Prospect {
     There,
     /// It may be, soon.
     Coming,
-    /// It is not: a fetch has shown that.
+    /// It is not: a fetch that began after it was wanted has not brought it.
     Missing,
     /// Nobody can know before so many nanoseconds have passed.
     Later(u64),
-}
-
-impl Wish {
-    /// What is remembered of it where a fetch did not bring it.
-    fn name(&self) -> Option<&str> {
-        match self {
-            Self::Any => None,
-            Self::Key(id) => Some(id),
-            // No key has an empty id that is looked for.
-            Self::Other(_) => Some(""),
-        }
-    }
 }
 
 impl KeySets {
@@ -137,8 +117,17 @@ impl KeySets {
         self.get(issuer, now).map(|(_, number)| number)
     }
 
-    /// Something is wanted that is not in this worker's set of an issuer; it is taken over, or fetched anew where that may help.
-    pub fn want(&mut self, issuer: usize, wish: &Wish, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) -> Prospect {
+    /// Something is wanted that is not in this worker's set of an issuer; it is taken over, or fetched anew where that may help. `since`:
+    /// when the request began to wait for it, if it has waited.
+    pub fn want(
+        &mut self,
+        issuer: usize,
+        wish: &Wish,
+        since: Option<Instant>,
+        now: Instant,
+        shared: &mut impl SharedData,
+        counters: &mut Counters,
+    ) -> Prospect {
         let Some(Set::Remote(remote)) = self.sets.get_mut(issuer) else {
             return Prospect::Missing;
         };
@@ -147,9 +136,7 @@ impl KeySets {
         if remote.has(wish, now) {
             return Prospect::There;
         }
-        if let Some(name) = wish.name()
-            && remote.missing.get(name).is_some_and(|until| now < *until)
-        {
+        if since.is_some_and(|since| remote.was_fetched_since(since)) {
             return Prospect::Missing;
         }
         remote.wanted = Some(now);
@@ -246,7 +233,6 @@ impl Remote {
             set: KeySet::default(),
             number: 0,
             wanted: None,
-            missing: LruCache::new(NonZeroUsize::new(MOST_MISSING).unwrap_or(NonZeroUsize::MIN)),
             waiters: Vec::new(),
         }
     }
@@ -268,6 +254,11 @@ impl Remote {
                 Wish::Key(id) => self.set.names(id),
                 Wish::Other(old) => *old != self.number,
             }
+    }
+
+    /// Whether the set is what a fetch brought that began then or later.
+    const fn was_fetched_since(&self, since: Instant) -> bool {
+        self.number != 0 && self.number == self.head.number && self.head.fetched >= since.0
     }
 
     /// Fetches the set if that is due and nobody else does; the head is of this version.
@@ -347,7 +338,6 @@ impl Remote {
         {
             self.set = KeySet::read(body).map_err(|_| Broken)?;
             self.number = number;
-            self.missing.clear();
             counters.count(Counter::KeySetChanged);
         }
         Ok(version)
@@ -359,20 +349,11 @@ impl Remote {
         if self.waiters.is_empty() {
             return Vec::new();
         }
-        let fetched = Instant(self.head.fetched);
-        let (current, until_answered) = (self.number != 0 && self.number == self.head.number, self.until_answered(now));
+        let until_answered = self.until_answered(now);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
-            let there = self.has(&waiter.wish, now);
-            let shown = current && fetched >= waiter.since;
             let deadline = waiter.since.after(self.settings.timeout);
             let in_vain = now >= deadline || now.after(until_answered) > deadline;
-            if !there
-                && shown
-                && let Some(name) = waiter.wish.name()
-            {
-                self.missing.put(name.to_owned(), now.after(MISSING_FOR));
-            }
-            there || shown || in_vain
+            in_vain || self.has(&waiter.wish, now) || self.was_fetched_since(waiter.since)
         });
         self.waiters = waiting;
         ready.into_iter().map(|waiter| waiter.stream).collect()

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tollgate_core::config;
 use tollgate_core::route::Target;
 use tollgate_core::time::{Instant, SECOND};
-use tollgate_filter::admission::{Gate, Verdict};
+use tollgate_filter::admission::{Gate, Verdict, Waited};
 use tollgate_filter::reply::Replies;
 
 use crate::BRIEFLY;
@@ -92,7 +92,7 @@ fn load(json: &[u8]) {
             (b"origin", b"https://app.example.com"),
         ]);
         let head = gate.read(&map).unwrap();
-        match gate.judge(&head, Instant(SECOND), SECOND, &mut host) {
+        match gate.judge(&head, Waited::default(), Instant(SECOND), SECOND, &mut host) {
             Verdict::Admit(permit) => assert!(gate.edits(&permit, &head).count() <= 8),
             Verdict::Deny(denial) => assert!(!replies.denial(gate.policy(), gate.tiers(), &head, &denial, SECOND).body.is_empty()),
             Verdict::Wait(awaited, _) => assert!(gate.wait(&awaited, 7, Instant(SECOND))),

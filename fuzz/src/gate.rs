@@ -4,7 +4,7 @@ use bolero::{check, produce};
 use tollgate_core::route::decode_path;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
-use tollgate_filter::admission::{Denial, Edit, Gate, Permit, Verdict};
+use tollgate_filter::admission::{Denial, Edit, Gate, Permit, Verdict, Waited};
 use tollgate_filter::head::Head;
 use tollgate_filter::reply::{Replies, limit_headers};
 
@@ -64,7 +64,7 @@ fn judge(map: &[u8], inside: bool) {
     };
     let mut host = Host { address: inside.then(|| "10.1.2.3".parse().unwrap()), ..Host::default() };
     for _ in 0..2 {
-        match gate.judge(&head, Instant(5 * SECOND), WALL, &mut host) {
+        match gate.judge(&head, Waited::default(), Instant(5 * SECOND), WALL, &mut host) {
             Verdict::Admit(permit) => admitted(&gate, &head, &pairs, &permit),
             Verdict::Deny(denial) => denied(&gate, &head, &pairs, &denial),
             Verdict::Wait(..) => panic!("there is no backend to wait for"),

@@ -9,7 +9,7 @@ use tollgate_core::credential::{KeyHash, digest};
 use tollgate_core::jws::Accelerator;
 use tollgate_core::policy::{Policy, Tier};
 use tollgate_core::time::{Instant, SECOND};
-use tollgate_filter::admission::{Gate, Node, Verdict};
+use tollgate_filter::admission::{Gate, Node, Verdict, Waited};
 use tollgate_filter::counters::{Counter, Counters};
 use tollgate_filter::limits::{Ask, Limiter, Outcome, Standings, Subject, Table, TierLimits};
 use tollgate_filter::shared::{Broken, SharedData, Version};
@@ -204,7 +204,7 @@ fn any_bytes_under_every_key_leave_the_gate_to_itself() {
         let mut admitted = 0;
         for _ in 0..40 {
             let head = gate.read(&map).unwrap();
-            if let Verdict::Admit(mut permit) = gate.judge(&head, Instant(NOW), 0, &mut shared) {
+            if let Verdict::Admit(mut permit) = gate.judge(&head, Waited::default(), Instant(NOW), 0, &mut shared) {
                 admitted += 1;
                 gate.answered(&mut permit, 500, Instant(NOW), &mut shared);
             }

@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tollgate_core::issuer::Keys;
+use tollgate_core::policy::is_id;
 use tollgate_core::requirement::{Granted, Met};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 use tollgate_core::wire::{Change, Known};
 
-use super::{Attempt, Awaited, Gate, Node, Unidentified};
+use super::{Awaited, Gate, Node, Unidentified, Waited};
 use crate::authn::api_key::Judged;
 use crate::authn::key_cache::Found;
 use crate::authn::place::Place;
@@ -42,12 +43,12 @@ impl Gate {
     pub(super) fn identify(
         &mut self,
         presented: &[u8],
-        attempt: Attempt,
+        waited: Waited,
         now: Instant,
         node: &mut impl Node,
     ) -> Result<Rc<Identity>, Unidentified> {
         let (place, judged) = self.keys.judge(&self.policy, presented, now, &mut self.counters);
-        self.known_or_asked(place, judged, Question::Key(presented), attempt, now, node)
+        self.known_or_asked(place, judged, Question::Key(presented), waited, now, node)
     }
 
     /// The backend's consumer of this id, by itself. A token that names it was signed by somebody who is trusted: it is no guess.
@@ -55,7 +56,7 @@ impl Gate {
         &mut self,
         place: Place,
         id: &str,
-        attempt: Attempt,
+        waited: Waited,
         now: Instant,
         node: &mut impl Node,
     ) -> Result<Rc<Consumer>, Unidentified> {
@@ -64,7 +65,7 @@ impl Gate {
             Found::Refused => Judged::Refused,
             Found::Nothing => Judged::Unknown { issued: true },
         };
-        self.known_or_asked(place, judged, Question::Consumer(id), attempt, now, node).map(|identity| identity.consumer.clone())
+        self.known_or_asked(place, judged, Question::Consumer(id), waited, now, node).map(|identity| identity.consumer.clone())
     }
 
     /// Who is known at a place, if that is to be believed; otherwise the backend is asked.
@@ -73,7 +74,7 @@ impl Gate {
         place: Place,
         judged: Judged,
         question: Question<'_>,
-        attempt: Attempt,
+        waited: Waited,
         now: Instant,
         node: &mut impl Node,
     ) -> Result<Rc<Identity>, Unidentified> {
@@ -91,7 +92,7 @@ impl Gate {
         let Some(backend) = &mut self.backend else {
             return Err(Unidentified::Denied(question.refusal(), None));
         };
-        if attempt == Attempt::Last {
+        if waited.for_backend {
             return Err(Unidentified::Denied(Reason::Unavailable, None));
         }
         if backend.is_pending(place) {
@@ -157,7 +158,7 @@ impl Gate {
     pub fn wait(&mut self, awaited: &Awaited, stream: u32, now: Instant) -> bool {
         match awaited {
             Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
-            Awaited::KeySet(issuer, wish) => self.key_sets.wait(*issuer, wish.clone(), stream, now),
+            Awaited::KeySet { issuer, wish, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, now),
         }
     }
 
@@ -169,7 +170,7 @@ impl Gate {
                     backend.leave(*place, stream);
                 }
             }
-            Awaited::KeySet(issuer, _) => self.key_sets.leave(*issuer, stream),
+            Awaited::KeySet { issuer, .. } => self.key_sets.leave(*issuer, stream),
         }
     }
 
@@ -372,11 +373,6 @@ impl Gate {
             told.noted.set(Some(now));
         }
     }
-}
-
-/// What may stand in a header and in filter state.
-fn is_id(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

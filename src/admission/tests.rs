@@ -55,7 +55,7 @@ fn judge(gate: &mut Gate, node: &mut FakeNode, path: &str, headers: &[(&str, &st
     }
     let map = map(&pairs);
     let head = gate.read(&map).unwrap();
-    gate.judge(&head, Instant(SECOND), 0, node)
+    gate.judge(&head, Waited::default(), Instant(SECOND), 0, node)
 }
 
 fn reason(verdict: Verdict) -> Option<Reason> {
@@ -167,7 +167,7 @@ fn edits(gate: &mut Gate, headers: &[(&str, &str)]) -> Vec<String> {
     pairs.extend(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let map = map(&pairs);
     let head = gate.read(&map).unwrap();
-    let Verdict::Admit(permit) = gate.judge(&head, Instant(SECOND), 0, &mut node()) else { panic!("denied") };
+    let Verdict::Admit(permit) = gate.judge(&head, Waited::default(), Instant(SECOND), 0, &mut node()) else { panic!("denied") };
     let shown = |edit| match edit {
         Edit::Remove(name) => format!("-{}", String::from_utf8_lossy(name)),
         Edit::Add(name, value) => format!("{name}={}", String::from_utf8_lossy(value)),
@@ -213,7 +213,7 @@ fn a_key_in_the_query_is_taken_out_of_the_target() {
     let map = map(&[(b":path", b"/a?key=k1&b=c&token=k1")]);
     let head = gate.read(&map).unwrap();
     assert_eq!(gate.redacted_target(&head).as_deref(), Some(&b"/a?b=c"[..]));
-    assert_eq!(reason(gate.judge(&head, Instant(SECOND), 0, &mut node())), None);
+    assert_eq!(reason(gate.judge(&head, Waited::default(), Instant(SECOND), 0, &mut node())), None);
     let plain = crate::head::tests::map(&[(b":path", b"/a?b=c")]);
     assert_eq!(gate.redacted_target(&gate.read(&plain).unwrap()), None);
 }
@@ -225,7 +225,7 @@ proptest::proptest! {
         let map = map(&pairs);
         let mut gate = gate(&serde_json::json!({}));
         let head = gate.read(&map).unwrap();
-        proptest::prop_assert!(reason(gate.judge(&head, Instant(SECOND), 0, &mut node())).is_some());
+        proptest::prop_assert!(reason(gate.judge(&head, Waited::default(), Instant(SECOND), 0, &mut node())).is_some());
         let _ = gate.redacted_target(&head);
     }
 }

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_core::credential::digest;
-use tollgate_core::issuer::{Grant, KnownBy, Refused};
+use tollgate_core::issuer::{Grant, KnownBy, MOST_TRIES, Refused};
 use tollgate_core::json;
 use tollgate_core::jws::{Compact, Signed};
 use tollgate_core::requirement::{Granted, Met};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 
-use super::{Attempt, Awaited, Gate, Node, Unidentified};
+use super::{Awaited, Gate, Node, Unidentified, Waited};
 use crate::authn::place::Place;
 use crate::authn::token_cache::{Bearer, Remembered, Verified};
 use crate::backend::hex;
@@ -22,8 +22,8 @@ use crate::limits::{Charge, Outcome};
 
 /// A wall clock that reads less is not set: 2020-01-01. No token can be judged by it.
 const EARLIEST: u64 = 1_577_836_800;
-/// Keys that a token without key id is tried with: in the module a wrong one may cost milliseconds.
-const MOST_TRIES: usize = 4;
+/// For how long a token is refused unread: a client that does not notice costs one check in that time.
+const REFUSED_FOR: u64 = 10 * SECOND;
 
 /// What came of the check of a token's signature.
 enum Checked {
@@ -35,12 +35,18 @@ enum Checked {
     Undecided(Unidentified),
 }
 
+/// What another set of keys would have to have, and what was paid for checks by this one.
+struct Unmet {
+    wish: Wish,
+    paid: Option<Charge>,
+}
+
 impl Gate {
     /// Who presents a token.
     pub(super) fn bearer(
         &mut self,
         token: &[u8],
-        attempt: Attempt,
+        waited: Waited,
         now: Instant,
         wall: u64,
         node: &mut impl Node,
@@ -61,9 +67,9 @@ impl Gate {
                 self.counters.count(Counter::TokenRefusedHit);
                 return Err(Unidentified::Denied(reason, None));
             }
-            Remembered::Nothing => self.verify(place, token, attempt, now, seconds, node)?,
+            Remembered::Nothing => self.verify(place, token, waited, now, seconds, node)?,
         };
-        self.present(&verified, attempt, now, node)
+        self.present(&verified, waited, now, node)
     }
 
     /// Judges a token that is not remembered.
@@ -71,7 +77,7 @@ impl Gate {
         &mut self,
         place: Place,
         token: &[u8],
-        attempt: Attempt,
+        waited: Waited,
         now: Instant,
         seconds: u64,
         node: &mut impl Node,
@@ -88,19 +94,13 @@ impl Gate {
             self.counters.count(Counter::TokenMalformed);
             return Err(Unidentified::Denied(Reason::InvalidToken, None));
         };
-        // Paid before it is known to be wrong: a check may cost milliseconds.
-        let paid = self.charge_for_checking(now, node)?;
-        let checked = self.check(&compact, position, attempt, now, node);
-        if !matches!(checked, Checked::ByNobody) {
-            self.uncharge(self.tiers.token_bound(), Some(&paid), now, node);
-        }
-        let signed_by = match checked {
+        let signed_by = match self.check(&compact, position, waited, now, node) {
             Checked::By(number) => (position, number),
             Checked::ByNobody => {
                 self.counters.count(Counter::TokenFailed);
                 // By the set there is: under another it may be right.
                 let refused_by = self.key_sets.number(position, now).map(|number| (position, number));
-                self.tokens.refuse(place, Reason::InvalidToken, refused_by, now);
+                self.tokens.refuse(place, Reason::InvalidToken, refused_by, now.after(REFUSED_FOR));
                 return Err(Unidentified::Denied(Reason::InvalidToken, None));
             }
             Checked::Undecided(why) => return Err(why),
@@ -112,7 +112,9 @@ impl Gate {
         let grant = match issuer.judge(compact.header(), &claims, seconds) {
             Ok(grant) => grant,
             Err(refused) => {
-                self.tokens.refuse(place, reason(refused), Some(signed_by), now);
+                self.counters.count(Counter::TokenUnaccepted);
+                let wait = if let Refused::NotYetValid(left) = refused { left.saturating_mul(SECOND) } else { REFUSED_FOR };
+                self.tokens.refuse(place, reason(refused), Some(signed_by), now.after(wait.min(REFUSED_FOR)));
                 return Err(Unidentified::Denied(reason(refused), None));
             }
         };
@@ -137,7 +139,8 @@ impl Gate {
                     met,
                 ))),
                 None => {
-                    self.tokens.refuse(place, Reason::UnknownConsumer, Some(signed_by), now);
+                    self.counters.count(Counter::TokenUnaccepted);
+                    self.tokens.refuse(place, Reason::UnknownConsumer, Some(signed_by), now.after(REFUSED_FOR));
                     return Err(Unidentified::Denied(Reason::UnknownConsumer, None));
                 }
             },
@@ -152,57 +155,86 @@ impl Gate {
     }
 
     /// Looks for the key that signed a token; where only another set could tell, that is asked for.
-    fn check(&mut self, compact: &Compact<'_>, issuer: usize, attempt: Attempt, now: Instant, node: &mut impl Node) -> Checked {
+    fn check(&mut self, compact: &Compact<'_>, issuer: usize, waited: Waited, now: Instant, node: &mut impl Node) -> Checked {
+        // It is checked anew, and pays anew.
+        self.uncharge(self.tiers.token_bound(), waited.paid.as_ref(), now, node);
         loop {
-            let wish = match self.check_by_own_set(compact, issuer, now, node) {
+            let Unmet { wish, paid } = match self.check_by_own_set(compact, issuer, now, node) {
                 Ok(checked) => return checked,
-                Err(wish) => wish,
+                Err(unmet) => unmet,
             };
-            return match self.key_sets.want(issuer, &wish, now, node, &mut self.counters) {
-                // Each time the set is a newer one, which another worker fetched.
-                Prospect::There => continue,
-                Prospect::Missing => Checked::ByNobody,
-                Prospect::Coming if attempt == Attempt::First => Checked::Undecided(Unidentified::Awaits(Awaited::KeySet(issuer, wish))),
-                Prospect::Coming => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None)),
-                Prospect::Later(wait) => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, Some(wait))),
+            let unavailable = |wait| Checked::Undecided(Unidentified::Denied(Reason::Unavailable, wait));
+            return match self.key_sets.want(issuer, &wish, waited.for_keys, now, node, &mut self.counters) {
+                // Each time by a newer set, which another worker fetched.
+                Prospect::There => {
+                    self.uncharge(self.tiers.token_bound(), paid.as_ref(), now, node);
+                    continue;
+                }
+                Prospect::Missing if paid.is_some() => Checked::ByNobody,
+                // Whoever asks for keys that are not there pays for it too.
+                Prospect::Missing => self.charge_for_checks(1, now, node).map_or_else(Checked::Undecided, |_| Checked::ByNobody),
+                Prospect::Coming if waited.for_keys.is_none() => {
+                    Checked::Undecided(Unidentified::Awaits(Awaited::KeySet { issuer, wish, paid }))
+                }
+                Prospect::Coming => unavailable(None),
+                Prospect::Later(wait) => unavailable(Some(wait)),
             };
         }
     }
 
-    /// Looks in the set that this worker has.
+    /// Looks in the set that this worker has. A check may cost milliseconds, so it is paid for before, and given back if a key signed.
     ///
     /// # Errors
     /// What would have to be in another set.
     // In the loop of its caller it would add 8 KB to the module.
     #[inline(never)]
-    fn check_by_own_set(&self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Result<Checked, Wish> {
+    fn check_by_own_set(&mut self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Result<Checked, Unmet> {
         let header = compact.header();
-        let (set, number) = self.key_sets.get(issuer, now).ok_or(Wish::Any)?;
+        let Some((set, number)) = self.key_sets.get(issuer, now) else {
+            return Err(Unmet { wish: Wish::Any, paid: None });
+        };
         if let Some(id) = &header.key_id
             && !set.names(id)
         {
-            return Err(Wish::Key(id.clone()));
+            return Err(Unmet { wish: Wish::Key(id.clone()), paid: None });
         }
-        let mut unable = false;
-        for key in set.keys().iter().filter(|key| key.fits(header)).take(MOST_TRIES) {
-            match compact.signed_by(key, node) {
-                Signed::Yes => return Ok(Checked::By(number)),
-                Signed::No => {}
-                Signed::Unknown => unable = true,
+        let tries = set.keys().iter().filter(|key| key.fits(header)).take(MOST_TRIES).count();
+        let mut paid = None;
+        if tries > 0 {
+            match self.charge_for_checks(tries, now, node) {
+                Ok(charge) => paid = Some(charge),
+                Err(why) => return Ok(Checked::Undecided(why)),
             }
         }
-        if unable {
-            return Ok(Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None)));
+        let keys = self.key_sets.get(issuer, now).map(|(set, _)| set.keys()).unwrap_or_default();
+        let mut signed = Signed::No;
+        for key in keys.iter().filter(|key| key.fits(header)).take(MOST_TRIES) {
+            match compact.signed_by(key, node) {
+                Signed::Yes => {
+                    signed = Signed::Yes;
+                    break;
+                }
+                Signed::Unknown => signed = Signed::Unknown,
+                Signed::No => {}
+            }
         }
-        if header.key_id.is_some() { Ok(Checked::ByNobody) } else { Err(Wish::Other(number)) }
+        if signed != Signed::No {
+            self.uncharge(self.tiers.token_bound(), paid.as_ref(), now, node);
+        }
+        match signed {
+            Signed::Yes => Ok(Checked::By(number)),
+            Signed::Unknown => Ok(Checked::Undecided(Unidentified::Denied(Reason::Unavailable, None))),
+            Signed::No if header.key_id.is_some() => Ok(Checked::ByNobody),
+            Signed::No => Err(Unmet { wish: Wish::Other(number), paid }),
+        }
     }
 
     /// Who presents a verified token.
-    fn present(&mut self, verified: &Verified, attempt: Attempt, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
+    fn present(&mut self, verified: &Verified, waited: Waited, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
         match &verified.bearer {
             Bearer::Known(identity) => Ok(identity.clone()),
             Bearer::Consumer { id, place, credential, met, identity } => {
-                let consumer = self.named_consumer(*place, id, attempt, now, node)?;
+                let consumer = self.named_consumer(*place, id, waited, now, node)?;
                 let mut identity = identity.borrow_mut();
                 if let Some(own) = identity.as_ref().filter(|own| Rc::ptr_eq(&own.consumer, &consumer)) {
                     return Ok(own.clone());
@@ -214,12 +246,12 @@ impl Gate {
         }
     }
 
-    /// What the check of a signature costs the client's address.
-    fn charge_for_checking(&mut self, now: Instant, node: &mut impl Node) -> Result<Charge, Unidentified> {
+    /// What checks of a signature cost the client's address.
+    fn charge_for_checks(&mut self, checks: usize, now: Instant, node: &mut impl Node) -> Result<Charge, Unidentified> {
         let unavailable = || Unidentified::Denied(Reason::Unavailable, None);
         let bound = self.tiers.token_bound().ok_or_else(unavailable)?;
         let subject = self.account_of_address("\0tokens", node);
-        match self.charge(bound, subject, 0, 1, now, node) {
+        match self.charge(bound, subject, 0, u32::try_from(checks).unwrap_or(u32::MAX), now, node) {
             Some((Outcome::Admitted(charge), _)) => Ok(charge),
             Some((Outcome::Refused { wait }, _)) => {
                 self.counters.count(Counter::TokenNotChecked);
@@ -234,7 +266,7 @@ const fn reason(refused: Refused) -> Reason {
     match refused {
         Refused::Malformed => Reason::InvalidToken,
         Refused::Expired => Reason::ExpiredToken,
-        Refused::NotYetValid => Reason::TokenNotYetValid,
+        Refused::NotYetValid(_) => Reason::TokenNotYetValid,
         Refused::WrongAudience => Reason::WrongAudience,
     }
 }

@@ -11,14 +11,11 @@ use std::rc::Rc;
 use lru::LruCache;
 use tollgate_core::issuer::Validity;
 use tollgate_core::requirement::Met;
-use tollgate_core::time::{Instant, SECOND};
+use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
 
 use super::place::Place;
 use crate::identity::Identity;
-
-/// For how long a token is refused unread: a client that does not notice costs one check in that time.
-const REFUSED_FOR: u64 = 10 * SECOND;
 
 /// A token that was verified.
 #[derive(Debug)]
@@ -119,8 +116,8 @@ impl TokenCache {
     }
 
     /// Remembers for a while that a token is refused, by a set of keys.
-    pub fn refuse(&mut self, place: Place, reason: Reason, signed_by: Option<(usize, u64)>, now: Instant) {
+    pub fn refuse(&mut self, place: Place, reason: Reason, signed_by: Option<(usize, u64)>, until: Instant) {
         self.verified.pop(&place.index);
-        self.refused.put(place.index, (place.check, Refusal { reason, signed_by, until: now.after(REFUSED_FOR) }));
+        self.refused.put(place.index, (place.check, Refusal { reason, signed_by, until }));
     }
 }

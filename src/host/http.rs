@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tollgate_core::access::parse_source;
 use tollgate_core::verdict::Reason;
 
-use crate::admission::{Awaited, Denial, Edit, Gate, Node, Permit, Verdict};
+use crate::admission::{Awaited, Denial, Edit, Gate, Node, Permit, Verdict, Waited};
 use crate::counters::Counter;
 use crate::head::Head;
 use crate::host::abi::{Action, HostError, Level, Map};
@@ -21,17 +21,10 @@ pub(super) struct Stream {
     permit: Option<Permit>,
     /// What it waits for.
     waits: Option<Awaited>,
+    /// What it has waited for, that included.
+    waited: Waited,
     /// The wall clock when it was judged, in nanoseconds since 1970.
     wall: u64,
-}
-
-/// How a request is judged.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    /// It has just come.
-    First,
-    /// It has waited.
-    Woken,
 }
 
 impl Node for HostShared {
@@ -43,7 +36,7 @@ impl Node for HostShared {
 
 pub(super) fn create(context: u32, root: u32) {
     with_vm((), |vm| {
-        vm.streams.insert(context, Stream { root, permit: None, waits: None, wall: 0 });
+        vm.streams.insert(context, Stream { root, permit: None, waits: None, waited: Waited::default(), wall: 0 });
     });
 }
 
@@ -59,7 +52,7 @@ pub(super) fn delete(context: u32) {
 
 pub(super) fn request_headers(context: u32) -> Action {
     // Whatever goes wrong, the request does not pass.
-    with_vm(Action::Hold, |vm| judge(vm, context, Attempt::First))
+    with_vm(Action::Hold, |vm| judge(vm, context))
 }
 
 /// Judges requests that need wait no longer, and lets go on or answers each.
@@ -69,7 +62,7 @@ pub(super) fn wake(vm: &mut Vm, woken: &[u32]) {
         if !waited || abi::set_effective_context(*context).is_err() {
             continue;
         }
-        if matches!(judge(vm, *context, Attempt::Woken), Action::Continue)
+        if matches!(judge(vm, *context), Action::Continue)
             && let Err(error) = abi::continue_request()
         {
             // It ends with the proxy's idle timeout.
@@ -78,7 +71,7 @@ pub(super) fn wake(vm: &mut Vm, woken: &[u32]) {
     }
 }
 
-fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
+fn judge(vm: &mut Vm, context: u32) -> Action {
     let Vm { roots, streams, header_map, .. } = vm;
     let stream = streams.get_mut(&context);
     let root = stream.as_ref().and_then(|stream| roots.get_mut(&stream.root));
@@ -95,11 +88,7 @@ fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
         gate.counters.count(Counter::HostError);
         return refuse_unjudged();
     };
-    let verdict = match attempt {
-        Attempt::First => gate.judge(&head, now, wall, &mut HostShared),
-        Attempt::Woken => gate.judge_again(&head, now, wall, &mut HostShared),
-    };
-    let action = match verdict {
+    let action = match gate.judge(&head, stream.waited, now, wall, &mut HostShared) {
         Verdict::Admit(permit) => match admit(gate, &permit, &head) {
             Ok(()) => {
                 stream.permit = permit.limited.is_some().then_some(permit);
@@ -115,6 +104,7 @@ fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
         },
         Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
         Verdict::Wait(awaited, _) if gate.wait(&awaited, context, now) => {
+            stream.waited.add(&awaited, now);
             stream.waits = Some(awaited);
             Action::Hold
         }
@@ -124,9 +114,7 @@ fn judge(vm: &mut Vm, context: u32, attempt: Attempt) -> Action {
         }
     };
     root.tick_as_needed();
-    if attempt == Attempt::First {
-        root.call_out(stream.root, Some(context));
-    }
+    root.call_out(stream.root, Some(context));
     action
 }
 

@@ -86,7 +86,7 @@ impl World {
     }
 
     fn want_by(&mut self, worker: usize, wish: &Wish) -> Prospect {
-        self.workers[worker].want(0, wish, self.now, &mut self.shared, &mut self.counters)
+        self.workers[worker].want(0, wish, None, self.now, &mut self.shared, &mut self.counters)
     }
 
     /// A request that wants a key waits for it.
@@ -161,18 +161,23 @@ fn who_waits_for_keys_is_not_woken_by_those_that_are_trusted_no_longer() {
 }
 
 #[test]
-fn a_key_that_a_fetch_did_not_bring_is_nobodys_for_a_while() {
-    let mut world = World::new(1);
+fn a_key_that_a_fetch_did_not_bring_is_missing_for_who_waited_for_that_fetch_and_for_nobody_else() {
+    let mut world = World::new(2);
     world.pass(10 * SECOND);
-    assert_eq!(world.want(0, "forged"), Prospect::Coming);
-    world.wait(0, "forged", 7);
+    let since = world.now;
+    assert_eq!(world.want(0, "2"), Prospect::Coming);
+    world.wait(0, "2", 7);
+    world.now = world.now.after(100 * MS);
     assert_eq!(world.deliver(), [7]);
-    for _ in 0..100 {
-        assert_eq!(world.want(0, "forged"), Prospect::Missing);
-    }
-    world.pass(MISSING_FOR);
-    assert_eq!(world.fetches, 2, "nobody asked for another one");
-    assert_eq!(world.want(0, "forged"), Prospect::Coming);
+    let mut after = |worker: usize, since| {
+        let wish = Wish::Key("2".to_owned());
+        world.workers[worker].want(0, &wish, Some(since), world.now, &mut world.shared, &mut world.counters)
+    };
+    assert_eq!((after(0, since), after(1, since)), (Prospect::Missing, Prospect::Missing));
+    assert_eq!(after(0, since.after(1)), Prospect::Later(4_900 * MS), "who came later may have it of a newer set");
+    world.published.1 = set(&["1", "2"]);
+    world.pass(4_950 * MS);
+    assert_eq!((world.names("2"), world.fetches), (vec![true; 2], 3));
 }
 
 #[test]

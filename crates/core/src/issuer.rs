@@ -8,6 +8,9 @@ use crate::jwk::KeySet;
 use crate::jws::{Algorithm, Header};
 use crate::policy::is_id;
 
+/// Keys that a token without key id is tried with: in the module a wrong one may cost milliseconds.
+pub const MOST_TRIES: usize = 4;
+
 /// Somebody whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub struct Issuer {
@@ -133,8 +136,8 @@ pub enum Refused {
     Malformed,
     /// It has ended.
     Expired,
-    /// It has not begun.
-    NotYetValid,
+    /// It begins after so many seconds.
+    NotYetValid(u64),
     /// It is for somebody else.
     WrongAudience,
 }
@@ -154,7 +157,7 @@ impl Validity {
         if seconds >= self.until {
             Err(Refused::Expired)
         } else if seconds < self.from {
-            Err(Refused::NotYetValid)
+            Err(Refused::NotYetValid(self.from - seconds))
         } else {
             Ok(())
         }

@@ -24,7 +24,7 @@ const ISSUER: &str = "issuer-key-of-sixteen-bytes";
 struct World {
     workers: Vec<Gate>,
     /// Requests that wait, by worker and stream, with the key they carry.
-    waiting: HashMap<(usize, u32), String>,
+    waiting: HashMap<(usize, u32), (String, Waited)>,
     streams: u32,
     node: FakeNode,
     backend: FakeBackend,
@@ -225,22 +225,20 @@ impl World {
 
     /// Sends a request; it waits if it must.
     fn ask(&mut self, worker: usize, key: &str) -> Got {
-        self.judge(worker, key, None)
+        self.judge(worker, key, Waited::default())
     }
 
-    fn judge(&mut self, worker: usize, key: &str, woken: Option<u32>) -> Got {
+    fn judge(&mut self, worker: usize, key: &str, mut waited: Waited) -> Got {
         let map = map(&[(b":method", b"GET"), (b":authority", b"api"), (b":path", b"/"), (b"x-api-key", key.as_bytes())]);
         let gate = &mut self.workers[worker];
         let head = gate.read(&map).unwrap();
         let wall = self.now.0 + 1_000 * SECOND;
-        let verdict = match woken {
-            Some(_) => gate.judge_again(&head, self.now, wall, &mut self.node),
-            None => gate.judge(&head, self.now, wall, &mut self.node),
-        };
+        let verdict = gate.judge(&head, waited, self.now, wall, &mut self.node);
         if let Verdict::Wait(awaited, _) = &verdict {
             self.streams += 1;
             assert!(self.workers[worker].wait(awaited, self.streams, self.now));
-            self.waiting.insert((worker, self.streams), key.to_owned());
+            waited.add(awaited, self.now);
+            self.waiting.insert((worker, self.streams), (key.to_owned(), waited));
         }
         got(&verdict)
     }
@@ -318,8 +316,8 @@ impl World {
 
     fn wake(&mut self, worker: usize, streams: Vec<u32>, woken: &mut Vec<(u32, String, Got)>) {
         for stream in streams {
-            if let Some(key) = self.waiting.remove(&(worker, stream)) {
-                let got = self.judge(worker, &key, Some(stream));
+            if let Some((key, waited)) = self.waiting.remove(&(worker, stream)) {
+                let got = self.judge(worker, &key, waited);
                 woken.push((stream, key, got));
             }
         }

@@ -17,8 +17,8 @@ impl Compiler<'_> {
         if !(1..=1_024).contains(&in_flight) {
             self.problem("backend.resolves_in_flight", in_flight.to_string(), "1 to 1024");
         }
-        let per_address = self.bound("backend.unknown_per_address", backend.unknown_per_address.unwrap_or(60), "60s");
-        let per_node = self.bound("backend.unknown_per_node", backend.unknown_per_node.unwrap_or(2_000), "1s");
+        let per_address = self.bound("backend.unknown_per_address", backend.unknown_per_address.unwrap_or(60), 1, "60s");
+        let per_node = self.bound("backend.unknown_per_node", backend.unknown_per_node.unwrap_or(2_000), 1, "1s");
         Some(Backend {
             cluster: backend.cluster.clone(),
             authority,
@@ -55,10 +55,10 @@ impl Compiler<'_> {
         nanos
     }
 
-    /// A tier of one bucket.
-    pub(super) fn bound(&mut self, path: &str, rate: u32, per: &str) -> Option<Tier> {
-        if !(1..=1_000_000).contains(&rate) {
-            self.problem(path, rate.to_string(), "1 to 1000000");
+    /// A tier of one bucket, of `least` units or more.
+    pub(super) fn bound(&mut self, path: &str, rate: u32, least: u32, per: &str) -> Option<Tier> {
+        if !(least..=1_000_000).contains(&rate) {
+            self.problem(path, rate.to_string(), format!("{least} to 1000000"));
             return None;
         }
         let limit = doc::Limit {

@@ -8,7 +8,7 @@ use super::backend::MILLISECOND;
 use super::{Compiler, is_id, one_of, quoted};
 use crate::claims::ClaimPath;
 use crate::config::document as doc;
-use crate::issuer::{Issuer, Keys, KnownBy, NamesClaim, RemoteKeys, TierClaim};
+use crate::issuer::{Issuer, Keys, KnownBy, MOST_TRIES, NamesClaim, RemoteKeys, TierClaim};
 use crate::jwk::{self, Jwk, KeySet};
 use crate::jws::{Algorithm, LONGEST_KEY_ID};
 use crate::policy::Tokens;
@@ -38,8 +38,10 @@ impl Compiler<'_> {
         let issuers =
             issuers.filter_map(|(position, issuer)| self.issuer(&format!("tokens.issuers[{position}]"), issuer, tier_names, backend));
         let issuers = issuers.collect();
+        // A token may cost as many checks.
+        let least = u32::try_from(MOST_TRIES).unwrap_or(u32::MAX);
         let per_address =
-            document.and_then(|tokens| self.bound("tokens.failed_per_address", tokens.failed_per_address.unwrap_or(60), "60s"));
+            document.and_then(|tokens| self.bound("tokens.failed_per_address", tokens.failed_per_address.unwrap_or(60), least, "60s"));
         Tokens { issuers, longest, per_address }
     }
 
@@ -296,7 +298,7 @@ impl Compiler<'_> {
         };
         let timeout = span(self, "timeout", &remote.timeout, "2s", 50 * MILLISECOND, 30 * SECOND);
         let refresh = span(self, "refresh", &remote.refresh, "10m", 10 * SECOND, DAY);
-        let pause = span(self, "pause", &remote.pause, "5s", 100 * MILLISECOND, 10 * MINUTE);
+        let pause = span(self, "pause", &remote.pause, "1s", 100 * MILLISECOND, 10 * MINUTE);
         let max_staleness = span(self, "max_staleness", &remote.max_staleness, "1d", MINUTE, 30 * DAY);
         let remote = RemoteKeys {
             cluster: remote.cluster.clone(),

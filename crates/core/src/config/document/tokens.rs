@@ -17,7 +17,7 @@ pub struct Tokens {
     /// The longest token that is read, in bytes: 512 to 65,536. Default: 8,192.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest: Option<usize>,
-    /// Tokens of an address whose signature may turn out wrong in a minute, or whose key turns out unknown: 1 to 1,000,000. Default: 60.
+    /// Checks of signatures that may fail in a minute for tokens of an address, and unknown keys that these may name: 4 to 1,000,000. Default: 60.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_per_address: Option<u32>,
 }
@@ -93,7 +93,7 @@ pub struct RemoteKeys {
     /// How often they are fetched: 10s to 1d. Default: `10m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<String>,
-    /// How long to wait at least between two fetches, also when a token names an unknown key: 100ms to 10m. Default: `5s`.
+    /// How long to wait at least between two fetches, also when a token names an unknown key: 100ms to 10m. Less than `timeout`, so that such a token can wait for the next. Default: `1s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<String>,
     /// How long the last good ones are trusted while they cannot be fetched: 1m to 30d. Default: `1d`.

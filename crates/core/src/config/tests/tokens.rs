@@ -45,7 +45,7 @@ fn right() -> Value {
                 }
             ],
             "longest": 512,
-            "failed_per_address": 1
+            "failed_per_address": 4
         },
         "routes": [
             {"name": "a", "match": {"path": "/a"}, "require": {"scopes": {"all": ["x"]}}},

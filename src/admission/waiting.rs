@@ -1,0 +1,47 @@
+//! Owns what a request waits for, and for what it has waited already. Must not know how it is woken.
+
+use tollgate_core::time::Instant;
+
+use crate::authn::place::Place;
+use crate::key_sets::Wish;
+use crate::limits::Charge;
+
+/// What a request waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The backend's word on the credential or consumer at this place.
+    Credential(Place),
+    /// Keys of an issuer.
+    KeySet {
+        /// The issuer's position.
+        issuer: usize,
+        /// What is wanted of them.
+        wish: Wish,
+        /// What the client's address has paid for the checks that failed for want of them.
+        paid: Option<Charge>,
+    },
+}
+
+/// What a request has waited for: for either it waits once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Whether for the backend.
+    pub(super) for_backend: bool,
+    /// Since when for keys.
+    pub(super) for_keys: Option<Instant>,
+    /// What was paid before that.
+    pub(super) paid: Option<Charge>,
+}
+
+impl Waited {
+    /// From now on it waits for this.
+    pub const fn add(&mut self, awaited: &Awaited, now: Instant) {
+        match awaited {
+            Awaited::Credential(_) => self.for_backend = true,
+            Awaited::KeySet { paid, .. } => {
+                self.for_keys = Some(now);
+                self.paid = *paid;
+            }
+        }
+    }
+}
