@@ -7,7 +7,7 @@
 mod head;
 
 use tollgate_core::issuer::{Keys, RemoteKeys};
-use tollgate_core::jwk::KeySet;
+use tollgate_core::jwk::{self, KeySet};
 use tollgate_core::policy::Policy;
 use tollgate_core::time::{Instant, SECOND};
 
@@ -295,7 +295,7 @@ impl Remote {
         let mut old = Vec::new();
         let version = shared.get(&self.set_key, &mut old)?;
         let (number, kept) = split(&old);
-        let number = if kept == Some(body) {
+        let number = if kept.is_some_and(|kept| jwk::are_same(kept, body)) {
             number
         } else {
             let number = number.saturating_add(1);

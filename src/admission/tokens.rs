@@ -190,7 +190,8 @@ impl Gate {
     #[inline(never)]
     fn check_by_own_set(&mut self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Result<Checked, Unmet> {
         let header = compact.header();
-        let Some((set, number)) = self.key_sets.get(issuer, now) else {
+        let own = self.policy.tokens.issuers.get(issuer);
+        let (Some((set, number)), Some(own)) = (self.key_sets.get(issuer, now), own) else {
             return Err(Unmet { wish: Wish::Any, paid: None });
         };
         if let Some(id) = &header.key_id
@@ -198,7 +199,7 @@ impl Gate {
         {
             return Err(Unmet { wish: Wish::Key(id.clone()), paid: None });
         }
-        let tries = set.keys().iter().filter(|key| key.fits(header)).take(MOST_TRIES).count();
+        let tries = set.keys().iter().filter(|key| own.may_sign_with(key, header)).take(MOST_TRIES).count();
         let mut paid = None;
         if tries > 0 {
             match self.charge_for_checks(tries, now, node) {
@@ -206,9 +207,11 @@ impl Gate {
                 Err(why) => return Ok(Checked::Undecided(why)),
             }
         }
+        // The same ones again: what was paid is the gate's too.
+        let own = self.policy.tokens.issuers.get(issuer);
         let keys = self.key_sets.get(issuer, now).map(|(set, _)| set.keys()).unwrap_or_default();
         let mut signed = Signed::No;
-        for key in keys.iter().filter(|key| key.fits(header)).take(MOST_TRIES) {
+        for key in keys.iter().filter(|key| own.is_some_and(|own| own.may_sign_with(key, header))).take(MOST_TRIES) {
             match compact.signed_by(key, node) {
                 Signed::Yes => {
                     signed = Signed::Yes;

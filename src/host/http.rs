@@ -14,6 +14,12 @@ use crate::host::{Vm, abi, monotonic, with_vm};
 use crate::identity::Identity;
 use crate::reply::{self, Answer, Replies};
 
+/// Woken requests that are judged in one callback. The host answers those that are denied after it, each from within the end of the one
+/// before: with about 300 the virtual machine's stack is full.
+const MOST_AT_ONCE: usize = 64;
+/// For so many nanoseconds at most: other requests of the worker wait meanwhile, and each check of a signature may cost milliseconds.
+const LONGEST_AT_ONCE: u64 = 2_000_000;
+
 /// A request in flight.
 pub(super) struct Stream {
     root: u32,
@@ -55,19 +61,30 @@ pub(super) fn request_headers(context: u32) -> Action {
     with_vm(Action::Hold, |vm| judge(vm, context))
 }
 
-/// Judges requests that need wait no longer, and lets go on or answers each.
-pub(super) fn wake(vm: &mut Vm, woken: &[u32]) {
-    for context in woken {
-        let waited = vm.streams.get_mut(context).and_then(|stream| stream.waits.take()).is_some();
-        if !waited || abi::set_effective_context(*context).is_err() {
+/// Judges requests of a root that need wait no longer, and lets go on or answers each; as many as one callback may, the rest at the next
+/// tick.
+pub(super) fn wake(vm: &mut Vm, root: u32) {
+    let began = monotonic();
+    for _ in 0..MOST_AT_ONCE {
+        let Some(context) = vm.roots.get_mut(&root).and_then(|root| root.woken.pop_front()) else {
+            break;
+        };
+        let waited = vm.streams.get_mut(&context).and_then(|stream| stream.waits.take()).is_some();
+        if !waited || abi::set_effective_context(context).is_err() {
             continue;
         }
-        if matches!(judge(vm, *context), Action::Continue)
+        if matches!(judge(vm, context), Action::Continue)
             && let Err(error) = abi::continue_request()
         {
             // It ends with the proxy's idle timeout.
             abi::log(Level::Error, &format!("tollgate: a request cannot go on: {error}"));
         }
+        if monotonic().since(began) >= LONGEST_AT_ONCE {
+            break;
+        }
+    }
+    if let Some(root) = vm.roots.get_mut(&root) {
+        root.tick_as_needed();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Owns a root context: configuration, ticks, metrics, calls to the backend. Must not know what a request is judged by.
 
+use std::collections::VecDeque;
+
 use hashbrown::HashMap;
 use tollgate_core::wire::LARGEST_ANSWER;
 
@@ -14,6 +16,9 @@ use crate::shared::{Broken, SharedData, Version};
 const TICK: u32 = 1_000;
 /// The same in nanoseconds, less than a tick that comes early.
 const PUBLISH_EVERY: u64 = 980_000_000;
+/// How soon to tick while woken requests are still to be judged, in nanoseconds.
+const WAKE_EVERY: u64 = 1_000_000;
+
 /// One plugin configuration on one worker.
 #[derive(Default)]
 pub(super) struct Root {
@@ -30,6 +35,8 @@ pub(super) struct Root {
     failing: HashMap<(&'static str, Option<String>), CallError>,
     /// Calls that the host did not take: their failure is told at the next tick, outside of any request.
     later: Vec<Purpose>,
+    /// Requests that need wait no longer, and are judged as soon as there is time.
+    pub(super) woken: VecDeque<u32>,
 }
 
 /// Metric ids of this VM, by number of the counter. Made once: the same name twice makes two ids.
@@ -61,7 +68,10 @@ impl Root {
 
     /// Makes sure that what is due by the clock is done in time.
     pub(super) fn tick_as_needed(&mut self) {
-        let within = self.gate.as_ref().and_then(|(gate, _)| gate.tick_within());
+        let within = match self.woken.is_empty() {
+            true => self.gate.as_ref().and_then(|(gate, _)| gate.tick_within()),
+            false => Some(WAKE_EVERY),
+        };
         let period = within.and_then(|nanos| u32::try_from(nanos / 1_000_000).ok()).unwrap_or(TICK);
         if period != self.period && abi::set_tick_period(period).is_ok() {
             self.period = period;
@@ -99,10 +109,10 @@ impl Root {
         }
     }
 
-    /// Takes an answer in; answers which requests need wait no longer.
-    fn heard(&mut self, purpose: Purpose, answer: Answer<'_>) -> Vec<u32> {
+    /// Takes an answer in.
+    fn heard(&mut self, purpose: Purpose, answer: Answer<'_>) {
         let Some((gate, _)) = &mut self.gate else {
-            return Vec::new();
+            return;
         };
         let outcomes = gate.heard(purpose, answer, monotonic(), &mut HostShared);
         let subject = (purpose.name(), gate.issuer_of(purpose).map(str::to_owned));
@@ -118,7 +128,7 @@ impl Root {
                 None => abi::log(abi::Level::Info, &format!("tollgate: {name}: works again")),
             }
         }
-        outcomes.woken
+        self.woken.extend(outcomes.woken);
     }
 
     fn compare_clocks(&mut self) {
@@ -207,12 +217,11 @@ pub(super) fn tick(context: u32) {
         let Some(root) = roots.get_mut(&context) else {
             return;
         };
-        let mut woken = Vec::new();
         for purpose in std::mem::take(&mut root.later) {
-            woken.extend(root.heard(purpose, Answer::Broken));
+            root.heard(purpose, Answer::Broken);
         }
         if let Some((gate, _)) = &mut root.gate {
-            woken.extend(gate.tick(now, &mut HostShared));
+            root.woken.extend(gate.tick(now, &mut HostShared));
         }
         if now.0.saturating_sub(root.last_published) >= PUBLISH_EVERY {
             root.last_published = now.0;
@@ -221,9 +230,8 @@ pub(super) fn tick(context: u32) {
                 metrics.publish(&mut gate.counters);
             }
         }
-        root.tick_as_needed();
         root.call_out(context, None);
-        http::wake(vm, &woken);
+        http::wake(vm, context);
     });
 }
 
@@ -238,10 +246,9 @@ pub(super) fn answered(context: u32, token: u32, headers: u32, body_size: usize)
         };
         let mut body = Vec::new();
         let status = if headers == 0 { None } else { read(body_size, &mut body) };
-        let woken = root.heard(purpose, status.map_or(Answer::Broken, |status| Answer::Whole(status, &body)));
-        root.tick_as_needed();
+        root.heard(purpose, status.map_or(Answer::Broken, |status| Answer::Whole(status, &body)));
         root.call_out(context, None);
-        http::wake(vm, &woken);
+        http::wake(vm, context);
     });
 }
 

@@ -82,6 +82,8 @@ impl Gate {
         let log = self.log();
         let trace = log.split_once("in-VM backtrace").map(|(_, trace)| trace);
         assert!(trace.is_none(), "a virtual machine trapped: {trace:?}");
+        let failed = log.lines().find(|line| line.contains("Function: ") && line.contains(" failed:"));
+        assert!(failed.is_none(), "a virtual machine failed: {failed:?}");
         assert_eq!(self.stat("vm_reload").await, 0, "a virtual machine was reloaded");
         assert_eq!(self.stat("tollgate_host_errors").await, 0, "the host gave a status that it should not give");
     }

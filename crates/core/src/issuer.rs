@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::claims::{self, ClaimPath, Malformed, NumericDate};
-use crate::jwk::KeySet;
+use crate::jwk::{Jwk, KeySet};
 use crate::jws::{Algorithm, Header};
 use crate::policy::is_id;
 
@@ -22,6 +22,8 @@ pub struct Issuer {
     pub audiences: Option<Box<[String]>>,
     /// With which algorithms it may sign.
     pub algorithms: Box<[Algorithm]>,
+    /// Whether the configuration names these.
+    pub algorithms_named: bool,
     /// What `typ` may be, in lower case and without `application/`; `None`: `jwt`, `at+jwt`, or none.
     pub kinds: Option<Box<[String]>>,
     /// Seconds by which its clock may differ.
@@ -198,6 +200,13 @@ impl Issuer {
         };
         let id = claims::text(claims, "jti")?.filter(|id| is_id(id)).map(str::to_owned);
         Ok(Grant { consumer, tier, id, scopes: self.scopes.find(claims), roles: self.roles.find(claims), validity })
+    }
+
+    /// Whether a token with this header may be signed by a key of the issuer's. RSA-PSS costs the module milliseconds, so that a key is for it
+    /// only if it says so itself or the configuration does.
+    #[must_use]
+    pub fn may_sign_with(&self, key: &Jwk, header: &Header) -> bool {
+        key.fits(header) && (!header.algorithm.is_pss() || self.algorithms_named || key.names_algorithm())
     }
 
     /// Whether a header's `typ` is one of those accepted (RFC 8725, section 3.11).

@@ -21,6 +21,8 @@ pub struct Jwk {
     id: Option<String>,
     algorithms: Box<[Algorithm]>,
     material: Material,
+    /// Whether it names its algorithm itself.
+    names_algorithm: bool,
 }
 
 /// What a key consists of.
@@ -146,14 +148,15 @@ impl Jwk {
             "OKP" => return Err(Unusable::Kind("crv")),
             _ => return Err(Unusable::Kind("kty")),
         };
-        let algorithms = match optional(members, "alg")? {
+        let algorithm = optional(members, "alg")?;
+        let algorithms = match algorithm {
             None => fitting.into(),
             Some(name) => match Algorithm::from_name(name).filter(|algorithm| fitting.contains(algorithm)) {
                 Some(algorithm) => Box::new([algorithm]) as Box<[Algorithm]>,
                 None => return Err(Unusable::Kind("alg")),
             },
         };
-        Ok(Self { id, algorithms, material })
+        Ok(Self { id, algorithms, material, names_algorithm: algorithm.is_some() })
     }
 
     /// A secret for HMAC: for each of the algorithms whose digest is not longer (RFC 7518, section 3.2); `None` if there is none.
@@ -162,7 +165,7 @@ impl Jwk {
         let length = secret.expose().len();
         let sizes = [(32, Algorithm::Hs256), (48, Algorithm::Hs384), (64, Algorithm::Hs512)];
         let algorithms: Box<[Algorithm]> = sizes.into_iter().filter(|(size, _)| *size <= length).map(|(_, algorithm)| algorithm).collect();
-        (!algorithms.is_empty()).then_some(Self { id, algorithms, material: Material::Secret(secret) })
+        (!algorithms.is_empty()).then_some(Self { id, algorithms, material: Material::Secret(secret), names_algorithm: false })
     }
 
     /// The key's id, `kid`.
@@ -181,6 +184,12 @@ impl Jwk {
     #[must_use]
     pub fn fits(&self, header: &Header) -> bool {
         self.may_verify(header.algorithm) && header.key_id.as_ref().is_none_or(|id| self.id.as_ref() == Some(id))
+    }
+
+    /// Whether it names its algorithm itself, by `alg`.
+    #[must_use]
+    pub const fn names_algorithm(&self) -> bool {
+        self.names_algorithm
     }
 
     pub(crate) const fn material(&self) -> &Material {
@@ -242,6 +251,17 @@ pub fn entries(json: &[u8]) -> Result<Vec<Map<String, Value>>, NotASet> {
     }
     let members = |key| if let Value::Object(members) = key { Ok(members) } else { Err(NotASet::Form) };
     keys.into_iter().map(members).collect()
+}
+
+/// Whether two documents have the same keys, in whatever order and among whatever else.
+#[must_use]
+pub fn are_same(one: &[u8], other: &[u8]) -> bool {
+    let keys = |json| {
+        let mut keys: Vec<String> = entries(json).ok()?.into_iter().map(|members| Value::Object(members).to_string()).collect();
+        keys.sort_unstable();
+        Some(keys)
+    };
+    keys(one).is_some_and(|one| keys(other) == Some(one))
 }
 
 const RSA: [Algorithm; 6] = [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512, Algorithm::Ps256, Algorithm::Ps384, Algorithm::Ps512];

@@ -46,6 +46,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Whether it is RSASSA-PSS.
+    #[must_use]
+    pub const fn is_pss(self) -> bool {
+        matches!(self, Self::Ps256 | Self::Ps384 | Self::Ps512)
+    }
+
     /// Every algorithm.
     pub const ALL: [Self; 13] = [
         Self::Hs256,

@@ -20,6 +20,7 @@ fn issuer() -> Issuer {
         tag: [7; 8],
         audiences: Some(texts(&["api", "other"])),
         algorithms: Algorithm::ALL.into(),
+        algorithms_named: false,
         kinds: None,
         leeway: 30,
         longest_life: None,
@@ -210,4 +211,28 @@ fn what_is_wrong_first_is_named() {
     assert_eq!(refused(&issuer(), json!({"aud": "x", "exp": 0, "sub": null})), Some(Refused::WrongAudience));
     assert_eq!(refused(&issuer(), json!({"exp": 0, "sub": null})), Some(Refused::Expired));
     assert_eq!(issuer().judge(&header(None), &Map::new(), NOW).err(), Some(Refused::Malformed));
+}
+
+#[test]
+fn pss_is_for_keys_that_are_said_to_be_for_it() {
+    let key = |algorithm: Option<&str>| {
+        let n = format!("{}Q", "s".repeat(341));
+        let mut members = json!({"kty": "RSA", "n": n, "e": "AQAB", "kid": "1"});
+        if let Some(algorithm) = algorithm {
+            members["alg"] = json!(algorithm);
+        }
+        Jwk::read(members.as_object().unwrap()).unwrap()
+    };
+    let header = |algorithm, id: &str| Header { algorithm, key_id: Some(id.to_owned()), kind: None };
+    let (unnamed, named) = (issuer(), Issuer { algorithms_named: true, ..issuer() });
+    for (own, key, expected) in [
+        (&unnamed, key(None), [true, false]),
+        (&named, key(None), [true, true]),
+        (&unnamed, key(Some("PS256")), [false, true]),
+        (&named, key(Some("RS256")), [true, false]),
+    ] {
+        let may = [Algorithm::Rs256, Algorithm::Ps256].map(|algorithm| own.may_sign_with(&key, &header(algorithm, "1")));
+        assert_eq!(may, expected, "{key:?}");
+        assert!(!own.may_sign_with(&key, &header(Algorithm::Rs256, "2")));
+    }
 }

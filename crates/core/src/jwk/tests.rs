@@ -329,3 +329,15 @@ fn a_secret_is_for_digests_that_are_not_longer() {
     assert_eq!(key.id().map(String::as_str), Some("a"));
     assert!(!format!("{key:?}").contains("hunter2") && !format!("{key:?}").contains("104, 117"), "{key:?}");
 }
+
+#[test]
+fn sets_are_the_same_if_their_keys_are() {
+    let same = |one: &str, other: &str| are_same(one.as_bytes(), other.as_bytes());
+    let set = r#"{"keys":[{"kid":"1","kty":"OKP"},{"kid":"2"}]}"#;
+    assert!(same(set, set));
+    assert!(same(set, r#"{ "t": 7, "keys": [{"kid": "2"}, {"kty": "OKP", "kid": "1"}] }"#), "order and whatever is beside them");
+    for other in [r#"{"keys":[{"kid":"1","kty":"OKP"}]}"#, r#"{"keys":[{"kid":"1","kty":"EC"},{"kid":"2"}]}"#, r#"{"keys":[]}"#, "{}", ""] {
+        assert!(!same(set, other) && !same(other, set), "{other}");
+    }
+    assert!(!same("", ""), "what is no set is like no other");
+}

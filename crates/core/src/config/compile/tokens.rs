@@ -80,6 +80,7 @@ impl Compiler<'_> {
             tag: Sha256::digest(issuer.issuer.as_bytes()).first_chunk().copied().unwrap_or_default(),
             audiences: (!issuer.audiences.is_empty()).then(|| issuer.audiences.clone().into()),
             algorithms,
+            algorithms_named: issuer.algorithms.is_some(),
             kinds,
             leeway: seconds(leeway?),
             longest_life: match longest_life {

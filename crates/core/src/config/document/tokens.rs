@@ -33,7 +33,7 @@ pub struct Issuer {
     pub audiences: Vec<String>,
     /// Its keys: exactly one of the fields.
     pub keys: Keys,
-    /// The algorithms it may sign with, such as `RS256` or `EdDSA`. Default: all that its keys fit.
+    /// The algorithms it may sign with, such as `RS256` or `EdDSA`. Default: all that its keys fit; an RSA key without `alg` then fits RS256, RS384 and RS512, not PS256 to PS512.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithms: Option<Vec<String>>,
     /// What the header `typ` of its tokens must be, such as `at+jwt`. Default: `JWT`, `at+jwt`, or none.

@@ -127,7 +127,7 @@ fn an_issuer_has_defaults() {
     let own = &policy.tokens.issuers[0];
     let Keys::Remote(remote) = &own.keys else { panic!("{:?}", own.keys) };
     let seconds = [remote.timeout, remote.refresh, remote.pause, remote.max_staleness].map(|nanos| nanos / 1_000_000_000);
-    assert_eq!((seconds, remote.authority.as_str(), policy.tokens.longest), ([2, 600, 5, 86_400], "idp", 8_192));
+    assert_eq!((seconds, remote.authority.as_str(), policy.tokens.longest), ([2, 600, 1, 86_400], "idp", 8_192));
     assert!(own.algorithms.iter().all(|algorithm| !algorithm.name().starts_with("HS")), "what is published is no secret");
     assert_eq!(own.algorithms.len(), Algorithm::ALL.len() - 3);
 }
