@@ -3,7 +3,7 @@
 use crate::route::Statuses;
 use crate::time::SECOND;
 
-/// Reads a duration such as `100ms`, `60s`, `5m`, `1h` or `1d`, in nanoseconds; `None` for anything else and for zero.
+/// Reads a duration such as `100ms`, `60s`, `5m`, `1h` or `1d`, in nanoseconds; `None` for anything else.
 pub(super) fn duration(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -16,7 +16,7 @@ pub(super) fn duration(text: &str) -> Option<u64> {
         "d" => 86_400 * SECOND,
         _ => return None,
     };
-    number.checked_mul(unit).filter(|nanos| *nanos > 0)
+    number.checked_mul(unit)
 }
 
 /// Reads status patterns such as `404` or `2xx`; the offending pattern if one is wrong.
@@ -44,11 +44,11 @@ mod tests {
     #[test]
     fn reads_durations() {
         for (text, nanos) in
-            [("100ms", SECOND / 10), ("60s", 60 * SECOND), ("1m", 60 * SECOND), ("2h", 7_200 * SECOND), ("1d", 86_400 * SECOND)]
+            [("0s", 0), ("100ms", SECOND / 10), ("60s", 60 * SECOND), ("1m", 60 * SECOND), ("2h", 7_200 * SECOND), ("1d", 86_400 * SECOND)]
         {
             assert_eq!(duration(text), Some(nanos), "{text}");
         }
-        for wrong in ["", "s", "1", "0s", "1.5s", "-1s", "1 s", "1w", "99999999999999999999s", "999999999999d", "ö"] {
+        for wrong in ["", "s", "1", "1.5s", "-1s", "1 s", "1w", "99999999999999999999s", "999999999999d", "ö"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
     }

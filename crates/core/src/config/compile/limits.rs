@@ -44,7 +44,7 @@ impl Compiler<'_> {
             self.problem(format!("{path}.burst"), burst.to_string(), "no burst with `sliding_window`: `rate` units may come at once");
         }
         let routes = self.routes(&format!("{path}.routes"), limit.routes.as_deref(), route_names);
-        let period = units::duration(&limit.per).filter(|period| *period <= 86_400 * SECOND);
+        let period = units::duration(&limit.per).filter(|period| (1..=86_400 * SECOND).contains(period));
         let Some(period) = period else {
             self.problem(format!("{path}.per"), quoted(&limit.per), "a duration such as `100ms`, `1s`, `60s`, `1h`, at most `1d`");
             return None;

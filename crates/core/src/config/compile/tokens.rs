@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::backend::MILLISECOND;
 use super::{Compiler, is_id, one_of, quoted};
 use crate::claims::ClaimPath;
-use crate::config::document as doc;
+use crate::config::{document as doc, units};
 use crate::issuer::{Issuer, Keys, KnownBy, MOST_TRIES, NamesClaim, RemoteKeys, TierClaim};
 use crate::jwk::{self, Jwk, KeySet};
 use crate::jws::{Algorithm, LONGEST_KEY_ID};
@@ -51,10 +51,9 @@ impl Compiler<'_> {
             self.text(&format!("{path}.audiences[{position}]"), audience, 1_024);
         }
         let kinds = issuer.types.as_deref().map(|types| self.types(&format!("{path}.types"), types));
-        let leeway = self.span(&format!("{path}.leeway"), issuer.leeway.as_deref(), "30s", MILLISECOND, 5 * MINUTE);
+        let leeway = self.whole_seconds(&format!("{path}.leeway"), issuer.leeway.as_deref().unwrap_or("30s"), 0, 300);
         let longest_life = issuer.longest_life.as_deref();
-        let longest_life =
-            longest_life.map(|given| self.span(&format!("{path}.longest_life"), Some(given), "1d", SECOND, 365 * DAY).map(seconds));
+        let longest_life = longest_life.map(|given| self.whole_seconds(&format!("{path}.longest_life"), given, 1, 365 * 86_400));
         let keys = self.keys(&format!("{path}.keys"), &issuer.keys);
         // Which algorithms fit, only the keys can say.
         let keys = keys.map(|(keys, fitting)| match issuer.algorithms.as_deref() {
@@ -82,7 +81,7 @@ impl Compiler<'_> {
             algorithms,
             algorithms_named: issuer.algorithms.is_some(),
             kinds,
-            leeway: seconds(leeway?),
+            leeway: leeway?,
             longest_life: match longest_life {
                 Some(longest) => Some(longest?),
                 None => None,
@@ -320,13 +319,19 @@ impl Compiler<'_> {
         Some(remote)
     }
 
+    /// A duration in seconds, as the claims of tokens are counted.
+    fn whole_seconds(&mut self, path: &str, text: &str, least: u64, most: u64) -> Option<u64> {
+        let nanos = units::duration(text).filter(|nanos| nanos % SECOND == 0);
+        let seconds = nanos.map(|nanos| nanos / SECOND).filter(|seconds| (least..=most).contains(seconds));
+        if seconds.is_none() {
+            self.problem(path, quoted(text), format!("a duration of whole seconds, from `{least}s` to `{most}s`"));
+        }
+        seconds
+    }
+
     fn text(&mut self, path: &str, text: &str, longest: usize) {
         if text.is_empty() || text.len() > longest || text.chars().any(char::is_control) {
             self.problem(path, quoted(text), format!("1 to {longest} bytes of text without control characters"));
         }
     }
-}
-
-fn seconds(nanos: u64) -> u64 {
-    nanos.div_ceil(SECOND)
 }

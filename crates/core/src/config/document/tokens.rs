@@ -39,10 +39,10 @@ pub struct Issuer {
     /// What the header `typ` of its tokens must be, such as `at+jwt`. Default: `JWT`, `at+jwt`, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub types: Option<Vec<String>>,
-    /// By how much its clock may differ: up to 5m. Default: `30s`.
+    /// By how much its clock may differ: whole seconds, 0s to 5m. Default: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leeway: Option<String>,
-    /// How far ahead a token may end: 1s to 365d. Default: any time.
+    /// How far ahead a token may end: whole seconds, 1s to 365d. Default: any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest_life: Option<String>,
     /// Which consumer a token is for.

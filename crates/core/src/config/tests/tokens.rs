@@ -21,7 +21,7 @@ fn right() -> Value {
                     }},
                     "algorithms": ["PS256", "Ed25519"],
                     "types": ["JWT", "application/AT+jwt"],
-                    "leeway": "1500ms",
+                    "leeway": "2000ms",
                     "longest_life": "1h",
                     "consumer": {"claim": "/org/id", "prefix": "a:"},
                     "tier": {"claim": "plan", "values": {"gold": "pro", "7": "free"}, "default": "basic"},
@@ -80,7 +80,7 @@ fn an_issuer_is_compiled_with_all_it_says() {
     assert_eq!((name.as_str(), audiences.as_deref()), ("https://a.example", Some(&*texts(&["api", "other"]))));
     assert_eq!(**algorithms, [Algorithm::Ps256, Algorithm::EdDsa]);
     assert_eq!(kinds.as_deref(), Some(&*texts(&["jwt", "at+jwt"])), "as headers are compared");
-    assert_eq!((*leeway, *longest_life), (2, Some(3_600)), "whole seconds, and no fewer");
+    assert_eq!((*leeway, *longest_life), (2, Some(3_600)), "in seconds");
     let Keys::Remote(remote) = keys else { panic!("{keys:?}") };
     assert_eq!(
         *remote,
@@ -130,6 +130,16 @@ fn an_issuer_has_defaults() {
     assert_eq!((seconds, remote.authority.as_str(), policy.tokens.longest), ([2, 600, 1, 86_400], "idp", 8_192));
     assert!(own.algorithms.iter().all(|algorithm| !algorithm.name().starts_with("HS")), "what is published is no secret");
     assert_eq!(own.algorithms.len(), Algorithm::ALL.len() - 3);
+}
+
+#[test]
+fn times_of_tokens_are_whole_seconds_and_a_clock_may_not_differ_at_all() {
+    for (leeway, seconds) in [("0s", 0), ("1s", 1), ("2000ms", 2), ("5m", 300)] {
+        let mut document = right();
+        document["tokens"]["issuers"][0]["leeway"] = json!(leeway);
+        let policy = load(document.to_string().as_bytes(), &environment).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(policy.tokens.issuers[0].leeway, seconds, "{leeway}");
+    }
 }
 
 #[test]

@@ -68,15 +68,22 @@ pub(in super::super) const TOKENS: &[Wrong] = &[
     (
         issuer!(r#""leeway":"301s","longest_life":"366d","keys":{"remote":{"cluster":"idp","path":"/jwks"}},"tier":{"default":"free"}"#),
         &[
-            "tokens.issuers[0].leeway: found `301s`; allowed: a duration from `1ms` to `300s`",
-            "tokens.issuers[0].longest_life: found `366d`; allowed: a duration from `1s` to `31536000s`",
+            "tokens.issuers[0].leeway: found `301s`; allowed: a duration of whole seconds, from `0s` to `300s`",
+            "tokens.issuers[0].longest_life: found `366d`; allowed: a duration of whole seconds, from `1s` to `31536000s`",
         ],
     ),
     (
-        issuer!(r#""leeway":"0s","longest_life":"999ms","keys":{"remote":{"cluster":"idp","path":"/jwks"}},"tier":{"default":"free"}"#),
+        issuer!(r#""leeway":"1500ms","longest_life":"999ms","keys":{"remote":{"cluster":"idp","path":"/jwks"}},"tier":{"default":"free"}"#),
         &[
-            "tokens.issuers[0].leeway: found `0s`; allowed: a duration from `1ms` to `300s`",
-            "tokens.issuers[0].longest_life: found `999ms`; allowed: a duration from `1s` to `31536000s`",
+            "tokens.issuers[0].leeway: found `1500ms`; allowed: a duration of whole seconds, from `0s` to `300s`",
+            "tokens.issuers[0].longest_life: found `999ms`; allowed: a duration of whole seconds, from `1s` to `31536000s`",
+        ],
+    ),
+    (
+        issuer!(r#""leeway":"1ms","longest_life":"0s","keys":{"remote":{"cluster":"idp","path":"/jwks"}},"tier":{"default":"free"}"#),
+        &[
+            "tokens.issuers[0].leeway: found `1ms`; allowed: a duration of whole seconds, from `0s` to `300s`",
+            "tokens.issuers[0].longest_life: found `0s`; allowed: a duration of whole seconds, from `1s` to `31536000s`",
         ],
     ),
     (
