@@ -10,7 +10,7 @@ use crate::json;
 use crate::jws::{Algorithm, Header, LONGEST_KEY_ID};
 use crate::secret::Secret;
 
-/// The most keys of a set; a token without a key id may cost as many checks.
+/// The most keys of a set: every worker holds all of them. A token without a key id is tried with [`MOST_TRIES`](crate::issuer::MOST_TRIES) only.
 pub const MOST_KEYS: usize = 32;
 /// The largest document of a set, in bytes.
 pub const LARGEST_SET: usize = 64 * 1024;
