@@ -10,6 +10,7 @@ mod istio;
 mod judge;
 mod logs;
 mod report;
+mod tls;
 mod traps;
 mod tree;
 mod variables;

@@ -8,9 +8,9 @@ use tollgate_core::policy::Backend;
 
 use super::envoy::unpack;
 use super::finding::Finding;
+use super::tls::{self, Danger};
 use super::tree::{Path, descend, list, member, text};
 
-const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// A cluster that the filter calls.
@@ -20,10 +20,7 @@ struct Called<'a> {
     field: String,
     /// What happens without it.
     without: &'static str,
-    /// What happens without TLS.
-    clear: &'static str,
-    /// What happens where nobody asks who answers.
-    unchecked: &'static str,
+    danger: Danger,
 }
 
 /// What is wrong with the backend's cluster in a bootstrap document; nothing can be said of clusters that come from elsewhere.
@@ -32,15 +29,19 @@ pub(super) fn of_backend(document: &Value, root: &Path, backend: &Backend) -> Ve
         name: &backend.cluster,
         field: "backend.cluster".to_owned(),
         without: "no key of the backend's is admitted",
-        clear: "the node's credential and token pass in the clear",
-        unchecked: "whoever answers is taken for the backend",
+        danger: Danger {
+            in_the_clear: "the node's credential and token pass in the clear",
+            another: "is taken for the backend",
+            several_hosts: false,
+        },
     };
     let (cluster, path) = match find(document, root, &called) {
         Ok(found) => found,
         Err(missing) => return missing.into_iter().collect(),
     };
-    let mut findings = Vec::from_iter(unprotected(cluster, &path, &called));
-    if !speaks_http2(cluster, &path) {
+    let options = http_options(cluster, &path);
+    let mut findings = tls::of_cluster(cluster, &path, &options, &called.danger);
+    if !speaks_http2(cluster, &options) {
         findings.push(Finding::warning(
             path.member("typed_extension_protocol_options"),
             "HTTP/1.1: a connection for each call that is under way",
@@ -65,11 +66,14 @@ pub(super) fn of_issuers(document: &Value, root: &Path, issuers: &[Issuer]) -> V
             name: &remote.cluster,
             field: format!("tokens.issuers[{position}].keys.remote.cluster"),
             without: "no token of the issuer's is admitted",
-            clear: "whoever is in between chooses the keys that tokens are checked with",
-            unchecked: "whoever answers chooses the keys that tokens are checked with",
+            danger: Danger {
+                in_the_clear: "whoever is in between chooses the keys that tokens are checked with",
+                another: "chooses the keys that tokens are checked with",
+                several_hosts: true,
+            },
         };
         match find(document, root, &called) {
-            Ok((cluster, path)) => findings.extend(unprotected(cluster, &path, &called)),
+            Ok((cluster, path)) => findings.extend(tls::of_cluster(cluster, &path, &http_options(cluster, &path), &called.danger)),
             Err(missing) => findings.extend(missing),
         }
     }
@@ -93,26 +97,17 @@ fn find<'a>(document: &'a Value, root: &Path, called: &Called<'_>) -> Result<(&'
     Err((whole && !dynamic).then(missing))
 }
 
-/// What is missing in a cluster's TLS.
-fn unprotected(cluster: &Value, path: &Path, called: &Called<'_>) -> Option<Finding> {
-    let socket = member(cluster, "transport_socket").and_then(|socket| member(socket, "typed_config"));
-    let warning = |found: String, allowed| Some(Finding::warning(path.member("transport_socket"), found, allowed));
-    let Some((_, context, _)) = socket.and_then(|socket| unpack(socket, path)).filter(|(name, ..)| *name == TLS) else {
-        return warning(format!("no TLS: {}", called.clear), "an UpstreamTlsContext with `trusted_ca`");
-    };
-    let common = ["validation_context", "combined_validation_context", "validation_context_sds_secret_config"];
-    if common.iter().any(|field| descend(context, &["common_tls_context", field]).is_some()) {
-        return None;
-    }
-    warning(format!("no `validation_context`: {}", called.unchecked), "`validation_context` with `trusted_ca`")
+/// The HttpProtocolOptions of a cluster.
+fn http_options<'a>(cluster: &'a Value, path: &Path) -> Vec<&'a Value> {
+    let options = member(cluster, "typed_extension_protocol_options").and_then(Value::as_object);
+    let options = options.into_iter().flatten().filter_map(|(_, options)| unpack(options, path));
+    options.filter(|(name, ..)| *name == HTTP).map(|(_, options, _)| options).collect()
 }
 
-fn speaks_http2(cluster: &Value, path: &Path) -> bool {
-    let options = member(cluster, "typed_extension_protocol_options").and_then(Value::as_object);
-    let explicit = options.into_iter().flatten().filter_map(|(_, options)| unpack(options, path)).any(|(name, options, _)| {
+fn speaks_http2(cluster: &Value, options: &[&Value]) -> bool {
+    let explicit = options.iter().any(|options| {
         let http2 = |configuration: &str| descend(options, &[configuration, "http2_protocol_options"]).is_some();
-        name == HTTP
-            && (http2("explicit_http_config") || http2("use_downstream_protocol_config") || member(options, "auto_config").is_some())
+        http2("explicit_http_config") || http2("use_downstream_protocol_config") || member(options, "auto_config").is_some()
     });
     explicit || member(cluster, "http2_protocol_options").is_some()
 }
