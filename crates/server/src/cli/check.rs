@@ -6,6 +6,7 @@ mod disabled;
 mod envoy;
 mod file;
 mod finding;
+mod issuers;
 mod istio;
 mod judge;
 mod logs;

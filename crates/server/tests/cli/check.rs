@@ -95,6 +95,7 @@ fn tokens_that_are_meant_for_anybody_are_a_warning() {
     let mut open = issuer(&json!({"jwks": {"keys": [public_key()]}}));
     open["issuer"] = json!("https://other.example");
     open["audiences"] = json!([]);
+    open["consumer"] = json!({"prefix": "other:"});
     let document = json!({"tokens": {"issuers": [issuer(&json!({"jwks": {"keys": [public_key()]}})), open]}}).to_string();
     let run = check(&document);
     assert_eq!((run.status, run.out.lines().count()), (0, 2), "{}", run.out);
@@ -104,6 +105,62 @@ fn tokens_that_are_meant_for_anybody_are_a_warning() {
         run.out
     );
     assert_eq!(tollgate(&["check", "--strict", "-"], &[], document.as_bytes()).status, 1);
+}
+
+/// What is said of a document with an issuer for each of these members `consumer`, and more.
+fn said_of_issuers(consumers: &[Value], more: &Value) -> Vec<String> {
+    let of = |(position, consumer): (usize, &Value)| {
+        let mut issuer = issuer(&json!({"jwks": {"keys": [public_key()]}}));
+        issuer["issuer"] = json!(format!("https://issuer-{position}.example"));
+        issuer["consumer"] = consumer.clone();
+        if consumer.get("known_by").is_some_and(|known_by| known_by != "token") {
+            issuer.as_object_mut().unwrap().remove("tier");
+        }
+        issuer
+    };
+    let mut document = more.clone();
+    document["tokens"] = json!({"issuers": consumers.iter().enumerate().map(of).collect::<Value>()});
+    let run = check(&document.to_string());
+    assert_eq!((run.status, run.err.as_str()), (0, ""), "{}", run.out);
+    let strict = tollgate(&["check", "--strict", "-"], &[], document.to_string().as_bytes());
+    let said: Vec<String> = run.out.lines().filter(|line| !line.starts_with("-: ok (")).map(str::to_owned).collect();
+    assert_eq!(strict.status, i32::from(!said.is_empty()), "{}", strict.out);
+    said
+}
+
+#[test]
+fn consumers_that_only_limits_tell_apart_are_a_warning() {
+    let bare = || json!({});
+    let with = |prefix: &str| json!({"prefix": prefix, "known_by": "token"});
+    let consumers = json!({"consumers": [{"id": "acme", "tier": "free"}, {"id": "login:acme", "tier": "free"}]});
+    let backend = json!({"backend": {"cluster": "backend", "credential": {"env": "NODE"}}});
+    let line = |position: usize, found: &str, other: &str| {
+        format!(
+            "-: warning: tokens.issuers[{position}].consumer.prefix: found {found}: a token may give its consumer the id of {other}, and the \
+             upstream is told the id alone; allowed: a prefix that no other id starts with"
+        )
+    };
+    let issuer = |position: usize| format!("a consumer of `tokens.issuers[{position}]`");
+    for (issuers, more, expected) in [
+        (vec![bare(), with("b:")], &json!({}), vec![line(0, "nothing", &issuer(1))]),
+        (vec![bare(), bare()], &json!({}), vec![line(0, "nothing", &issuer(1)), line(1, "nothing", &issuer(0))]),
+        (vec![with("a:b:"), with("a:")], &json!({}), vec![line(1, "`a:`", &issuer(0))]),
+        (vec![bare()], &consumers, vec![line(0, "nothing", "`consumers[0]`")]),
+        (vec![with("login:")], &consumers, vec![line(0, "`login:`", "`consumers[1]`")]),
+        (vec![bare()], &backend, vec![line(0, "nothing", "a consumer of the backend")]),
+        (vec![json!({"known_by": "backend"}), bare()], &backend, vec![line(1, "nothing", "a consumer of the backend")]),
+    ] {
+        assert_eq!(said_of_issuers(&issuers, more), expected);
+    }
+    for (issuers, more) in [
+        (vec![bare()], &json!({})),
+        (vec![with("a:"), with("b:")], &json!({})),
+        (vec![with("acme"), with("b:")], &consumers),
+        (vec![json!({"known_by": "configuration"}), with("a:")], &consumers),
+        (vec![json!({"known_by": "backend"}), with("a:")], &backend),
+    ] {
+        assert_eq!(said_of_issuers(&issuers, more), [""; 0]);
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(crate) fn manager(filter: &Value) -> Value {
 
 /// An issuer of access tokens with these keys.
 pub(crate) fn issuer(keys: &Value) -> Value {
-    json!({"issuer": "https://issuer.example", "audiences": ["api"], "keys": keys, "tier": {"default": "free"}})
+    json!({"issuer": "https://issuer.example", "audiences": ["api"], "keys": keys, "consumer": {"prefix": "a:"}, "tier": {"default": "free"}})
 }
 
 pub(crate) fn public_key() -> Value {
@@ -149,7 +149,7 @@ fn variables_must_reach_the_vm() {
     assert!(lines[1].contains("/ credentials.pepper.env: found `A_PEPPER`, which the VM does not get; "));
     let plugin_of_tokens = json!({"tokens": {"issuers": [
         issuer(&json!({"jwks": {"keys": [public_key()]}})),
-        {"issuer": "b", "audiences": ["api"], "tier": {"default": "free"}, "keys": {"secrets": [
+        {"issuer": "b", "audiences": ["api"], "consumer": {"prefix": "b:"}, "tier": {"default": "free"}, "keys": {"secrets": [
             {"kid": "1", "secret": {"env": "GIVEN"}}, {"kid": "2", "secret": {"env": "A_TOKEN_SECRET"}},
         ]}},
     ]}});

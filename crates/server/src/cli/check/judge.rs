@@ -8,6 +8,7 @@ use tollgate_core::policy::Policy;
 use tollgate_core::route::Auth;
 
 use super::finding::{Finding, Severity};
+use super::issuers;
 use super::variables::Variables;
 
 /// How strictly to judge.
@@ -64,7 +65,7 @@ impl Judge {
         };
         let mut findings = self.references(&document, variables);
         findings.extend(open_to_all(&document));
-        findings.extend(for_anybody(&document));
+        findings.extend(issuers::of_document(&document));
         match config::compile(&document, &|name: &str| Some(variables.value(name))) {
             Ok(policy) => {
                 findings.extend(never_admitted(&policy));
@@ -149,17 +150,6 @@ fn open_to_all(document: &doc::Plugin) -> Vec<Finding> {
         warn(format!("default_route.{field}"), found, "a route of its own for what may pass, unless that is meant");
     }
     findings
-}
-
-/// Issuers whose tokens are accepted whoever they are meant for: what another service was given then passes here too.
-fn for_anybody(document: &doc::Plugin) -> Vec<Finding> {
-    let issuers = document.tokens.iter().flat_map(|tokens| &tokens.issuers).enumerate();
-    let problem = |(position, _): (usize, _)| {
-        let path = format!("tokens.issuers[{position}].audiences");
-        let found = "an empty list: a token that was issued for another service passes here too";
-        Finding::in_plugin(Severity::Warning, Problem::new(path, found, "what the issuer calls this API, unless that is meant"))
-    };
-    issuers.filter(|(_, issuer)| issuer.audiences.is_empty()).map(problem).collect()
 }
 
 /// The field by which a route asks for no credential, and its value.
