@@ -9,8 +9,10 @@ fn check(document: &str) -> Run {
 
 #[test]
 fn what_the_repository_ships_is_clean() {
-    let run = tollgate(&["check", "--strict", "envoy.yaml", "examples/plugin.json"], &[], b"");
-    let expected = "envoy.yaml: ok (3 routes, 4 tiers, 0 consumers)\nexamples/plugin.json: ok (6 routes, 3 tiers, 2 consumers)\n";
+    let run = tollgate(&["check", "--strict", "envoy.yaml", "examples/envoy-tokens.yaml", "examples/plugin.json"], &[], b"");
+    let expected = "envoy.yaml: ok (3 routes, 4 tiers, 0 consumers)\n\
+                    examples/envoy-tokens.yaml: ok (3 routes, 1 tier, 0 consumers)\n\
+                    examples/plugin.json: ok (6 routes, 3 tiers, 2 consumers)\n";
     assert_eq!((run.out.as_str(), run.err.as_str(), run.status), (expected, "", 0));
 }
 
