@@ -91,3 +91,23 @@ fn requests_that_wait_are_bounded_and_those_gone_do_not_count() {
         gate.assert_untrapped().await;
     });
 }
+
+#[test]
+fn however_many_wait_for_a_key_that_is_nobodys_it_is_one_guess() {
+    run(async {
+        let backend = FakeBackend::start();
+        let plugin = json!({"backend": plugin::backend(&json!({"timeout": "20s"}))});
+        let gate = Setup::new("backend-nobodys", &plugin).backend(&backend).workers(1).start().await;
+        backend.until_followed(&gate).await;
+        let key = key("nobodys");
+        backend.fail_resolve(&key, Fault::Hold);
+        let requests = start(&gate, &key, 4_000).await;
+        until_active(&gate, 4_000).await;
+        backend.heal_resolve(&key);
+        for answer in requests.join_all().await {
+            answer.assert_denied(401, "invalid_key");
+        }
+        assert_eq!(backend.resolves(&key), 1);
+        gate.assert_untrapped().await;
+    });
+}

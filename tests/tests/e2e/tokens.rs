@@ -5,6 +5,8 @@ use tollgate_tests::plugin::{ACME, claims, consumer, hourly, inline, issuer, tie
 use tollgate_tests::{Answer, Call, EveryWorker, Gate, Http, Setup, Shared, Signer, run};
 
 const ALL: &str = "https://all.example";
+/// The same keys, without a word on algorithms.
+const UNNAMED: &str = "https://unnamed.example";
 const SHARED: &str = "https://shared.example";
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 /// Signed by keys that are published.
@@ -23,11 +25,14 @@ fn plugin() -> Value {
     let settled = json!({"consumer": {"known_by": "configuration"}, "tier": null});
     let prefixed = json!({"consumer": {"claim": "/org/id", "prefix": "org-"}});
     let seventh = Signer::new("EdDSA", "seven", 7);
+    let mut all = by_claim.clone();
+    all["algorithms"] = json!(PUBLIC);
     json!({
         "tiers": [tier("open", &[]), tier("tight", &[hourly(4)])],
         "consumers": [consumer("acme", "open", ACME), consumer("limited", "tight", "limited-key-0123456789")],
         "tokens": {"issuers": [
-            issuer(ALL, &inline(&signers.iter().collect::<Vec<_>>()), &by_claim),
+            issuer(ALL, &inline(&signers.iter().collect::<Vec<_>>()), &all),
+            issuer(UNNAMED, &inline(&signers.iter().collect::<Vec<_>>()), &by_claim),
             issuer(SHARED, &secrets, &by_claim),
             issuer("https://settled.example", &inline(&[&seventh]), &settled),
             issuer("https://prefixed.example", &inline(&[&seventh]), &prefixed),
@@ -113,6 +118,19 @@ fn a_token_without_a_key_id_may_be_any_keys() {
         for algorithm in ["RS256", "PS384", "ES256", "EdDSA"] {
             let token = Signer::new(algorithm, "", 0).token(&claims(ALL, "acme", &json!({"jti": "nameless"})));
             assert_identified(&Call::get("/a").bearer(&token).send(GATE.get().await, Http::One).await, &token, "acme", "nameless");
+        }
+    });
+}
+
+#[test]
+fn pss_is_accepted_only_where_it_is_named() {
+    run(async {
+        for algorithm in PUBLIC {
+            for key_id in [algorithm, ""] {
+                let token = Signer::new(algorithm, key_id, 0).token(&claims(UNNAMED, "acme", &json!({"jti": key_id})));
+                let answer = Call::get("/a").bearer(&token).send(GATE.get().await, Http::Two).await;
+                if algorithm.starts_with("PS") { answer.assert_denied(401, "invalid_token") } else { answer.assert_admitted() }
+            }
         }
     });
 }

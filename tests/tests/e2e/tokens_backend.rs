@@ -1,8 +1,8 @@
 //! Tokens whose consumers the backend knows: it says who passes and in which tier, and its feed keeps that true.
 
 use serde_json::{Value, json};
-use tollgate_tests::plugin::{self, claims, hourly, inline, issuer, key, tier};
-use tollgate_tests::{Answer, Call, EveryWorker, FakeBackend, Http, Kind, Setup, Signer, run};
+use tollgate_tests::plugin::{self, claims, hourly, inline, issuer, key, remote, set, tier};
+use tollgate_tests::{Answer, Call, EveryWorker, FakeBackend, Http, Kind, Publisher, Setup, Signer, run};
 
 const ISSUER: &str = "https://backed.example";
 
@@ -24,6 +24,30 @@ fn call(consumer: &str, id: &str) -> Call {
 
 fn has_tier(tier: &str) -> impl Fn(&Answer) -> bool {
     move |answer| answer.reached_upstream() && answer.upstream_saw("x-consumer-tier") == [tier]
+}
+
+#[test]
+fn the_first_token_of_all_waits_for_its_key_and_then_for_its_consumer() {
+    run(async {
+        let (backend, publisher) = (FakeBackend::start(), Publisher::start());
+        let backed = json!({"consumer": {"known_by": "backend"}, "tier": null});
+        let plugin = json!({
+            "backend": plugin::backend(&json!({})),
+            "tokens": {"issuers": [issuer(ISSUER, &remote("/keys", &json!({})), &backed)]},
+        });
+        let gate = Setup::new("tokens-backend-remote", &plugin).backend(&backend).issuer(&publisher).start().await;
+        backend.until_followed(&gate).await;
+        backend.take_in("acme", &tier("small", &[hourly(500)]));
+        // Nothing has been published yet, and nothing asked.
+        publisher.publish("/keys", set(&[&signer()]));
+        let mut workers = EveryWorker::of(&gate).await;
+        workers.until("the keys to be fetched", &call("nobody", "first"), |answer| answer.status == 403).await;
+        let new = signer().named("two");
+        publisher.publish("/keys", set(&[&new]));
+        let token = new.token(&claims(ISSUER, "acme", &json!({})));
+        workers.send(&Call::get("/a").bearer(&token)).await.iter().for_each(Answer::assert_admitted);
+        gate.assert_untrapped().await;
+    });
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn plugin(longest: usize) -> Value {
             issuer(OTHER, &inline(&[&Signer::new("EdDSA", "other", 1)]), &json!({})),
             issuer(SHARED, &secrets, &json!({})),
             issuer("https://kinds.example", &inline(&[&ed()]), &json!({"types": ["application/at+jwt"]})),
-            issuer("https://short.example", &inline(&[&ed()]), &json!({"longest_life": "60s", "leeway": "1ms"})),
+            issuer("https://short.example", &inline(&[&ed()]), &json!({"longest_life": "60s", "leeway": "1s"})),
             issuer("https://only.example", &inline(&[&rsa()]), &json!({"algorithms": ["PS256"]})),
             issuer("https://tierless.example", &inline(&[&ed()]), &json!({"tier": {"claim": "plan", "values": {"gold": "open"}}})),
         ]},

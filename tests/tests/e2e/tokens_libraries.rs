@@ -85,7 +85,7 @@ async fn start(minted: &BTreeMap<&str, Vec<Minted>>) -> Gate {
     let mut environment = Vec::new();
     for (library, minted) in minted {
         let keys: Vec<&Value> = minted.iter().filter(|minted| !is_shared(&minted.algorithm)).map(|minted| &minted.jwk).collect();
-        issuers.push(issuer(&issuer_of(library), &json!({"jwks": {"keys": keys}}), &json!({})));
+        issuers.push(issuer(&issuer_of(library), &json!({"jwks": {"keys": keys}}), &json!({"algorithms": &ALGORITHMS[3..]})));
         let shared = minted.iter().filter(|minted| is_shared(&minted.algorithm)).map(|minted| {
             let variable = format!("{}_{}", library.to_uppercase(), minted.algorithm);
             environment.push((variable.clone(), minted.jwk["k"].as_str().unwrap().to_owned()));
