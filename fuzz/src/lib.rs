@@ -17,6 +17,8 @@ mod gate;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod path;
 #[cfg(test)]
 mod plain;

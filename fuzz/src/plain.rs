@@ -1,5 +1,7 @@
 //! Owns a second reading of requests, plain and slow, that the gate's is held to. Must not use the filter's code.
 
+pub(crate) mod json;
+
 /// A header: its name and its value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
