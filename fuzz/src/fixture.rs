@@ -3,6 +3,12 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bolero::TypeGenerator;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::{Sha256, Sha384};
 use tollgate_core::config;
 use tollgate_core::credential::{IssuerKey, KeyHash, digest};
 use tollgate_core::jws::Accelerator;
@@ -13,6 +19,13 @@ use tollgate_filter::shared::{Broken, Memory, SharedData, Version};
 
 const ISSUER: &str = "issuer-key-of-sixteen-bytes";
 const PEPPER: &str = "pepper-of-sixteen-bytes";
+/// Long enough for HS384, which its issuer may not use.
+const TOKEN_SECRET: &[u8] = b"token-secret-of-forty-eight-bytes-so-that-more-fit";
+
+/// Seconds since 1970.
+pub(crate) const NOW: u64 = 1_768_348_740;
+/// The longest token that is read.
+pub(crate) const LONGEST_TOKEN: usize = 1_024;
 
 /// The valid keys, by position in [`POLICY`]: one stored plainly, one under the pepper, one issued.
 pub(crate) static KEYS: LazyLock<[String; 3]> =
@@ -25,10 +38,9 @@ pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         let pepper = if position == 1 { Some(&pepper) } else { None };
         KeyHash::of(&digest(KEYS[position].as_bytes()), pepper).to_string()
     };
-    let keys: Vec<_> =
-        (0..KEYS.len()).map(|position| serde_json::json!({"id": format!("key-{position}"), "hash": hash(position)})).collect();
-    let cors = serde_json::json!({"origins": ["https://a.example"], "credentials": true});
-    policy(&serde_json::json!({
+    let keys: Vec<_> = (0..KEYS.len()).map(|position| json!({"id": format!("key-{position}"), "hash": hash(position)})).collect();
+    let cors = json!({"origins": ["https://a.example"], "credentials": true});
+    policy(&json!({
         "credentials": {
             "sources": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-api-key"}, {"query": "api_key"}],
             "issuer_keys": [{"version": 1, "prefix": "foil", "secret": {"inline": ISSUER}}],
@@ -46,15 +58,97 @@ pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
             {"name": "page", "match": {"prefix": "/page"}, "preflight": true, "cors": &cors},
             {"name": "user", "match": {"template": "/users/{id}"}, "addresses": {"allow": ["10.0.0.0/8"]}},
             {"name": "report", "match": {"regex": "/reports/[0-9]+", "hosts": ["*.example.org"]}, "cost": 2_000},
+            {"name": "scoped", "match": {"prefix": "/scoped"}, "require": {"scopes": {"all": ["read"]}}},
         ],
         "default_route": {"cors": &cors},
+        "tokens": {"issuers": Signer::ALL.map(Signer::document), "longest": LONGEST_TOKEN},
         "answers": {"limit_headers": ["x-ratelimit", "ratelimit"]},
-        "node": {"known_keys": 16, "unknown_keys": 16},
+        "node": {"known_keys": 16, "unknown_keys": 16, "known_tokens": 16},
     }))
 });
 
+/// Who issues access tokens, with a secret or with a pair of keys of which the gate has the public one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TypeGenerator)]
+pub(crate) enum Signer {
+    Secret,
+    Pair,
+}
+
+impl Signer {
+    /// In the order of [`POLICY`].
+    pub(crate) const ALL: [Self; 2] = [Self::Secret, Self::Pair];
+
+    pub(crate) const fn issuer(self) -> &'static str {
+        match self {
+            Self::Secret => "https://secret.example",
+            Self::Pair => "https://pair.example",
+        }
+    }
+
+    pub(crate) const fn key_id(self) -> &'static str {
+        match self {
+            Self::Secret => "s",
+            Self::Pair => "p",
+        }
+    }
+
+    pub(crate) fn sign(self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Secret => hmac::<Hmac<Sha256>>(TOKEN_SECRET, text),
+            Self::Pair => pair().sk.sign(text, None).to_vec(),
+        }
+    }
+
+    /// With HS384.
+    pub(crate) fn sign_otherwise(text: &[u8]) -> Vec<u8> {
+        hmac::<Hmac<Sha384>>(TOKEN_SECRET, text)
+    }
+
+    /// What would fool a gate that took the public key for a secret.
+    pub(crate) fn sign_with_public_key(text: &[u8]) -> Vec<u8> {
+        hmac::<Hmac<Sha256>>(pair().pk.as_slice(), text)
+    }
+
+    fn document(self) -> Value {
+        let base64 = |bytes| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Secret => json!({
+                "issuer": self.issuer(),
+                "audiences": ["api"],
+                "keys": {"secrets": [{"kid": self.key_id(), "secret": {"inline": str::from_utf8(TOKEN_SECRET).unwrap()}}]},
+                "algorithms": ["HS256"],
+                "longest_life": "1d",
+                "consumer": {"prefix": "s:"},
+                "tier": {"claim": "plan", "values": {"basic": "free", "7": "free"}},
+            }),
+            Self::Pair => json!({
+                "issuer": self.issuer(),
+                "audiences": [],
+                "keys": {"jwks": {"keys": [
+                    {"kty": "OKP", "crv": "Ed25519", "x": base64(pair().pk.as_slice()), "kid": self.key_id()},
+                    {"kty": "EC", "crv": "P-521", "x": base64(&[1; 66]), "y": base64(&[2; 66]), "kid": "other"},
+                ]}},
+                "types": ["at+jwt"],
+                "leeway": "1s",
+                "consumer": {"claim": "/org/id", "known_by": "configuration"},
+                "scopes": {"claim": "rights", "strip_prefix": "api:"},
+            }),
+        }
+    }
+}
+
+fn pair() -> &'static ed25519_compact::KeyPair {
+    static PAIR: LazyLock<ed25519_compact::KeyPair> =
+        LazyLock::new(|| ed25519_compact::KeyPair::from_seed(ed25519_compact::Seed::new([7; 32])));
+    &PAIR
+}
+
+fn hmac<M: Mac + KeyInit>(secret: &[u8], text: &[u8]) -> Vec<u8> {
+    <M as KeyInit>::new_from_slice(secret).unwrap().chain_update(text).finalize().into_bytes().to_vec()
+}
+
 /// The policy of a document that is right.
-pub(crate) fn policy(document: &serde_json::Value) -> Policy {
+pub(crate) fn policy(document: &Value) -> Policy {
     config::load(document.to_string().as_bytes(), &|_: &str| None).unwrap()
 }
 

@@ -1,6 +1,8 @@
 //! Owns the targets for requests: from the host's header map to the verdict, its edits and its answer.
 
-use bolero::{check, produce};
+use std::collections::BTreeSet;
+
+use bolero::{TypeGenerator, check, produce};
 use tollgate_core::route::decode_path;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
@@ -8,12 +10,13 @@ use tollgate_filter::admission::{Denial, Edit, Gate, Permit, Verdict, Waited};
 use tollgate_filter::head::Head;
 use tollgate_filter::reply::{Replies, limit_headers};
 
-use crate::BRIEFLY;
-use crate::fixture::{Host, KEYS, POLICY, map};
+use crate::fixture::{Host, KEYS, NOW, POLICY, map};
 use crate::input::{Numbers, Splice, numbers, several, text, words};
+use crate::plain::token::{self, Known};
 use crate::plain::{self, Pair};
+use crate::{BRIEFLY, mint};
 
-const WALL: u64 = 1_768_348_740 * SECOND;
+const WALL: u64 = NOW * SECOND;
 const IDENTITY: [&str; 3] = ["x-consumer-id", "x-consumer-tier", "x-credential-id"];
 
 /// What a generated request is made of: names of headers and texts.
@@ -31,14 +34,14 @@ fn request((method, path, authority, headers): &Parts) -> Vec<u8> {
          x_consumer-id|x_consumer_tier|x-credential-id|cookie",
     );
     let mut targets = words(
-        "/|/|/healthz|/open|/either|/page|/users/7|/reports/7|?|?api_key=|&api_key=|&|=|..|.|;|%2e|%2F|%61|%|\\|#|*|//|\
+        "/|/|/healthz|/open|/either|/page|/users/7|/reports/7|/scoped|?|?api_key=|&api_key=|&|=|..|.|;|%2e|%2F|%61|%|\\|#|*|//|\
          \u{e9}|?api%5fkey=x",
     );
     let mut values = words(
         "Bearer|bearer |BEARER\t|Basic |,| ||wrong|foil_|https://a.example|application/grpc|application/grpc+proto|\
          \u{e9}",
     );
-    let keys = KEYS.iter().map(|key| key.as_bytes().to_vec());
+    let keys = KEYS.iter().map(|key| key.as_bytes().to_vec()).chain(mint::VALID.clone());
     targets.extend(keys.clone().map(|key| [b"?api_key=", key.as_slice()].concat()));
     targets.extend(keys.clone());
     values.extend(keys.clone().map(|key| [b"Bearer ", key.as_slice()].concat()));
@@ -54,41 +57,103 @@ fn request((method, path, authority, headers): &Parts) -> Vec<u8> {
     map(&pairs)
 }
 
-/// Judges a header map twice, the second time with what the gate remembers of the first, and holds both to `plain`.
-fn judge(map: &[u8], inside: bool) {
+/// A request that carries a token, nothing else being wrong with it.
+#[derive(Clone, Debug, TypeGenerator)]
+struct Bearing {
+    token: mint::Token,
+    #[generator(0..4_usize)]
+    place: usize,
+    #[generator(0..8_usize)]
+    path: usize,
+    /// Seconds by which the clock has gone on when it comes again. Where it goes back, whether a token lasts too long is not judged anew.
+    #[generator(0..90_000_u64)]
+    later: u64,
+    /// Only the leeway later.
+    soon: bool,
+}
+
+impl Bearing {
+    fn request(&self) -> Vec<u8> {
+        let token = self.token.mint();
+        let bearer = [b"Bearer ", token.as_slice()].concat();
+        let path = ["/", "/", "/", "/scoped", "/scoped/", "/either/x", "/page", "/open"][self.path].as_bytes();
+        // Escaped where it would end the value, as a client that means it would.
+        let escaped = token.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes());
+        let path = if self.place == 2 { [path, b"?api_key="].concat().into_iter().chain(escaped).collect() } else { path.to_vec() };
+        let mut pairs: Vec<Pair<'_>> = vec![(b":method", b"GET"), (b":authority", b"example.org"), (b":path", &path)];
+        if self.place == 0 || self.place == 3 {
+            pairs.push((b"authorization", &bearer));
+        }
+        if self.place == 1 || self.place == 3 {
+            pairs.push((b"x-api-key", &token));
+        }
+        map(&pairs)
+    }
+}
+
+/// A request as `plain` reads it.
+struct Plain<'a> {
+    pairs: Vec<Pair<'a>>,
+    credentials: Vec<Vec<u8>>,
+    /// Whom each of them lets in, or what is wrong with it.
+    known: Vec<Result<Known, Vec<Reason>>>,
+    inside: bool,
+}
+
+/// Whom a credential lets in, or what is wrong with it.
+fn known(credential: &[u8], now: u64) -> Result<Known, Vec<Reason>> {
+    match KEYS.iter().position(|key| key.as_bytes() == credential) {
+        Some(position) => {
+            Ok(Known { identity: ["acme".to_owned(), "free".to_owned(), format!("key-{position}")], scopes: BTreeSet::new() })
+        }
+        None if token::is_meant(credential) => token::judge(credential, now),
+        None => Err(vec![Reason::InvalidKey]),
+    }
+}
+
+/// Judges a header map twice, the second time with what the gate remembers of the first, and once more when the clock shows `later`.
+/// Holds each to `plain`.
+fn judge(map: &[u8], inside: bool, later: u64) {
     let mut gate = Gate::new(POLICY.clone(), "node", [7; 32]);
     let (head, pairs) = match (gate.read(map), plain::pairs(map)) {
         (Ok(head), Some(pairs)) => (head, pairs),
         (Err(_), None) => return,
         (head, pairs) => panic!("read {:?} for {pairs:?}", head.is_ok()),
     };
+    let credentials = plain::credentials(&pairs);
+    let known_at = |now| credentials.iter().map(|credential| known(credential, now)).collect();
+    let mut plain = Plain { pairs, known: known_at(NOW), credentials: credentials.clone(), inside };
     let mut host = Host { address: inside.then(|| "10.1.2.3".parse().unwrap()), ..Host::default() };
-    for _ in 0..2 {
-        match gate.judge(&head, Waited::default(), Instant(5 * SECOND), WALL, &mut host) {
-            Verdict::Admit(permit) => admitted(&gate, &head, &pairs, &permit),
-            Verdict::Deny(denial) => denied(&gate, &head, &pairs, &denial),
+    // What was refused is remembered for 10 seconds.
+    for (now, wall) in [(5, NOW), (5, NOW), (5 + 10, later)] {
+        if wall != NOW {
+            plain.known = known_at(wall);
+        }
+        match gate.judge(&head, Waited::default(), Instant(now * SECOND), wall * SECOND, &mut host) {
+            Verdict::Admit(permit) => admitted(&gate, &head, &plain, &permit),
+            Verdict::Deny(denial) => denied(&gate, &head, &plain, &denial),
             Verdict::Wait(..) => panic!("there is no backend to wait for"),
         }
     }
     redacted(&gate, &head);
 }
 
-fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
+fn admitted(gate: &Gate, head: &Head<'_>, plain: &Plain<'_>, permit: &Permit) {
+    let Plain { pairs, credentials, known, .. } = plain;
     assert!(plain::is_plain_authority(head.authority), "{}", head.authority.escape_ascii());
-    let credentials = plain::credentials(pairs);
-    let position = permit.identity.as_ref().map(|identity| identity.credential.strip_prefix("key-").unwrap().parse::<usize>().unwrap());
-    match position {
-        Some(position) => {
-            assert!(!credentials.is_empty() && credentials.iter().all(|own| own == KEYS[position].as_bytes()), "{credentials:?}");
-            assert!(plain::each_place_once(pairs), "a repeated credential passed");
-        }
-        None => assert!(plain::may_be_anonymous(pairs), "admitted without a key"),
-    }
+    let identity = permit.identity.as_ref().map(|_| {
+        assert!(credentials.windows(2).all(|two| two[0] == two[1]), "{credentials:?}");
+        assert!(plain::each_place_once(pairs), "a repeated credential passed");
+        let known = known.first().expect("an identity without a credential");
+        known.as_ref().unwrap_or_else(|faults| panic!("admitted in spite of {faults:?}: {}", credentials[0].escape_ascii()))
+    });
+    assert!(identity.is_some() || plain::may_be_anonymous(pairs), "admitted without a key");
+    let has_scope = identity.as_ref().is_some_and(|known| known.scopes.contains("read"));
+    assert!(has_scope || !plain::is_below(pairs, "/scoped"), "admitted without the scope");
     let edits: Vec<Edit<'_>> = gate.edits(permit, head).collect();
     let after = edited(pairs, &edits);
     for (position, name) in IDENTITY.iter().enumerate() {
-        let key = permit.identity.as_ref().map(|identity| identity.credential.clone());
-        let expected = key.as_ref().map(|key| ["acme", "free", key][position].as_bytes());
+        let expected = identity.as_ref().map(|known| known.identity[position].as_bytes());
         let told: Vec<&[u8]> = after.iter().filter(|(own, _)| dashed(own) == name.as_bytes()).map(|(_, value)| *value).collect();
         assert_eq!(told, Vec::from_iter(expected), "{name}");
     }
@@ -102,24 +167,31 @@ fn admitted(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], permit: &Permit) {
     }
 }
 
-fn denied(gate: &Gate, head: &Head<'_>, pairs: &[Pair<'_>], denial: &Denial) {
+fn denied(gate: &Gate, head: &Head<'_>, plain: &Plain<'_>, denial: &Denial) {
+    let Plain { pairs, credentials, known, inside } = plain;
+    let is_open = plain::is_below(pairs, "/open");
     let at_fault = match denial.reason {
-        Reason::Unauthenticated => plain::credentials(pairs).is_empty(),
-        Reason::InvalidKey => !KEYS.iter().any(|key| plain::credentials(pairs).iter().all(|own| own == key.as_bytes())),
+        Reason::Unauthenticated => credentials.is_empty(),
+        // Also where escapes are broken in what may be meant as a token.
+        Reason::InvalidKey => known.iter().any(Result::is_err),
+        Reason::InvalidToken | Reason::ExpiredToken | Reason::TokenNotYetValid | Reason::WrongAudience | Reason::UnknownConsumer => {
+            known.iter().any(|own| own.as_ref().is_err_and(|faults| faults.contains(&denial.reason)))
+        }
+        Reason::InsufficientScope => {
+            let lacks = |own: &Result<Known, _>| own.as_ref().is_ok_and(|known| !known.scopes.contains("read"));
+            plain::is_below(pairs, "/scoped") && known.iter().all(lacks)
+        }
         Reason::DuplicateCredentials => !plain::each_place_once(pairs) || values_with_comma(pairs),
-        Reason::ConflictingCredentials => plain::credentials(pairs).windows(2).any(|two| two[0] != two[1]),
+        Reason::ConflictingCredentials => credentials.windows(2).any(|two| two[0] != two[1]),
         Reason::AmbiguousHost => !plain::is_plain_authority(head.authority),
         Reason::AmbiguousPath => decode_path(head.target).is_err(),
-        Reason::AddressDenied | Reason::RateLimited | Reason::Unavailable => true,
-        Reason::TooManyUnknownKeys | Reason::UnknownConsumer => panic!("there is no backend to ask"),
-        Reason::InvalidToken
-        | Reason::ExpiredToken
-        | Reason::TokenNotYetValid
-        | Reason::WrongAudience
-        | Reason::TooManyFailedTokens
-        | Reason::InsufficientScope => panic!("there are no tokens, and no route requires more than a key"),
+        Reason::AddressDenied => !inside && plain::is_below(pairs, "/users"),
+        Reason::RateLimited => is_open || plain::is_below(pairs, "/reports"),
+        Reason::Unavailable => is_open && !inside,
+        Reason::TooManyUnknownKeys => panic!("there is no backend to ask"),
+        Reason::TooManyFailedTokens => panic!("one is not many"),
     };
-    assert!(at_fault, "{:?} without cause", denial.reason);
+    assert!(at_fault, "{:?} without cause: {}", denial.reason, credentials.join(&b' ').escape_ascii());
     let answer = Replies::new(gate.policy()).denial(gate.policy(), gate.tiers(), head, denial, WALL);
     assert!([400, 401, 403, 429, 503].contains(&answer.status));
     assert_visible(&answer.headers);
@@ -171,12 +243,12 @@ fn assert_visible(headers: &[(&str, String)]) {
 
 #[test]
 fn any_bytes_are_judged_or_refused() {
-    check!().with_test_time(BRIEFLY).with_max_len(512).for_each(|map: &[u8]| judge(map, true));
+    check!().with_test_time(BRIEFLY).with_max_len(512).for_each(|map: &[u8]| judge(map, true, NOW));
 }
 
 #[test]
 fn any_head_is_judged_as_by_the_plain_reading() {
-    check!().with_test_time(BRIEFLY).with_generator((parts(), produce())).for_each(|(parts, inside)| judge(&request(parts), *inside));
+    check!().with_test_time(BRIEFLY).with_generator((parts(), produce())).for_each(|(parts, inside)| judge(&request(parts), *inside, NOW));
 }
 
 #[test]
@@ -185,6 +257,15 @@ fn any_change_to_a_header_map_is_judged_or_refused() {
     check!().with_test_time(BRIEFLY).with_generator((parts(), changes)).for_each(|(parts, changes)| {
         let mut map = request(parts);
         changes.iter().for_each(|change| change.apply(&mut map));
-        judge(&map, true);
+        judge(&map, true, NOW);
+    });
+}
+
+#[test]
+fn any_token_is_judged_as_by_the_plain_reading() {
+    // A token takes longer to make and to check than all else.
+    check!().with_test_time(4 * BRIEFLY).with_type::<Bearing>().for_each(|bearing| {
+        let later = if bearing.soon { bearing.later % 32 } else { bearing.later };
+        judge(&bearing.request(), true, NOW + later);
     });
 }

@@ -19,6 +19,8 @@ mod input;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod mint;
+#[cfg(test)]
 mod path;
 #[cfg(test)]
 mod plain;

@@ -1,6 +1,7 @@
 //! Owns a second reading of requests, plain and slow, that the gate's is held to. Must not use the filter's code.
 
 pub(crate) mod json;
+pub(crate) mod token;
 
 /// A header: its name and its value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
@@ -113,11 +114,18 @@ pub(crate) fn each_place_once(pairs: &[Pair<'_>]) -> bool {
         && parameters(last(pairs, ":path")).len() <= 1
 }
 
+/// Whether a request's path is this one or below it.
+pub(crate) fn is_below(pairs: &[Pair<'_>], prefix: &str) -> bool {
+    let path = path(last(pairs, ":path"));
+    path.strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
 /// Whether a request may pass without a key by the policy of `fixture`.
 pub(crate) fn may_be_anonymous(pairs: &[Pair<'_>]) -> bool {
-    let path = path(last(pairs, ":path"));
-    let below = |prefix: &[u8]| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
     let there = |name: &str| !values(pairs, name).is_empty();
     let preflight = last(pairs, ":method") == b"OPTIONS" && there("origin") && there("access-control-request-method");
-    path == b"/healthz" || below(b"/open") || (below(b"/either") && credentials(pairs).is_empty()) || (below(b"/page") && preflight)
+    path(last(pairs, ":path")) == b"/healthz"
+        || is_below(pairs, "/open")
+        || (is_below(pairs, "/either") && credentials(pairs).is_empty())
+        || (is_below(pairs, "/page") && preflight)
 }
