@@ -26,6 +26,8 @@ mod path;
 mod plain;
 #[cfg(test)]
 mod stored;
+#[cfg(test)]
+mod token;
 
 /// How long a target runs unless the environment says otherwise: some thousand inputs, and a few seconds for all targets.
 #[cfg(test)]
