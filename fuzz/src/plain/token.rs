@@ -185,6 +185,11 @@ pub(crate) fn scopes(signer: Signer, claims: &Map<String, Value>) -> Vec<String>
     }
 }
 
+/// The roles that a token grants, in its order.
+pub(crate) fn roles(claims: &Map<String, Value>) -> Vec<String> {
+    names(claims.get("roles"), "")
+}
+
 fn names(value: Option<&Value>, prefix: &str) -> Vec<String> {
     let all: Vec<&str> = match value {
         Some(Value::String(text)) => text.split(' ').filter(|name| !name.is_empty()).collect(),
