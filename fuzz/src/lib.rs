@@ -13,6 +13,8 @@ mod configuration;
 #[cfg(test)]
 mod credential;
 #[cfg(test)]
+mod der;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod gate;
@@ -20,6 +22,8 @@ mod gate;
 mod input;
 #[cfg(test)]
 mod json;
+#[cfg(test)]
+mod key_set;
 #[cfg(test)]
 mod mint;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Owns a second reading of requests, plain and slow, that the gate's is held to. Must not use the filter's code.
 
+pub(crate) mod der;
 pub(crate) mod json;
 pub(crate) mod token;
 
