@@ -68,7 +68,7 @@ fn check_claims(signer: Signer, case: &Case, mut claims: Map<String, Value>) {
             let reason = match refused {
                 Refused::Malformed => Reason::InvalidToken,
                 Refused::Expired => Reason::ExpiredToken,
-                Refused::NotYetValid => Reason::TokenNotYetValid,
+                Refused::NotYetValid(_) => Reason::TokenNotYetValid,
                 Refused::WrongAudience => Reason::WrongAudience,
             };
             assert!(faults.contains(&reason), "{refused:?} in spite of {faults:?} at {now}: {claims:?}");
