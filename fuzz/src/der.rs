@@ -39,9 +39,11 @@ struct Case {
     /// Bytes of a modulus.
     #[generator(254..515_usize)]
     size: usize,
-    /// Bytes of the signature too many or too few.
+    /// Bytes of the signature too many or too few, if it is not whole.
     #[generator(-2..=2_isize)]
     excess: isize,
+    #[generator(0..4_u8)]
+    whole: u8,
     says: bool,
 }
 
@@ -89,8 +91,9 @@ fn any_key_and_signature_are_handed_to_the_proxy_as_they_are() {
         if !is_rsa {
             signature.extend(number(third, size, case.zeros / 2));
         }
-        let is_whole = case.excess == 0;
-        let sent = [vec![0; case.excess.max(0).unsigned_abs()], signature[case.excess.min(0).unsigned_abs()..].to_vec()].concat();
+        let excess = if case.whole == 0 { case.excess } else { 0 };
+        let is_whole = excess == 0;
+        let sent = [vec![0; excess.max(0).unsigned_abs()], signature[excess.min(0).unsigned_abs()..].to_vec()].concat();
         let header = format!("{{\"alg\":\"{algorithm}\"}}");
         let token = format!("{}.e30.{}", base64(header.as_bytes()), base64(&sent));
         let compact = Compact::parse(token.as_bytes()).unwrap();

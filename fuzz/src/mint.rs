@@ -21,9 +21,10 @@ pub(crate) struct Token {
     header: Vec<Change>,
     #[generator(several(produce(), 4))]
     claims: Vec<Change>,
-    /// The flaw counts if this is 0.
-    #[generator(0..4_u8)]
-    luck: u8,
+    /// What of these counts: one of them as a rule, as the first that is found hides the others. 0 and 1 the flaw, 2 and 3 the header,
+    /// the others the claims, 9 all.
+    #[generator(0..10_u8)]
+    counts: u8,
     flaw: Flaw,
 }
 
@@ -116,6 +117,7 @@ static CLAIMS: LazyLock<Vec<Member>> = LazyLock::new(|| {
         ("rights", &names),
         ("plan", r#""basic"|7|"7"|7.0|"Basic"|["basic"]|true"#),
         ("org", objects),
+        ("org", r#"{"id":"other"}|{"id":"Acme"}|{"id":"acme"}"#),
         ("long", &texts(&[300, 700])),
     ];
     members.map(|(name, values)| (name, values.to_owned())).into()
@@ -123,12 +125,12 @@ static CLAIMS: LazyLock<Vec<Member>> = LazyLock::new(|| {
 
 /// Tokens that nothing is wrong with, one of each signer.
 pub(crate) static VALID: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    Signer::ALL.map(|signer| Token { signer, header: Vec::new(), claims: Vec::new(), luck: 1, flaw: Flaw::Unsigned }.mint())
+    Signer::ALL.map(|signer| Token { signer, header: Vec::new(), claims: Vec::new(), counts: 4, flaw: Flaw::Unsigned }.mint())
 });
 
 impl Token {
     fn flaw(&self) -> Option<&Flaw> {
-        (self.luck == 0).then_some(&self.flaw)
+        matches!(self.counts, 0 | 1 | 9).then_some(&self.flaw)
     }
 
     /// The header's JSON.
@@ -142,7 +144,7 @@ impl Token {
             Signer::Secret => vec![("alg", algorithm), ("typ", quoted("JWT"))],
             Signer::Pair => vec![("alg", algorithm), ("typ", quoted("at+jwt")), ("kid", quoted(self.signer.key_id()))],
         };
-        object(members, &self.header, &HEADER)
+        object(members, if matches!(self.counts, 2 | 3 | 9) { &self.header } else { &[] }, &HEADER)
     }
 
     /// The JSON of the claims.
@@ -163,7 +165,7 @@ impl Token {
                 ("sub", quoted("alice")),
             ],
         });
-        object(members, &self.claims, &CLAIMS)
+        object(members, if self.counts >= 4 { &self.claims } else { &[] }, &CLAIMS)
     }
 
     /// The token.
