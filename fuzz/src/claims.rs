@@ -65,13 +65,18 @@ fn check_claims(signer: Signer, case: &Case, mut claims: Map<String, Value>) {
     let issuer: &Issuer = &POLICY.tokens.issuers[position];
     let header = Header { algorithm: Algorithm::Hs256, key_id: None, kind: kind.map(str::to_owned) };
     let faults = token::faults(signer, kind, &claims, now);
+    let leeway = if signer == Signer::Secret { 30 } else { 1 };
+    let begins = token::date(&claims, "nbf").unwrap_or(0).saturating_sub(leeway);
     let grant = match issuer.judge(&header, &claims, now) {
         Ok(grant) => grant,
         Err(refused) => {
             let reason = match refused {
                 Refused::Malformed => Reason::InvalidToken,
                 Refused::Expired => Reason::ExpiredToken,
-                Refused::NotYetValid(_) => Reason::TokenNotYetValid,
+                Refused::NotYetValid(wait) => {
+                    assert_eq!(now + wait, begins, "{claims:?}");
+                    Reason::TokenNotYetValid
+                }
                 Refused::WrongAudience => Reason::WrongAudience,
             };
             assert!(faults.contains(&reason), "{refused:?} in spite of {faults:?} at {now}: {claims:?}");
@@ -84,9 +89,7 @@ fn check_claims(signer: Signer, case: &Case, mut claims: Map<String, Value>) {
     // Either a tier of the policy's, or the consumer's own.
     assert_eq!(grant.tier, (signer == Signer::Secret).then_some(0));
     assert_eq!((grant.scopes, grant.roles), (token::scopes(signer, &claims), token::roles(&claims)));
-    let leeway = if signer == Signer::Secret { 30 } else { 1 };
     assert!(grant.validity.at(now).is_ok() && (grant.validity.from..grant.validity.until).contains(&now));
-    let begins = token::date(&claims, "nbf").unwrap_or(0).saturating_sub(leeway);
     assert_eq!((grant.validity.from, grant.validity.until), (begins, token::date(&claims, "exp").unwrap() + leeway));
 }
 
