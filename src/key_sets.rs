@@ -308,9 +308,7 @@ impl Remote {
 
     fn change_head(&self, shared: &mut impl SharedData, change: impl Fn(&Head) -> Head) -> Result<(), Broken> {
         for _ in 0..MOST_RETRIES {
-            let mut value = Vec::new();
-            let version = shared.get(&self.head_key, &mut value)?;
-            let head = if version.is_some() { Head::decode(&value).ok_or(Broken)? } else { Head::default() };
+            let (head, version) = self.read_head(shared)?;
             if shared.set(&self.head_key, &change(&head).encode(), version)? {
                 return Ok(());
             }
@@ -318,19 +316,24 @@ impl Remote {
         Err(Broken)
     }
 
-    /// Takes the node's set over, if it is another; the version of the head.
-    fn follow(&mut self, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) -> Result<Option<Version>, Broken> {
+    /// The node's head, and its version; `None`: nobody has left one.
+    fn read_head(&self, shared: &mut impl SharedData) -> Result<(Head, Option<Version>), Broken> {
         let mut value = Vec::new();
         let version = shared.get(&self.head_key, &mut value)?;
-        if version.is_some() {
-            self.head = Head::decode(&value).ok_or(Broken)?;
-        }
+        let head = if version.is_some() { Head::decode(&value).ok_or(Broken)? } else { Head::default() };
+        Ok((head, version))
+    }
+
+    /// Takes the node's set over, if it is another; the version of the head.
+    fn follow(&mut self, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) -> Result<Option<Version>, Broken> {
+        let (head, version) = self.read_head(shared)?;
+        self.head = head;
         // Nothing was fetched later than now, whatever stands there.
         self.head.fetched = self.head.fetched.min(now.0);
         if self.head.number == self.number {
             return Ok(version);
         }
-        value.clear();
+        let mut value = Vec::new();
         shared.get(&self.set_key, &mut value)?;
         // A set under another number is on its way; the next tick has both.
         if let (number, Some(body)) = split(&value)

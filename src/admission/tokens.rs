@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_core::credential::digest;
-use tollgate_core::issuer::{Grant, KnownBy, MOST_TRIES, Refused};
+use tollgate_core::issuer::{Grant, KnownBy, Refused};
 use tollgate_core::json;
 use tollgate_core::jws::{Compact, Signed};
 use tollgate_core::requirement::{Granted, Met};
@@ -190,8 +190,7 @@ impl Gate {
     #[inline(never)]
     fn check_by_own_set(&mut self, compact: &Compact<'_>, issuer: usize, now: Instant, node: &mut impl Node) -> Result<Checked, Unmet> {
         let header = compact.header();
-        let own = self.policy.tokens.issuers.get(issuer);
-        let (Some((set, number)), Some(own)) = (self.key_sets.get(issuer, now), own) else {
+        let Some((set, number)) = self.key_sets.get(issuer, now) else {
             return Err(Unmet { wish: Wish::Any, paid: None });
         };
         if let Some(id) = &header.key_id
@@ -199,19 +198,19 @@ impl Gate {
         {
             return Err(Unmet { wish: Wish::Key(id.clone()), paid: None });
         }
-        let tries = set.keys().iter().filter(|key| own.may_sign_with(key, header)).take(MOST_TRIES).count();
+        let candidates = self.policy.tokens.issuers.get(issuer).map(|own| own.candidates(set, header)).unwrap_or_default();
         let mut paid = None;
-        if tries > 0 {
-            match self.charge_for_checks(tries, now, node) {
+        if !candidates.is_empty() {
+            match self.charge_for_checks(candidates.len(), now, node) {
                 Ok(charge) => paid = Some(charge),
                 Err(why) => return Ok(Checked::Undecided(why)),
             }
         }
-        // The same ones again: what was paid is the gate's too.
-        let own = self.policy.tokens.issuers.get(issuer);
-        let keys = self.key_sets.get(issuer, now).map(|(set, _)| set.keys()).unwrap_or_default();
         let mut signed = Signed::No;
-        for key in keys.iter().filter(|key| own.is_some_and(|own| own.may_sign_with(key, header))).take(MOST_TRIES) {
+        for position in candidates {
+            let Some(key) = self.key_sets.get(issuer, now).and_then(|(set, _)| set.keys().get(position)) else {
+                continue;
+            };
             match compact.signed_by(key, node) {
                 Signed::Yes => {
                     signed = Signed::Yes;

@@ -202,10 +202,16 @@ impl Issuer {
         Ok(Grant { consumer, tier, id, scopes: self.scopes.find(claims), roles: self.roles.find(claims), validity })
     }
 
+    /// The positions of the keys of a set that a token with this header is tried with.
+    #[must_use]
+    pub fn candidates(&self, set: &KeySet, header: &Header) -> Vec<usize> {
+        let fitting = set.keys().iter().enumerate().filter(|(_, key)| self.may_sign_with(key, header));
+        fitting.map(|(position, _)| position).take(MOST_TRIES).collect()
+    }
+
     /// Whether a token with this header may be signed by a key of the issuer's. RSA-PSS costs the module milliseconds, so that a key is for it
     /// only if it says so itself or the configuration does.
-    #[must_use]
-    pub fn may_sign_with(&self, key: &Jwk, header: &Header) -> bool {
+    fn may_sign_with(&self, key: &Jwk, header: &Header) -> bool {
         key.fits(header) && (!header.algorithm.is_pss() || self.algorithms_named || key.names_algorithm())
     }
 
