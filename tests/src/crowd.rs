@@ -1,4 +1,4 @@
-//! Owns many clients that send at once, and what they got, with the time of each answer.
+//! Owns many clients or requests at once, and what they got.
 //!
 //! It must not know what a limit admits: it only sorts answers into admitted and limited, and fails at any other.
 
@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::client::{Call, Connection, Http};
+use crate::client::{Answer, Call, Connection, Http};
 use crate::gate::Gate;
 
 /// How many clients, and how many requests each sends, one after another.
@@ -39,6 +39,20 @@ pub struct Spent {
     pub admitted: Vec<Admitted>,
     /// From before the first request to after the last answer.
     pub took: Duration,
+}
+
+/// Sends requests that may all wait at once, by HTTP/2, a hundred on each connection.
+pub async fn send_all(gate: &Gate, calls: impl IntoIterator<Item = Call>) -> JoinSet<Answer> {
+    let mut requests = JoinSet::new();
+    let mut calls = calls.into_iter().peekable();
+    while calls.peek().is_some() {
+        let connection = Connection::open(gate.address(), Http::Two).await;
+        for call in calls.by_ref().take(100) {
+            let mut connection = connection.share();
+            requests.spawn(async move { connection.send(call).await.expect("an answer") });
+        }
+    }
+    requests
 }
 
 // === impl Crowd ===

@@ -29,7 +29,7 @@ pub mod wait;
 pub use backend::{Backend, NewKey};
 pub use client::raw::{RawAnswer, RawRequest};
 pub use client::{Answer, Call, Connection, Http};
-pub use crowd::Crowd;
+pub use crowd::{Crowd, send_all};
 pub use every_worker::EveryWorker;
 pub use fake_backend::{FakeBackend, Fault, Kind};
 pub use gate::{Gate, Setup, Shared};

@@ -1,7 +1,7 @@
 //! Owns a port of a server that a case runs: who is let in, and how all of it is cut off. It must not read what is sent.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
@@ -15,14 +15,14 @@ pub(crate) struct Port {
     /// Keeps the port for as long as nobody listens.
     _reserved: TcpSocket,
     /// The listener and its connections.
-    serving: Mutex<Vec<AbortHandle>>,
+    serving: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
 impl Port {
     /// One on which nobody listens.
     pub(crate) fn reserve() -> Self {
         let reserved = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { address: reserved.local_addr().expect("the port's address"), _reserved: reserved, serving: Mutex::default() }
+        Self { address: reserved.local_addr().expect("the port's address"), _reserved: reserved, serving: Arc::default() }
     }
 
     /// Where somebody listens, or nobody does.
@@ -30,15 +30,17 @@ impl Port {
         self.address
     }
 
-    /// Listens.
-    pub(crate) fn listen(&self) -> TcpListener {
-        socket(self.address).listen(1_024).expect("the port's listener")
-    }
-
-    /// Runs what ends with [`Self::close`].
-    pub(crate) fn serve(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut serving = self.serving.lock().expect("what serves");
-        serving.push(spawn(task));
+    /// Listens, again or for the first time, and serves each client, all until [`Self::close`].
+    pub(crate) fn open<T: Future<Output = ()> + Send + 'static>(&self, serve: impl Fn(TcpStream) -> T + Send + 'static) {
+        let (address, serving) = (self.address, Arc::clone(&self.serving));
+        let clients = async move {
+            let listener = socket(address).listen(1_024).expect("the port's listener");
+            loop {
+                let client = accept(&listener).await;
+                serving.lock().expect("what serves").push(spawn(serve(client)));
+            }
+        };
+        self.serving.lock().expect("what serves").push(spawn(clients));
     }
 
     /// Closes the port and cuts every connection.
@@ -49,7 +51,7 @@ impl Port {
 }
 
 /// The next client.
-pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         if let Ok((stream, _)) = listener.accept().await {
             return stream;

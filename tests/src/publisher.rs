@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::port::{self, Port};
+use crate::port::Port;
 
 /// What a path answers.
 #[derive(Clone, Debug)]
@@ -85,19 +85,15 @@ impl Publisher {
     /// Listens, again or for the first time.
     pub fn up(self: &Arc<Self>) {
         let publisher = Arc::clone(self);
-        self.port.serve(async move {
-            let listener = publisher.port.listen();
-            loop {
-                let stream = port::accept(&listener).await;
-                let own = Arc::clone(&publisher);
-                publisher.port.serve(async move {
-                    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-                        let own = Arc::clone(&own);
-                        async move { Ok::<_, Infallible>(own.answer(request.uri().path()).await) }
-                    });
-                    // A proxy that goes away closes its connections: not this server's failure.
-                    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+        self.port.open(move |stream| {
+            let own = Arc::clone(&publisher);
+            async move {
+                let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+                    let own = Arc::clone(&own);
+                    async move { Ok::<_, Infallible>(own.answer(request.uri().path()).await) }
                 });
+                // A proxy that goes away closes its connections: not this server's failure.
+                drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
             }
         });
     }

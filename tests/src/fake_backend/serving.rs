@@ -8,26 +8,21 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::FakeBackend;
-use crate::port;
 
 impl FakeBackend {
     /// Listens, again or for the first time.
     pub fn up(self: &Arc<Self>) {
         let backend = Arc::clone(self);
-        self.port.serve(async move {
-            let listener = backend.port.listen();
-            loop {
-                let stream = port::accept(&listener).await;
-                let own = Arc::clone(&backend);
-                backend.port.serve(async move {
-                    let service = service_fn(|request| {
-                        let own = Arc::clone(&own);
-                        async move { Ok::<_, Infallible>(own.answer(request).await) }
-                    });
-                    let mut server = http2::Builder::new(TokioExecutor::new());
-                    // A proxy that goes away closes its connections: not this server's failure.
-                    drop(server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await);
+        self.port.open(move |stream| {
+            let own = Arc::clone(&backend);
+            async move {
+                let service = service_fn(|request| {
+                    let own = Arc::clone(&own);
+                    async move { Ok::<_, Infallible>(own.answer(request).await) }
                 });
+                let mut server = http2::Builder::new(TokioExecutor::new());
+                // A proxy that goes away closes its connections: not this server's failure.
+                drop(server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await);
             }
         });
     }

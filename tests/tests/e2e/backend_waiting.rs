@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tollgate_tests::plugin::{self, key};
-use tollgate_tests::{Answer, Call, Connection, FakeBackend, Fault, Gate, Http, Setup, run, until};
+use tollgate_tests::{Answer, Call, Connection, FakeBackend, Fault, Gate, Http, Setup, run, send_all, until};
 
 use super::backend_shared::open;
 
@@ -15,17 +15,9 @@ async fn active(gate: &Gate) -> u64 {
     gate.stat("http.gate.downstream_rq_active").await
 }
 
-/// Starts so many requests for a key, a hundred on each connection.
+/// Starts so many requests for a key.
 async fn start(gate: &Gate, key: &str, count: usize) -> JoinSet<Answer> {
-    let mut requests = JoinSet::new();
-    for _ in 0..count / 100 {
-        let connection = Connection::open(gate.address(), Http::Two).await;
-        for _ in 0..100 {
-            let (mut connection, call) = (connection.share(), Call::get("/a").bearer(key));
-            requests.spawn(async move { connection.send(call).await.expect("an answer") });
-        }
-    }
-    requests
+    send_all(gate, std::iter::repeat_n(Call::get("/a").bearer(key), count)).await
 }
 
 async fn until_active(gate: &Gate, count: u64) {

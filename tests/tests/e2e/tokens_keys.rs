@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tollgate_tests::plugin::{claims, issuer, remote, set, tier};
-use tollgate_tests::{Answer, Call, Connection, EveryWorker, Gate, Http, Published, Publisher, Setup, Signer, run, until};
+use tollgate_tests::{Answer, Call, Connection, EveryWorker, Gate, Http, Published, Publisher, Setup, Signer, run, send_all, until};
 
 const ISSUER: &str = "https://published.example";
 const PATH: &str = "/.well-known/jwks.json";
@@ -293,15 +293,9 @@ fn however_many_wait_they_are_judged_a_few_at_a_time() {
         publisher.publish(PATH, Published::After(Duration::from_secs(4), set(&[&signer(1)]).to_string().into_bytes()));
         let plugin = plugin(&json!({"timeout": "10s"}));
         let gate = Setup::new("keys-waiters", &plugin).issuer(&publisher).workers(1).start().await;
-        let mut waiting = tokio::task::JoinSet::new();
-        for connection in 0..REQUESTS / 100 {
-            let open = Connection::open(gate.address(), Http::Two).await;
-            for request in 0..100 {
-                let (mut open, forged) = (open.share(), call(&signer(200).named("key-1"), &format!("{connection}-{request}")));
-                waiting.spawn(async move { open.send(forged).await.unwrap() });
-            }
-        }
-        for answer in waiting.join_all().await {
+        let forger = signer(200).named("key-1");
+        let forged = (0..REQUESTS).map(|request| call(&forger, &request.to_string()));
+        for answer in send_all(&gate, forged).await.join_all().await {
             answer.assert_denied(401, "invalid_token");
         }
         gate.until_stat("tollgate_tokens.failed", u64::try_from(REQUESTS).unwrap()).await;
