@@ -141,15 +141,15 @@ impl KeySets {
         }
         remote.wanted = Some(now);
         let _ = followed.and_then(|version| remote.fetch_if_due(version, now, shared, &mut self.calls));
-        let wait = remote.until_answered(now);
-        if wait <= remote.settings.timeout { Prospect::Coming } else { Prospect::Later(wait) }
+        let (wait, deadline) = (remote.until_answered(now), remote.deadline(since.unwrap_or(now)));
+        if now < deadline && now.after(wait) <= deadline { Prospect::Coming } else { Prospect::Later(wait) }
     }
 
-    /// A request waits for what it wants; `false` if it cannot.
-    pub fn wait(&mut self, issuer: usize, wish: Wish, stream: u32, now: Instant) -> bool {
+    /// A request waits for what it wants, or has done so since then; `false` if it cannot.
+    pub fn wait(&mut self, issuer: usize, wish: Wish, stream: u32, since: Instant) -> bool {
         match self.sets.get_mut(issuer) {
             Some(Set::Remote(remote)) if remote.waiters.len() < MOST_WAITERS => {
-                remote.waiters.push(Waiter { stream, since: now, wish });
+                remote.waiters.push(Waiter { stream, since, wish });
                 true
             }
             Some(Set::Remote(_) | Set::Known(_)) | None => false,
@@ -239,6 +239,11 @@ impl Remote {
 
     fn is_trusted(&self, now: Instant) -> bool {
         self.number != 0 && now.since(Instant(self.head.fetched)) <= self.settings.max_staleness
+    }
+
+    /// Until when a request waits that began to then.
+    const fn deadline(&self, since: Instant) -> Instant {
+        since.after(self.settings.timeout)
     }
 
     /// How long it takes at most until a fetch that begins from now on, or is under way, may be answered; without its own time.
@@ -354,7 +359,7 @@ impl Remote {
         }
         let until_answered = self.until_answered(now);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters).into_iter().partition(|waiter| {
-            let deadline = waiter.since.after(self.settings.timeout);
+            let deadline = self.deadline(waiter.since);
             let in_vain = now >= deadline || now.after(until_answered) > deadline;
             in_vain || self.has(&waiter.wish, now) || self.was_fetched_since(waiter.since)
         });

@@ -163,7 +163,6 @@ impl Gate {
                 Ok(checked) => return checked,
                 Err(unmet) => unmet,
             };
-            let unavailable = |wait| Checked::Undecided(Unidentified::Denied(Reason::Unavailable, wait));
             return match self.key_sets.want(issuer, &wish, waited.for_keys, now, node, &mut self.counters) {
                 // Each time by a newer set, which another worker fetched.
                 Prospect::There => {
@@ -173,11 +172,8 @@ impl Gate {
                 Prospect::Missing if paid.is_some() => Checked::ByNobody,
                 // Whoever asks for keys that are not there pays for it too.
                 Prospect::Missing => self.charge_for_checks(1, now, node).map_or_else(Checked::Undecided, |_| Checked::ByNobody),
-                Prospect::Coming if waited.for_keys.is_none() => {
-                    Checked::Undecided(Unidentified::Awaits(Awaited::KeySet { issuer, wish, paid }))
-                }
-                Prospect::Coming => unavailable(None),
-                Prospect::Later(wait) => unavailable(Some(wait)),
+                Prospect::Coming => Checked::Undecided(Unidentified::Awaits(Awaited::KeySet { issuer, wish, paid })),
+                Prospect::Later(wait) => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, Some(wait))),
             };
         }
     }

@@ -22,7 +22,7 @@ pub enum Awaited {
     },
 }
 
-/// What a request has waited for: for either it waits once.
+/// What a request has waited for: for the backend it waits once, for keys until so long after it began to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waited {
     /// Whether for the backend.
@@ -39,7 +39,9 @@ impl Waited {
         match awaited {
             Awaited::Credential(_) => self.for_backend = true,
             Awaited::KeySet { paid, .. } => {
-                self.for_keys = Some(now);
+                if self.for_keys.is_none() {
+                    self.for_keys = Some(now);
+                }
                 self.paid = *paid;
             }
         }

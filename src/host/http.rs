@@ -120,7 +120,7 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
             }
         },
         Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
-        Verdict::Wait(awaited, _) if gate.wait(&awaited, context, now) => {
+        Verdict::Wait(awaited, _) if gate.wait(&awaited, stream.waited, context, now) => {
             stream.waited.add(&awaited, now);
             stream.waits = Some(awaited);
             Action::Hold

@@ -144,6 +144,19 @@ fn what_another_worker_has_fetched_is_there_before_the_tick() {
 }
 
 #[test]
+fn whoever_waited_for_something_else_waits_no_longer_in_all_than_the_timeout() {
+    let mut world = World::new(1);
+    let since = world.now;
+    let mut after = |waited: u64| {
+        world.now = since.after(waited);
+        world.workers[0].want(0, &Wish::Any, Some(since), world.now, &mut world.shared, &mut world.counters)
+    };
+    assert_eq!(after(MS), Prospect::Coming);
+    assert_eq!(after(2 * SECOND - 1), Prospect::Coming);
+    assert_eq!(after(2 * SECOND), Prospect::Later(0));
+}
+
+#[test]
 fn who_waits_for_keys_is_not_woken_by_those_that_are_trusted_no_longer() {
     let mut world = World::new(1);
     world.pass(SECOND);

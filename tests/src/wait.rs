@@ -2,6 +2,7 @@
 //!
 //! It must not offer a plain sleep: a case that waits says what for.
 
+use std::io::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -16,8 +17,26 @@ const CASE_LIMIT: Duration = Duration::from_secs(120);
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Outlives every case, so that proxies and upstreams can be shared between them.
-static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime for the tests"));
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    say_why_tasks_fail();
+    Builder::new_multi_thread().worker_threads(2).thread_name(TASKS).enable_all().build().expect("a runtime for the tests")
+});
+
+/// The name of the threads that run what cases spawn.
+const TASKS: &str = "tasks of cases";
+
+/// The test harness keeps what a thread prints for the case that started the thread. The runtime's threads serve all cases, so what made
+/// a task fail would be kept with the first case, which passed, and shown to nobody: it is written past the harness.
+fn say_why_tasks_fail() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some(TASKS) {
+            let _ = writeln!(std::io::stderr(), "a task of a case failed: {panic}");
+        } else {
+            usual(panic);
+        }
+    }));
+}
 
 /// Runs one case to its end on the shared runtime; fails it after two minutes.
 pub fn run<T>(case: impl Future<Output = T>) -> T {

@@ -334,6 +334,23 @@ fn a_token_without_key_id_pays_for_each_key_it_is_tried_with() {
 }
 
 #[test]
+fn a_request_that_waited_for_any_keys_may_go_on_to_wait_for_its_own() {
+    let mut world = World::published();
+    let [old, new] = ["1", "2"].map(|id| Ed25519KeyPair::generate().with_key_id(id));
+    let (token, mut waited) = (new.sign(claims("u", "t")).unwrap(), Waited::default());
+    world.tick(MS);
+    world.now = world.now.after(MS);
+    assert_eq!(world.judge(&token, "/", &mut waited), Got::Waits);
+    world.now = world.now.after(300 * MS);
+    // This was asked for before the token came, and its key not yet published.
+    world.publish(&[&old]);
+    assert_eq!(world.judge(&token, "/", &mut waited), Got::Waits);
+    world.tick(1_000 * MS);
+    world.publish(&[&old, &new]);
+    assert_eq!(world.judge(&token, "/", &mut waited), admitted("u", "t", "any"));
+}
+
+#[test]
 fn a_request_may_wait_for_keys_and_then_for_its_consumer() {
     let issuer = json!({"keys": {"remote": {"cluster": "c", "path": "/k"}}, "consumer": {"known_by": "backend"}, "tier": null});
     let mut world =
