@@ -2,6 +2,8 @@
 //!
 //! It must not fill in defaults: what a case does not write, the filter decides.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -93,11 +95,14 @@ pub fn remote(path: &str, settings: &Value) -> Value {
     json!({"remote": remote})
 }
 
+/// When tokens end: the same for all, so that what a case mints twice is the same token, also a second later.
+static ENDS: LazyLock<u64> = LazyLock::new(|| now() + 3_600);
+
 /// Claims of a token of this issuer for this consumer, meant for `api` and valid for an hour, with these besides or instead; `null`
 /// takes one away.
 #[must_use]
 pub fn claims(issuer: &str, consumer: &str, more: &Value) -> Value {
-    let mut claims = json!({"iss": issuer, "sub": consumer, "aud": "api", "exp": now() + 3_600});
+    let mut claims = json!({"iss": issuer, "sub": consumer, "aud": "api", "exp": *ENDS});
     let members = claims.as_object_mut().expect("an object");
     members.extend(more.as_object().expect("claims").clone());
     members.retain(|_, value| !value.is_null());
