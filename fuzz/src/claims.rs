@@ -51,7 +51,7 @@ struct Case {
 }
 
 fn check_claims(signer: Signer, case: &Case, mut claims: Map<String, Value>) {
-    let signer = if case.other == 0 { if signer == Signer::Pair { Signer::Secret } else { Signer::Pair } } else { signer };
+    let signer = if case.other == 0 { signer.other() } else { signer };
     // In units of a day's quarter and of the leeway, so that all ends of all ranges are met.
     let now = case.now.map_or(NOW, |now| now.number(NOW, 21_600));
     for (name, edge) in [("exp", case.ends), ("nbf", case.begins.flatten())] {
@@ -65,7 +65,7 @@ fn check_claims(signer: Signer, case: &Case, mut claims: Map<String, Value>) {
     let issuer: &Issuer = &POLICY.tokens.issuers[position];
     let header = Header { algorithm: Algorithm::Hs256, key_id: None, kind: kind.map(str::to_owned) };
     let faults = token::faults(signer, kind, &claims, now);
-    let leeway = if signer == Signer::Secret { 30 } else { 1 };
+    let leeway = token::leeway(signer);
     let begins = token::date(&claims, "nbf").unwrap_or(0).saturating_sub(leeway);
     let grant = match issuer.judge(&header, &claims, now) {
         Ok(grant) => grant,

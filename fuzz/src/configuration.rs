@@ -95,7 +95,7 @@ fn load(json: &[u8]) {
         match gate.judge(&head, Waited::default(), Instant(SECOND), SECOND, &mut host) {
             Verdict::Admit(permit) => assert!(gate.edits(&permit, &head).count() <= 8),
             Verdict::Deny(denial) => assert!(!replies.denial(gate.policy(), gate.tiers(), &head, &denial, SECOND).body.is_empty()),
-            Verdict::Wait(awaited, _) => assert!(gate.wait(&awaited, Waited::default(), 7, Instant(SECOND))),
+            Verdict::Wait(awaited, _) => assert!(gate.wait(&awaited, 7)),
         }
     }
     gate.tick(Instant(2 * SECOND), &mut host);

@@ -78,6 +78,13 @@ impl Signer {
     /// In the order of [`POLICY`].
     pub(crate) const ALL: [Self; 2] = [Self::Secret, Self::Pair];
 
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Secret => Self::Pair,
+            Self::Pair => Self::Secret,
+        }
+    }
+
     pub(crate) const fn issuer(self) -> &'static str {
         match self {
             Self::Secret => "https://secret.example",

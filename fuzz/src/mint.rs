@@ -178,9 +178,8 @@ impl Token {
             _ => {}
         }
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(&header), URL_SAFE_NO_PAD.encode(&claims));
-        let other = if self.signer == Signer::Secret { Signer::Pair } else { Signer::Secret };
         let mut signature = match flaw {
-            Some(Flaw::OtherKey) => other.sign(signed.as_bytes()),
+            Some(Flaw::OtherKey) => self.signer.other().sign(signed.as_bytes()),
             Some(Flaw::PublicKey) => Signer::sign_with_public_key(signed.as_bytes()),
             Some(Flaw::OtherAlgorithm) => Signer::sign_otherwise(signed.as_bytes()),
             Some(Flaw::Unsigned) => Vec::new(),

@@ -155,10 +155,10 @@ impl Gate {
     }
 
     /// A request waits, or goes on to; `false` if it cannot, and must be denied.
-    pub fn wait(&mut self, awaited: &Awaited, waited: Waited, stream: u32, now: Instant) -> bool {
+    pub fn wait(&mut self, awaited: &Awaited, stream: u32) -> bool {
         match awaited {
             Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
-            Awaited::KeySet { issuer, wish, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, waited.for_keys.unwrap_or(now)),
+            Awaited::KeySet { issuer, wish, since, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, *since),
         }
     }
 

@@ -172,7 +172,9 @@ impl Gate {
                 Prospect::Missing if paid.is_some() => Checked::ByNobody,
                 // Whoever asks for keys that are not there pays for it too.
                 Prospect::Missing => self.charge_for_checks(1, now, node).map_or_else(Checked::Undecided, |_| Checked::ByNobody),
-                Prospect::Coming => Checked::Undecided(Unidentified::Awaits(Awaited::KeySet { issuer, wish, paid })),
+                Prospect::Coming => {
+                    Checked::Undecided(Unidentified::Awaits(Awaited::KeySet { issuer, wish, since: waited.for_keys.unwrap_or(now), paid }))
+                }
                 Prospect::Later(wait) => Checked::Undecided(Unidentified::Denied(Reason::Unavailable, Some(wait))),
             };
         }

@@ -17,6 +17,8 @@ pub enum Awaited {
         issuer: usize,
         /// What is wanted of them.
         wish: Wish,
+        /// When the request began to wait for keys.
+        since: Instant,
         /// What the client's address has paid for the checks that failed for want of them.
         paid: Option<Charge>,
     },
@@ -35,13 +37,11 @@ pub struct Waited {
 
 impl Waited {
     /// From now on it waits for this.
-    pub const fn add(&mut self, awaited: &Awaited, now: Instant) {
+    pub const fn add(&mut self, awaited: &Awaited) {
         match awaited {
             Awaited::Credential(_) => self.for_backend = true,
-            Awaited::KeySet { paid, .. } => {
-                if self.for_keys.is_none() {
-                    self.for_keys = Some(now);
-                }
+            Awaited::KeySet { since, paid, .. } => {
+                self.for_keys = Some(*since);
                 self.paid = *paid;
             }
         }

@@ -120,8 +120,8 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
             }
         },
         Verdict::Deny(denial) => deny(gate, replies, &head, &denial, wall),
-        Verdict::Wait(awaited, _) if gate.wait(&awaited, stream.waited, context, now) => {
-            stream.waited.add(&awaited, now);
+        Verdict::Wait(awaited, _) if gate.wait(&awaited, context) => {
+            stream.waited.add(&awaited);
             stream.waits = Some(awaited);
             Action::Hold
         }

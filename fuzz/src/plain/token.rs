@@ -121,9 +121,9 @@ pub(crate) fn judge(token: &[u8], now: u64) -> Result<Known, Vec<Reason>> {
 
 /// What is wrong with the claims of a token, and with its `typ`.
 pub(crate) fn faults(signer: Signer, kind: Option<&str>, claims: &Map<String, Value>, now: u64) -> Vec<Reason> {
-    let (kinds, leeway): (&[Option<&str>], u64) = match signer {
-        Signer::Secret => (&[None, Some("jwt"), Some("at+jwt")], 30),
-        Signer::Pair => (&[Some("at+jwt")], 1),
+    let kinds: &[Option<&str>] = match signer {
+        Signer::Secret => &[None, Some("jwt"), Some("at+jwt")],
+        Signer::Pair => &[Some("at+jwt")],
     };
     let mut faults = Vec::new();
     let mut hold = |right: bool, reason| faults.extend((!right).then_some(reason));
@@ -142,7 +142,7 @@ pub(crate) fn faults(signer: Signer, kind: Option<&str>, claims: &Map<String, Va
     for name in ["exp", "nbf", "iat"] {
         hold(claims.get(name).is_none() || date(claims, name).is_some(), Reason::InvalidToken);
     }
-    let [now, leeway] = [now, leeway].map(u128::from);
+    let [now, leeway] = [now, leeway(signer)].map(u128::from);
     let [ends, begins] = ["exp", "nbf"].map(|name| date(claims, name).map(u128::from));
     hold(ends.is_some(), Reason::InvalidToken);
     hold(ends.is_none_or(|ends| now < ends + leeway), Reason::ExpiredToken);
@@ -151,6 +151,14 @@ pub(crate) fn faults(signer: Signer, kind: Option<&str>, claims: &Map<String, Va
     hold(consumer(signer, claims).is_some(), Reason::InvalidToken);
     hold(claims.get("jti").is_none_or(Value::is_string), Reason::InvalidToken);
     faults
+}
+
+/// The seconds by which clocks may differ.
+pub(crate) const fn leeway(signer: Signer) -> u64 {
+    match signer {
+        Signer::Secret => 30,
+        Signer::Pair => 1,
+    }
 }
 
 /// A claim that says when, in whole seconds.

@@ -236,8 +236,8 @@ impl World {
         let verdict = gate.judge(&head, waited, self.now, wall, &mut self.node);
         if let Verdict::Wait(awaited, _) = &verdict {
             self.streams += 1;
-            assert!(self.workers[worker].wait(awaited, waited, self.streams, self.now));
-            waited.add(awaited, self.now);
+            assert!(self.workers[worker].wait(awaited, self.streams));
+            waited.add(awaited);
             self.waiting.insert((worker, self.streams), (key.to_owned(), waited));
         }
         got(&verdict)

@@ -103,7 +103,7 @@ impl World {
             }
             Verdict::Deny(denial) => Got::Denied(denial.reason),
             Verdict::Wait(awaited, _) => {
-                waited.add(&awaited, self.now);
+                waited.add(&awaited);
                 Got::Waits
             }
         }
@@ -348,6 +348,23 @@ fn a_request_that_waited_for_any_keys_may_go_on_to_wait_for_its_own() {
     world.tick(1_000 * MS);
     world.publish(&[&old, &new]);
     assert_eq!(world.judge(&token, "/", &mut waited), admitted("u", "t", "any"));
+}
+
+#[test]
+fn a_request_that_goes_on_to_wait_for_keys_waits_no_longer_in_all_than_the_timeout() {
+    let mut world = World::published();
+    let [old, new] = ["1", "2"].map(|id| Ed25519KeyPair::generate().with_key_id(id));
+    let (token, mut waited, came) = (new.sign(claims("u", "t")).unwrap(), Waited::default(), world.now.after(MS));
+    world.tick(0);
+    for (after, got) in [(0, Got::Waits), (300 * MS, Got::Waits), (1_999 * MS, Got::Waits), (2_000 * MS, Got::Denied(Reason::Unavailable))]
+    {
+        world.now = came.after(after);
+        assert_eq!(world.judge(&token, "/", &mut waited), got, "after {after}");
+        // The first fetch began before the token came; no other is answered.
+        if after == 0 {
+            world.publish(&[&old]);
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Requests that wait for the backend, and clients that do not: whoever goes away leaves nothing behind, and nobody waits in vain.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -15,6 +16,15 @@ async fn active(gate: &Gate) -> u64 {
     gate.stat("http.gate.downstream_rq_active").await
 }
 
+/// A backend, and a gate of one worker that follows it and waits so long for its answers.
+async fn following(name: &str, timeout: &str) -> (Arc<FakeBackend>, Gate) {
+    let backend = FakeBackend::start();
+    let plugin = json!({"backend": plugin::backend(&json!({"timeout": timeout}))});
+    let gate = Setup::new(name, &plugin).backend(&backend).workers(1).start().await;
+    backend.until_followed(&gate).await;
+    (backend, gate)
+}
+
 /// Starts so many requests for a key.
 async fn start(gate: &Gate, key: &str, count: usize) -> JoinSet<Answer> {
     send_all(gate, std::iter::repeat_n(Call::get("/a").bearer(key), count)).await
@@ -27,10 +37,7 @@ async fn until_active(gate: &Gate, count: u64) {
 #[test]
 fn a_client_that_goes_away_cancels_nothing_and_leaves_nothing_behind() {
     run(async {
-        let backend = FakeBackend::start();
-        let plugin = json!({"backend": plugin::backend(&json!({"timeout": "4s"}))});
-        let gate = Setup::new("backend-gone", &plugin).backend(&backend).workers(1).start().await;
-        backend.until_followed(&gate).await;
+        let (backend, gate) = following("backend-gone", "4s").await;
         for http in Http::BOTH {
             let key = key(&format!("gone-{http:?}"));
             backend.give(&key, "gone", &open());
@@ -52,10 +59,7 @@ fn a_client_that_goes_away_cancels_nothing_and_leaves_nothing_behind() {
 #[test]
 fn requests_that_wait_are_bounded_and_those_gone_do_not_count() {
     run(async {
-        let backend = FakeBackend::start();
-        let plugin = json!({"backend": plugin::backend(&json!({"timeout": "20s"}))});
-        let gate = Setup::new("backend-waiters", &plugin).backend(&backend).workers(1).start().await;
-        backend.until_followed(&gate).await;
+        let (backend, gate) = following("backend-waiters", "20s").await;
         let key = key("awaited");
         backend.give(&key, "awaited", &open());
         backend.fail_resolve(&key, Fault::Hold);
@@ -87,10 +91,7 @@ fn requests_that_wait_are_bounded_and_those_gone_do_not_count() {
 #[test]
 fn however_many_wait_for_a_key_that_is_nobodys_it_is_one_guess() {
     run(async {
-        let backend = FakeBackend::start();
-        let plugin = json!({"backend": plugin::backend(&json!({"timeout": "20s"}))});
-        let gate = Setup::new("backend-nobodys", &plugin).backend(&backend).workers(1).start().await;
-        backend.until_followed(&gate).await;
+        let (backend, gate) = following("backend-nobodys", "20s").await;
         let key = key("nobodys");
         backend.fail_resolve(&key, Fault::Hold);
         let requests = start(&gate, &key, 4_000).await;
