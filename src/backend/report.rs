@@ -100,7 +100,7 @@ impl Reporter {
             let freezes = outbox.frozen.is_empty() && !outbox.open.is_empty();
             if freezes {
                 outbox.sequence = outbox.sequence.saturating_add(1);
-                let frozen = Report { sequence: outbox.sequence, used: std::mem::take(&mut outbox.open) };
+                let frozen = Report { sequence: outbox.sequence, used: std::mem::take(&mut outbox.open), ..Report::default() };
                 outbox.frozen = wire::encode(&frozen).unwrap_or_default();
             }
             report = (!outbox.frozen.is_empty()).then(|| (outbox.sequence, outbox.frozen.clone()));

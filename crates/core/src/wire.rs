@@ -11,9 +11,12 @@
 //! | `POST /internal/v1/resolve`, authorized by the token, as all below | [`Resolve`] | [`Resolved`] |
 //! | `POST /internal/v1/consumers` | [`ResolveConsumer`] | [`ResolvedConsumer`] |
 //! | `GET /internal/v1/changes?after=N&mark=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
+//! | `POST /internal/v1/leases` | [`Settle`] | [`Settled`] |
 //! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
 //!
 //! A token is refused with 401: the node then says hello again. Every other status than 200 is a failure.
+
+mod leases;
 
 use std::fmt;
 
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::document::Tier;
 use crate::credential::digest;
+pub use leases::{LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
 
 /// The format's name.
 pub const FORMAT: &str = "tollgate-node";
@@ -161,6 +165,9 @@ pub struct Change {
     /// A tier has these limits from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// Units of a limit are wanted elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall: Option<Recall>,
 }
 
 /// A credential changed.
@@ -184,13 +191,19 @@ pub struct ConsumerChange {
 }
 
 /// What a node has to tell. It is kept until acknowledged, sent again unchanged under the same number, and applied once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Counts the reports of an incarnation, from 1.
     pub sequence: u64,
     /// When credentials were last used; at most [`MOST_USED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub used: Vec<Used>,
+    /// What becomes of leases; at most [`MOST_ASKS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseAsk>,
+    /// Units admitted without a lease; at most [`MOST_OVERAGES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overages: Vec<Overage>,
 }
 
 /// When a credential was last used.
@@ -203,10 +216,16 @@ pub struct Used {
 }
 
 /// A report has been applied, now or before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
     /// The report's number.
     pub sequence: u64,
+    /// The revision the limits were read at.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub revision: u64,
+    /// What came of the report's asks, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseAnswer>,
 }
 
 impl Hello {

@@ -36,5 +36,5 @@ pub async fn apply(write: &mut Write, incarnation: &Incarnation, report: &Report
         }
         store::nodes::upsert(write, &Node { last_seen_at: now, last_sequence: newest, ..node }).await?;
     }
-    Ok(Acknowledged { sequence })
+    Ok(Acknowledged { sequence, ..Acknowledged::default() })
 }

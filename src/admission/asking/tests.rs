@@ -149,7 +149,11 @@ impl FakeBackend {
             }
             Purpose::Report { sequence, .. } => {
                 self.reports.push(call.body.clone());
-                if self.acknowledges { good(wire::encode(&Acknowledged { sequence })) } else { Some((504, Vec::new())) }
+                if self.acknowledges {
+                    good(wire::encode(&Acknowledged { sequence, ..Acknowledged::default() }))
+                } else {
+                    Some((504, Vec::new()))
+                }
             }
             Purpose::Poll { after, .. } => {
                 let after = after.unwrap_or(self.revision);

@@ -136,7 +136,7 @@ impl FakeBackend {
 
 fn acknowledge(body: &[u8]) -> Option<Vec<u8>> {
     let report: Report = wire::decode(body).ok()?;
-    Some(encode(&Acknowledged { sequence: report.sequence }))
+    Some(encode(&Acknowledged { sequence: report.sequence, ..Acknowledged::default() }))
 }
 
 fn encode(message: &impl Serialize) -> Vec<u8> {

@@ -119,7 +119,7 @@ async fn an_incarnation_stays_one_whose_credential_is_replaced() {
     let old_token = token(&backend, &old).await;
     let apply = async |token: &str, sequence| {
         let incarnation = nodes::authorize(&backend.store, &backend.secrets, token).unwrap();
-        let report = Report { sequence, used: Vec::new() };
+        let report = Report { sequence, used: Vec::new(), ..Report::default() };
         committed!(backend, |write| reports::apply(write, &incarnation, &report)).unwrap();
         nodes::list(&backend.store, &backend.admin, &Page::default()).await.unwrap().items
     };

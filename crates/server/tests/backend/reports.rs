@@ -20,7 +20,7 @@ async fn incarnation(backend: &Backend) -> Incarnation {
 
 fn report(sequence: u64, used: &[(&str, i64)]) -> Report {
     let used = used.iter().map(|(credential, at)| Used { credential: (*credential).to_owned(), at_ms: u64::try_from(*at).unwrap() });
-    Report { sequence, used: used.collect() }
+    Report { sequence, used: used.collect(), ..Report::default() }
 }
 
 async fn apply(backend: &Backend, incarnation: &Incarnation, report: &Report) -> Result<Acknowledged, Failure> {
@@ -43,12 +43,18 @@ async fn use_is_the_latest_reported_and_never_in_the_future() {
     let incarnation = incarnation(&backend).await;
     let now = backend.now().millis();
     for (sequence, at, expected) in [(1, now - 5_000, now - 5_000), (2, now - 9_000, now - 5_000), (3, now + 60_000, now)] {
-        assert_eq!(apply(&backend, &incarnation, &report(sequence, &[(&key.id, at)])).await, Ok(Acknowledged { sequence }));
+        assert_eq!(
+            apply(&backend, &incarnation, &report(sequence, &[(&key.id, at)])).await,
+            Ok(Acknowledged { sequence, ..Acknowledged::default() })
+        );
         assert_eq!(last_used(&backend, &key.id).await, Some(expected));
     }
     assert_eq!(backend.get_key(&key.id).await.version, 1, "use is no change");
     assert_eq!(backend.revision().await, 0, "nor is it news");
-    assert_eq!(apply(&backend, &incarnation, &report(4, &[("nobody", now)])).await, Ok(Acknowledged { sequence: 4 }));
+    assert_eq!(
+        apply(&backend, &incarnation, &report(4, &[("nobody", now)])).await,
+        Ok(Acknowledged { sequence: 4, ..Acknowledged::default() })
+    );
     assert_eq!((node(&backend).await.last_sequence, node(&backend).await.last_seen_at), (4, backend.now()));
 }
 
@@ -61,7 +67,10 @@ async fn a_repeated_report_is_acknowledged_and_changes_nothing() {
     let now = backend.now().millis();
     apply(&backend, &incarnation, &report(1, &[(&first, now)])).await.unwrap();
     // A node repeats a report unchanged; another one under its number shows whether it is applied.
-    assert_eq!(apply(&backend, &incarnation, &report(1, &[(&second, now)])).await, Ok(Acknowledged { sequence: 1 }));
+    assert_eq!(
+        apply(&backend, &incarnation, &report(1, &[(&second, now)])).await,
+        Ok(Acknowledged { sequence: 1, ..Acknowledged::default() })
+    );
     assert_eq!((last_used(&backend, &first).await, last_used(&backend, &second).await), (Some(now), None));
 }
 
@@ -82,7 +91,10 @@ async fn reports_that_overtake_each_other_are_all_applied() {
     }
     // 1,024 numbers are told apart: 2 is now too old for that, and taken as applied.
     let late = backend.key("acme").await.key.id;
-    assert_eq!(apply(&backend, &incarnation, &report(2, &[(&late, now)])).await, Ok(Acknowledged { sequence: 2 }));
+    assert_eq!(
+        apply(&backend, &incarnation, &report(2, &[(&late, now)])).await,
+        Ok(Acknowledged { sequence: 2, ..Acknowledged::default() })
+    );
     assert_eq!(last_used(&backend, &late).await, None);
     assert_eq!(node(&backend).await.last_sequence, 1_026);
 }
@@ -105,7 +117,7 @@ async fn a_report_that_comes_many_times_at_once_is_applied_once() {
         })
         .collect();
     for one in all {
-        assert_eq!(one.await.unwrap(), Ok(Acknowledged { sequence: 1 }));
+        assert_eq!(one.await.unwrap(), Ok(Acknowledged { sequence: 1, ..Acknowledged::default() }));
     }
     let mut used = 0;
     for id in &ids {

@@ -1,0 +1,239 @@
+//! Owns the arithmetic of the ledger: what a quota owes in a window, what may be granted from it, and which messages count. Must not keep
+//! anything, read a clock or know who asks.
+//!
+//! A *row* is one quota of one consumer in one window. A *lease* is what one incarnation of a node was granted from a row: its first ask
+//! opens it, further asks let it grow, its holder closes it. Asks of a lease are numbered, and what it returns is told as a total, so a
+//! message that comes twice, late or in another order changes nothing.
+//!
+//! A row's *charge* is granted − returned, over all its leases. Only an explicit return lowers it: whoever falls silent keeps what it was
+//! granted, spent or not, until the window ends. So no clock decides whether a quota holds.
+//!
+//! Times are milliseconds since 1970 by the ledger's clock.
+
+#[cfg(test)]
+mod tests;
+
+use crate::sabotage::{self, Rule};
+use crate::wire::{LeaseAnswer, LeaseAsk};
+
+/// How long a grant should last where little is left, in milliseconds.
+pub const SHORTEST_LEASE: u64 = 2_000;
+/// The same where all is left.
+pub const LONGEST_LEASE: u64 = 300_000;
+/// When to ask again while others hold units that they may return, in milliseconds.
+pub const RETRY: u64 = 1_000;
+/// The most leases an incarnation has open in a row: one, and those whose return is on its way.
+pub const MOST_OPEN: usize = 64;
+/// A share of what is free that a holder gets before it has shown what it spends.
+const FIRST_SHARE: u64 = 64;
+
+/// When a row counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its first millisecond. It names the window: no two windows of a quota have the same.
+    pub start: u64,
+    /// The first millisecond after it.
+    pub end: u64,
+}
+
+/// The account of a quota in one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// When it counts.
+    pub window: Window,
+    /// Units that may be spent.
+    pub limit: u64,
+    /// Units granted and not returned, over all leases.
+    pub charged: u64,
+    /// Units that holders had when they last spoke, and what they were granted then: part of what is charged, and may come back.
+    pub held: u64,
+    /// Units admitted without being granted, because the quota's failure mode let them pass.
+    pub overage: u64,
+}
+
+/// What an incarnation was granted from a row under one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// The lease's number, the incarnation's own: newer leases have higher ones.
+    pub lease: u64,
+    /// The number of the newest ask that was judged.
+    pub asked: u64,
+    /// Units granted, in all.
+    pub granted: u64,
+    /// Units returned, in all.
+    pub returned: u64,
+    /// Units the newest ask was granted: what is answered if it comes again.
+    pub newest: u64,
+    /// This lease's part of the row's [`Row::held`].
+    pub held: u64,
+    /// When its holder last spoke.
+    pub asked_at: u64,
+    /// Nothing is granted under this number any more.
+    pub closed: bool,
+}
+
+/// All that an incarnation was granted from a row: its open leases, and the newest one also when it is closed, so that no older number
+/// can be opened again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// In the order of their numbers.
+    pub leases: Vec<Lease>,
+}
+
+/// What an ask came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What is answered.
+    pub answer: LeaseAnswer,
+    /// Somebody is refused what others hold: they should be told to return it.
+    pub recall: bool,
+}
+
+impl Window {
+    /// The window in force at `now`, given the newest there was and the calendar's period that `now` is in. A window never comes back,
+    /// so a clock that was put back, or another time zone, acts from the end of the newest.
+    #[must_use]
+    pub fn in_force(newest: Option<Self>, period: Self, now: u64) -> Self {
+        match newest {
+            Some(newest) if now < newest.end => newest,
+            Some(newest) => Self { start: period.start.max(newest.end), ..period },
+            None => period,
+        }
+    }
+}
+
+impl Row {
+    /// A row nothing was granted from.
+    #[must_use]
+    pub const fn new(window: Window, limit: u64) -> Self {
+        Self { window, limit, charged: 0, held: 0, overage: 0 }
+    }
+
+    /// Units that may be granted now: none where a limit was lowered below what is charged.
+    #[must_use]
+    pub const fn free(&self) -> u64 {
+        self.limit.saturating_sub(self.charged).saturating_sub(self.overage)
+    }
+
+    /// How long a grant should last, in milliseconds: long where much of the limit is left.
+    #[must_use]
+    pub fn lasting(&self) -> u64 {
+        let share = u128::from(self.free()) * u128::from(LONGEST_LEASE) / u128::from(self.limit.max(1));
+        u64::try_from(share).unwrap_or(LONGEST_LEASE).clamp(SHORTEST_LEASE, LONGEST_LEASE)
+    }
+
+    /// Judges an ask of `holder` at `now`; `active` incarnations want from the row lately, this one included.
+    pub fn settle(&mut self, holder: &mut Holder, ask: &LeaseAsk, now: u64, active: u64) -> Settled {
+        let Some(lease) = holder.find(ask, self.window) else {
+            return Settled { answer: self.answer(ask, now, 0, true, self.held), recall: false };
+        };
+        if ask.number <= lease.asked {
+            // Judged before. Only the newest is answered with what it was granted: nobody waits for an older one.
+            let granted = if ask.number == lease.asked { lease.newest } else { 0 };
+            return Settled { answer: self.answer(ask, now, granted, false, self.held.saturating_sub(lease.held)), recall: false };
+        }
+        // More than was granted cannot have been sealed: nothing is taken back, and the lease is over.
+        let impossible = ask.returned > lease.granted;
+        let returned = if impossible { lease.returned } else { lease.returned.max(ask.returned) };
+        self.charged = self.charged.saturating_sub(returned - lease.returned);
+        let elsewhere = self.held.saturating_sub(lease.held);
+        let closed = ask.close || impossible;
+        let granted = if closed { 0 } else { self.grant(ask, active) };
+        let own = ask.own.min(lease.granted - returned);
+        *lease = Lease {
+            lease: lease.lease,
+            asked: ask.number,
+            granted: lease.granted.saturating_add(granted),
+            returned,
+            newest: granted,
+            held: if closed { 0 } else { own.saturating_add(granted) },
+            asked_at: now,
+            closed,
+        };
+        self.charged = self.charged.saturating_add(granted);
+        self.held = elsewhere.saturating_add(lease.held);
+        holder.forget_closed();
+        Settled { answer: self.answer(ask, now, granted, closed, elsewhere), recall: granted < ask.need && elsewhere > 0 }
+    }
+
+    /// Takes everything back that a lost holder had when it last spoke: an operator says that its process is gone. Units it has
+    /// spent since are not known here.
+    pub fn release(&mut self, holder: &mut Holder) -> u64 {
+        let mut released = 0;
+        for lease in holder.leases.iter_mut().filter(|lease| !lease.closed) {
+            released += lease.held;
+            self.charged = self.charged.saturating_sub(lease.held);
+            self.held = self.held.saturating_sub(lease.held);
+            *lease = Lease { returned: lease.returned.saturating_add(lease.held), held: 0, closed: true, ..*lease };
+        }
+        holder.forget_closed();
+        released
+    }
+
+    /// Units for an ask: enough to last, at most a fair half of what is left, at least what somebody waits for, or none.
+    fn grant(&self, ask: &LeaseAsk, active: u64) -> u64 {
+        let free = self.free();
+        if free < ask.need && !sabotage::removed(Rule::EnoughOrNothing) {
+            return 0;
+        }
+        let active = active.max(1);
+        let lasting = u128::from(ask.demand) * u128::from(self.lasting()) / 1_000_000;
+        let lasting = u64::try_from(lasting).unwrap_or(u64::MAX).max(free / active.saturating_mul(FIRST_SHARE));
+        let wanted = lasting.saturating_sub(ask.own).max(ask.waiting);
+        let fair = (free.saturating_add(ask.own) / active.saturating_mul(2)).saturating_sub(ask.own);
+        wanted.min(fair).max(ask.need).min(free)
+    }
+
+    fn answer(&self, ask: &LeaseAsk, now: u64, granted: u64, closed: bool, elsewhere: u64) -> LeaseAnswer {
+        let until_end = self.window.end.saturating_sub(now);
+        LeaseAnswer {
+            lease: ask.lease,
+            number: ask.number,
+            closed,
+            granted,
+            lasts_ms: self.lasting(),
+            window: self.window.start,
+            window_ends_in_ms: until_end,
+            limit: self.limit,
+            left: self.free(),
+            retry_ms: match granted < ask.need {
+                true if elsewhere > 0 => RETRY.min(until_end),
+                true => until_end,
+                false => 0,
+            },
+        }
+    }
+}
+
+impl Holder {
+    /// The lease of an ask, opened if this is its first; `None` if it is closed, or never was opened here.
+    fn find(&mut self, ask: &LeaseAsk, window: Window) -> Option<&mut Lease> {
+        let highest = self.leases.last().map_or(0, |lease| lease.lease);
+        if let Some(position) = self.leases.iter().position(|lease| lease.lease == ask.lease) {
+            let lease = self.leases.get_mut(position)?;
+            // A number is asked under in one window only.
+            return (!lease.closed && (ask.number == 1 || ask.window == window.start)).then_some(lease);
+        }
+        if ask.lease <= highest && !sabotage::removed(Rule::RememberLeases) {
+            return None;
+        }
+        let opens = ask.number == 1 && !ask.close && self.open() < MOST_OPEN;
+        self.leases.push(Lease { lease: ask.lease, closed: !opens, ..Lease::default() });
+        self.leases.sort_unstable_by_key(|lease| lease.lease);
+        self.forget_closed();
+        if opens { self.leases.iter_mut().find(|lease| lease.lease == ask.lease) } else { None }
+    }
+
+    /// Open leases.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.leases.iter().filter(|lease| !lease.closed).count()
+    }
+
+    /// Forgets closed leases but the newest.
+    fn forget_closed(&mut self) {
+        let newest = self.leases.last().map_or(0, |lease| lease.lease);
+        let removed = sabotage::removed(Rule::RememberLeases);
+        self.leases.retain(|lease| !lease.closed || (lease.lease == newest && !removed));
+    }
+}

@@ -1,0 +1,66 @@
+//! Owns the switch that removes one rule of the leases, so that the simulation can show that it would notice. Must not be in what ships:
+//! without the feature `sabotage` every rule holds, and nothing can remove it.
+
+/// A rule that leases rely on (DESIGN.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Only an explicit return lowers a charge: who is silent keeps what it was granted.
+    SilenceBurns,
+    /// A grant goes into the slot by a compare-and-swap that finds its ask still pending.
+    AdoptOnce,
+    /// Only units that a compare-and-swap took out of the slot are returned.
+    ReturnSealed,
+    /// Each life of a node has an incarnation of its own.
+    FreshIncarnation,
+    /// A grant is durable before it is answered.
+    DurableFirst,
+    /// A lease that was closed, or is older than the newest, is not opened again.
+    RememberLeases,
+    /// A worker gives units back only to the lease it took them from.
+    GiveBackToLease,
+    /// What is granted of a global rate and not yet over is part of its bucket.
+    BucketCap,
+    /// A grant is enough for what waits, or nothing.
+    EnoughOrNothing,
+    /// One ask of a row is under way at a time.
+    OnePending,
+}
+
+/// Every rule, with the name the simulation shows.
+pub const RULES: [(Rule, &str); 10] = [
+    (Rule::SilenceBurns, "silence burns"),
+    (Rule::AdoptOnce, "adopt once"),
+    (Rule::ReturnSealed, "return only what is sealed"),
+    (Rule::FreshIncarnation, "fresh incarnation"),
+    (Rule::DurableFirst, "durable before answer"),
+    (Rule::RememberLeases, "remember ids"),
+    (Rule::GiveBackToLease, "full lease id on give-back"),
+    (Rule::BucketCap, "bucket cap"),
+    (Rule::EnoughOrNothing, "at least what is needed"),
+    (Rule::OnePending, "one pending id"),
+];
+
+#[cfg(feature = "sabotage")]
+thread_local! {
+    static REMOVED: std::cell::Cell<Option<Rule>> = const { std::cell::Cell::new(None) };
+}
+
+/// Removes a rule on this thread, or none.
+#[cfg(feature = "sabotage")]
+pub fn remove(rule: Option<Rule>) {
+    REMOVED.set(rule);
+}
+
+/// Whether a rule does not hold.
+#[cfg(feature = "sabotage")]
+#[must_use]
+pub fn removed(rule: Rule) -> bool {
+    REMOVED.get() == Some(rule)
+}
+
+/// Whether a rule does not hold: never.
+#[cfg(not(feature = "sabotage"))]
+#[must_use]
+pub const fn removed(_: Rule) -> bool {
+    false
+}

@@ -1,0 +1,113 @@
+//! Owns what a node and the backend say to each other about leases (DESIGN.md, Leases). Must not judge any of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::is_default;
+
+/// The most asks of leases in one message.
+pub const MOST_ASKS: usize = 512;
+/// The most rows of which a report tells an overage.
+pub const MOST_OVERAGES: usize = 512;
+
+/// Units of a limit that were admitted without a lease, because its failure mode let them pass while the backend could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overage {
+    /// The consumer's id.
+    pub consumer: String,
+    /// The limit's name.
+    pub limit: String,
+    /// So many.
+    pub units: u64,
+}
+
+/// A node asks for units, tells what it has returned, or ends leases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle {
+    /// Each is judged by itself; at most [`MOST_ASKS`].
+    pub asks: Vec<LeaseAsk>,
+}
+
+/// What an incarnation says about one of its leases. It is repeated until answered; the same lease and number get the same answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseAsk {
+    /// The consumer's id.
+    pub consumer: String,
+    /// The limit's name.
+    pub limit: String,
+    /// The lease's number, the incarnation's own over all consumers and limits; newer ones are higher. At most 2^53.
+    pub lease: u64,
+    /// Counts the asks of the lease, from 1: the first opens it.
+    pub number: u64,
+    /// [`LeaseAnswer::window`] of the lease; 0 in the first ask.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub window: u64,
+    /// Units returned by this lease, in all. Nobody can spend them any more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub returned: u64,
+    /// The lease is over: what was granted and not returned is spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub close: bool,
+    /// The largest cost that waits: with less nothing can go on. 0: nothing waits.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub need: u64,
+    /// All costs that wait.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub waiting: u64,
+    /// Units spent lately, in a thousand seconds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub demand: u64,
+    /// Units the node still has of this lease.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub own: u64,
+}
+
+/// What came of asks, in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The revision the limits were read at.
+    pub revision: u64,
+    /// One for each ask.
+    pub answers: Vec<LeaseAnswer>,
+}
+
+/// What came of an ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseAnswer {
+    /// The lease's number.
+    pub lease: u64,
+    /// The ask's number.
+    pub number: u64,
+    /// Nothing more comes of this lease: it was closed, belongs to a window that is over, or the consumer has no such limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// Units granted by this ask.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub granted: u64,
+    /// After this time the holder should settle, whether or not it has spent what it holds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lasts_ms: u64,
+    /// Names the window the units belong to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub window: u64,
+    /// Until the window ends.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub window_ends_in_ms: u64,
+    /// Units of the window.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limit: u64,
+    /// Units of it that nobody has been granted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub left: u64,
+    /// Less than needed was granted: when to ask again. 0: enough was granted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry_ms: u64,
+}
+
+/// Units of a limit are wanted elsewhere: who holds more than it needs now should return the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recall {
+    /// The consumer's id.
+    pub consumer: String,
+    /// The limit's name.
+    pub limit: String,
+}
