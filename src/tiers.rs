@@ -94,7 +94,7 @@ impl Tiers {
     pub fn learn(&mut self, document: &document::Tier, revision: u64, policy: &Policy) -> Result<usize, Unusable> {
         if let Some(learnt) = self.learnt.get_mut(&document.name) {
             if learnt.revision < revision {
-                let tier = compile_tier(document, policy).map_err(|_| Unusable)?;
+                let tier = compiled(document, policy)?;
                 let entry = self.entries.get_mut(learnt.position).ok_or(Unusable)?;
                 if entry.tier.limits != tier.limits {
                     *entry = Entry::new(tier);
@@ -106,7 +106,7 @@ impl Tiers {
         if self.learnt.len() >= MOST_LEARNT {
             return Err(Unusable);
         }
-        let position = self.push(compile_tier(document, policy).map_err(|_| Unusable)?);
+        let position = self.push(compiled(document, policy)?);
         self.learnt.insert(document.name.clone(), Learnt { position, revision });
         Ok(position)
     }
@@ -128,6 +128,11 @@ impl Tiers {
         self.entries.push(Entry::new(tier));
         self.entries.len() - 1
     }
+}
+
+/// A tier as this node can judge it; it leases nothing yet, so a limit over all nodes is none it could hold.
+fn compiled(document: &document::Tier, policy: &Policy) -> Result<Tier, Unusable> {
+    compile_tier(document, policy).ok().filter(|tier| tier.leased.is_empty()).ok_or(Unusable)
 }
 
 impl Entry {

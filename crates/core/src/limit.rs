@@ -21,6 +21,41 @@ pub struct Limit {
     pub window_seconds: u64,
 }
 
+/// A named bound on the units a consumer may spend over all nodes, which lease them from the backend's ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// Its name within the tier, as of a [`Limit`].
+    pub name: String,
+    /// What the ledger counts.
+    pub counted: Counted,
+    /// Routes whose requests are charged.
+    pub routes: Routes,
+    /// Judged and counted, never enforced.
+    pub shadow: bool,
+    /// What happens when the ledger cannot be asked.
+    pub failure_mode: FailureMode,
+    /// What each node admits by itself while it degrades.
+    pub degraded: Option<Rate>,
+}
+
+/// What a ledger counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Units in each period of the calendar.
+    Quota(Period),
+    /// Units by a rate.
+    Rate(Rate),
+}
+
+/// A period of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// From midnight to midnight.
+    Day,
+    /// From the first of a month to the first of the next.
+    Month,
+}
+
 /// Which of the configured routes a limit applies to, by position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routes {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::access::AddressRules;
 use crate::credential::{IssuerKey, KeyHash, digest};
 use crate::issuer::Issuer;
-use crate::limit::Limit;
+use crate::limit::{Leased, Limit};
 use crate::requirement::{Met, Requirement};
 use crate::route::{Route, Target};
 use crate::secret::Secret;
@@ -84,10 +84,12 @@ pub struct Backend {
 pub struct Tier {
     /// Its name.
     pub name: String,
-    /// The limits.
+    /// The limits that each node counts by itself.
     pub limits: Box<[Limit]>,
-    /// A fingerprint of the limits: state kept under another one is not theirs.
+    /// A fingerprint of those: state kept under another one is not theirs.
     pub shape: u64,
+    /// The limits that are counted over all nodes.
+    pub leased: Box<[Leased]>,
 }
 
 /// Who is limited and billed.

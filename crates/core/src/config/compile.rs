@@ -62,10 +62,12 @@ pub fn default_tiers() -> Vec<doc::Tier> {
                 rate,
                 per: "60s".to_owned(),
                 burst: None,
-                scope: doc::Scope::Node,
+                scope: None,
+                time_zone: None,
                 routes: None,
                 shadow: false,
-                failure_mode: doc::FailureMode::Degrade,
+                failure_mode: None,
+                degrade_to: None,
             })
             .into_iter()
             .collect(),
@@ -93,7 +95,8 @@ impl Compiler<'_> {
         let tier_documents = document.tiers.as_ref().unwrap_or(&default_tiers);
         let tier_names: Vec<&str> = tier_documents.iter().map(|tier| tier.name.as_str()).collect();
         self.unique("tiers", "name", &tier_names);
-        let tiers = tier_documents.iter().enumerate().map(|(position, tier)| self.tier(&format!("tiers[{position}]"), tier, &route_names));
+        let tiers =
+            tier_documents.iter().enumerate().map(|(position, tier)| self.static_tier(&format!("tiers[{position}]"), tier, &route_names));
         let tiers = tiers.collect::<Vec<_>>().into();
         let anonymous_tier = self.tier_reference("anonymous_tier", document.anonymous_tier.as_deref(), &tier_names);
         let mut routes: Vec<Route> = Vec::with_capacity(document.routes.len() + 1);

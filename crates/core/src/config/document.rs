@@ -140,25 +140,45 @@ pub struct Limit {
     pub name: String,
     /// How units are counted.
     pub algorithm: Algorithm,
-    /// Units per period: 1 to 1,000,000,000.
+    /// Units per period: 1 to 1,000,000,000; of a quota: 1 to 9,007,199,254,740,991.
     pub rate: u64,
-    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`.
+    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`. Of a quota: `day` or `month`, by the calendar.
     pub per: String,
     /// Units a token bucket holds. Default: `rate`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub burst: Option<u64>,
-    /// Over what the limit is counted. `node`: this Envoy, all its workers.
-    #[serde(default)]
-    pub scope: Scope,
+    /// Over what the limit is counted. Default: `node`; a quota is always `global`. Only tiers of the backend have limits of this scope.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scope: Option<Scope>,
+    /// Where a quota's days begin, as the IANA database names it: `Europe/Berlin`. Default: `UTC`. Another one acts from the next period.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time_zone: Option<String>,
     /// Names of the routes it applies to. Default: all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub routes: Option<Vec<String>>,
     /// Judged and counted, not enforced. Default: false.
     #[serde(default)]
     pub shadow: bool,
-    /// What happens when its state cannot be had. Default: `degrade`.
-    #[serde(default)]
-    pub failure_mode: FailureMode,
+    /// What happens when it cannot be judged. Default: `degrade`; of a quota: `deny`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure_mode: Option<FailureMode>,
+    /// What a `global` limit that degrades admits on each node. Default: its own rate; a quota must say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub degrade_to: Option<DegradeTo>,
+}
+
+/// A rate on one node.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DegradeTo {
+    /// Units per period: 1 to 1,000,000,000.
+    pub rate: u64,
+    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`.
+    pub per: String,
+    /// Units that may come at once. Default: `rate`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub burst: Option<u64>,
 }
 
 /// How a limit counts units.
@@ -170,30 +190,40 @@ pub enum Algorithm {
     TokenBucket,
     /// At most `rate` units in any period.
     SlidingWindow,
+    /// At most `rate` units in each day or month of the calendar.
+    Quota,
 }
 
 /// Over what a limit is counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// This Envoy, all its workers together.
-    #[default]
     Node,
+    /// All Envoys of the backend together.
+    Global,
 }
 
 /// What happens when a limit cannot be judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureMode {
     /// 503.
     Deny,
-    /// The same rate in each worker's own memory.
-    #[default]
+    /// A `node` limit: the same rate in each worker's own memory. A `global` one: `degrade_to` on each node.
     Degrade,
     /// The request passes.
     Allow,
+}
+
+impl Limit {
+    /// Whether it is counted over all nodes, from leases of the backend's ledger.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        self.algorithm == Algorithm::Quota || self.scope == Some(Scope::Global)
+    }
 }
 
 /// A consumer known without a backend.

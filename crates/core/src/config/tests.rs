@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::limit::{Counted, FailureMode, Period};
 use crate::route::Target;
 use wrong::Wrong;
 
@@ -83,6 +84,57 @@ fn a_tier_from_the_backend_is_compiled_for_the_routes_there_are() {
         panic!("wrong, and accepted")
     };
     assert_eq!(problems.0.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["name", "limits[0].rate"]);
+}
+
+#[test]
+fn limits_over_all_nodes_are_told_from_those_of_each_node() {
+    let policy = load(b"{}", &environment).unwrap();
+    let tier = json!({"name": "t", "limits": [
+        {"name": "monthly", "algorithm": "quota", "rate": 100_000, "per": "month", "time_zone": "Europe/Berlin"},
+        {"name": "own", "algorithm": "sliding_window", "rate": 5, "per": "1s", "scope": "node"},
+        {"name": "daily", "algorithm": "quota", "rate": 9, "per": "day", "failure_mode": "degrade", "degrade_to": {"rate": 2, "per": "1s"}},
+        {"name": "all", "algorithm": "token_bucket", "rate": 7, "per": "1s", "scope": "global"},
+    ]});
+    let tier = compile_tier(&serde_json::from_value(tier).unwrap(), &policy).unwrap();
+    let [own] = &*tier.limits else { panic!("{:?}", tier.limits) };
+    let [monthly, daily, all] = &*tier.leased else { panic!("{:?}", tier.leased) };
+    assert_eq!((own.name.as_str(), own.failure_mode, own.window_seconds), ("own", FailureMode::Degrade, 1));
+    assert_eq!((monthly.counted, monthly.failure_mode, monthly.degraded), (Counted::Quota(Period::Month), FailureMode::Deny, None));
+    assert_eq!((daily.counted, daily.failure_mode), (Counted::Quota(Period::Day), FailureMode::Degrade));
+    assert_eq!(daily.degraded.unwrap().capacity(), 2);
+    let Counted::Rate(rate) = all.counted else { panic!("{all:?}") };
+    assert_eq!((all.failure_mode, all.degraded), (FailureMode::Degrade, Some(rate)));
+}
+
+#[test]
+fn wrong_limits_over_all_nodes_are_named() {
+    let said = |limit: Value| {
+        let tier = json!({"name": "t", "limits": [limit]});
+        let Err(problems) = check_tier(&serde_json::from_value(tier).unwrap()) else { return Vec::new() };
+        problems.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let quota = |more: Value| {
+        let mut quota = json!({"name": "q", "algorithm": "quota", "rate": 5, "per": "day"});
+        quota.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        said(quota)
+    };
+    assert!(quota(json!({})).is_empty());
+    assert!(quota(json!({"rate": 9_007_199_254_740_991_u64, "scope": "global", "time_zone": "America/Argentina/Ushuaia"})).is_empty());
+    let one = |more: Value, problem: &str| assert_eq!(quota(more), [format!("limits[0].{problem}")]);
+    one(json!({"rate": 0}), "rate: found 0; allowed: 1 to 9007199254740991");
+    one(json!({"rate": 9_007_199_254_740_992_u64}), "rate: found 9007199254740992; allowed: 1 to 9007199254740991");
+    one(json!({"per": "1d"}), "per: found `1d`; allowed: `day` or `month` for a quota");
+    one(json!({"burst": 3}), "burst: found a value; allowed: no burst with `quota`");
+    one(json!({"scope": "node"}), "scope: found `node`; allowed: `global`, or nothing: a quota is counted over all nodes");
+    one(json!({"time_zone": "here!"}), "time_zone: found `here!`; allowed: a name of the IANA database, such as `Europe/Berlin`");
+    one(
+        json!({"failure_mode": "degrade"}),
+        "degrade_to: found nothing; allowed: a rate such as `{rate: 10, per: 1s}`, for a quota that degrades",
+    );
+    one(json!({"degrade_to": {"rate": 1, "per": "1s"}}), "degrade_to: found a value; allowed: none but with `failure_mode: degrade`");
+    one(json!({"failure_mode": "degrade", "degrade_to": {"rate": 0, "per": "1s"}}), "degrade_to.rate: found 0; allowed: 1 to 1000000000");
+    let zone = json!({"name": "g", "algorithm": "token_bucket", "rate": 5, "per": "1s", "scope": "global", "time_zone": "UTC"});
+    assert_eq!(said(zone), ["limits[0].time_zone: found a value; allowed: none but for a quota"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tollgate_core::config::document::{Algorithm, Limit};
+use tollgate_core::config::document::{Algorithm, Limit, Scope};
 
 use self::file::Wanted;
 use super::client::{Client, ClientError, Connection, Window, finish, path};
@@ -133,6 +133,14 @@ fn limit(limit: &Limit) -> String {
     match limit.algorithm {
         Algorithm::TokenBucket => said.push_str(&format!(" burst {}", limit.burst.unwrap_or(limit.rate))),
         Algorithm::SlidingWindow => said.push_str(" sliding"),
+        Algorithm::Quota => {
+            if let Some(zone) = &limit.time_zone {
+                said.push_str(&format!(" ({zone})"));
+            }
+        }
+    }
+    if limit.scope == Some(Scope::Global) && limit.algorithm != Algorithm::Quota {
+        said.push_str(" global");
     }
     if let Some(routes) = &limit.routes {
         said.push_str(&format!(" on {}", routes.join(", ")));
@@ -159,5 +167,13 @@ mod tests {
             "10/s burst 100; 100/60s sliding on x, y (shadow)"
         );
         assert_eq!(told(r#"[{"name": "a", "algorithm": "token_bucket", "rate": 5, "per": "100ms"}]"#), "5/100ms burst 5");
+        assert_eq!(
+            told(
+                r#"[{"name": "a", "algorithm": "quota", "rate": 100000, "per": "month", "scope": "global"},
+                     {"name": "b", "algorithm": "quota", "rate": 9, "per": "day", "time_zone": "Asia/Tokyo"},
+                     {"name": "c", "algorithm": "token_bucket", "rate": 5, "per": "1s", "scope": "global"}]"#
+            ),
+            "100000/month; 9/day (Asia/Tokyo); 5/s burst 5 global"
+        );
     }
 }

@@ -6,7 +6,7 @@ use crate::command::{Run, tollgate};
 use crate::double::{Answer, Double, json as good, problem};
 
 fn limit(rate: u32) -> Value {
-    json!({"name": "l", "algorithm": "token_bucket", "rate": rate, "per": "1s", "scope": "node", "shadow": false, "failure_mode": "degrade"})
+    json!({"name": "l", "algorithm": "token_bucket", "rate": rate, "per": "1s", "shadow": false})
 }
 
 fn tier(name: &str, rate: u32) -> Value {

@@ -67,10 +67,12 @@ impl Compiler<'_> {
             rate: u64::from(rate),
             per: per.to_owned(),
             burst: None,
-            scope: doc::Scope::Node,
+            scope: None,
+            time_zone: None,
             routes: None,
             shadow: false,
-            failure_mode: doc::FailureMode::Degrade,
+            failure_mode: None,
+            degrade_to: None,
         };
         Some(self.tier(path, &doc::Tier { name: "unknown".to_owned(), limits: vec![limit] }, &[]))
     }

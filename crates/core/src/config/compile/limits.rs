@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{Compiler, one_of, quoted};
 use crate::bucket::TokenBucket;
 use crate::config::{document as doc, units};
-use crate::limit::{FailureMode, Limit, Rate, Routes};
+use crate::limit::{Counted, FailureMode, Leased, Limit, Period, Rate, Routes};
 use crate::policy::Tier;
 use crate::time::{Instant, SECOND, seconds_ceil};
 use crate::window::SlidingWindow;
@@ -14,6 +14,8 @@ use crate::window::SlidingWindow;
 const MOST_LIMITS: usize = 8;
 /// The largest rate and burst.
 const LARGEST_RATE: u64 = 1_000_000_000;
+/// The largest quota: what JSON's numbers hold exactly.
+const LARGEST_QUOTA: u64 = (1 << 53) - 1;
 
 impl Compiler<'_> {
     pub(super) fn tier(&mut self, path: &str, tier: &doc::Tier, route_names: &[&str]) -> Tier {
@@ -24,50 +26,134 @@ impl Compiler<'_> {
         }
         let names: Vec<&str> = tier.limits.iter().map(|limit| limit.name.as_str()).collect();
         self.unique(&field("limits"), "name", &names);
-        let limits = tier.limits.iter().enumerate();
-        let limits: Vec<Limit> =
-            limits.filter_map(|(position, limit)| self.limit(&field(&format!("limits[{position}]")), limit, route_names)).collect();
-        Tier { name: tier.name.clone(), shape: shape(&limits), limits: limits.into() }
+        let mut limits = Vec::new();
+        let mut leased = Vec::new();
+        for (position, limit) in tier.limits.iter().enumerate() {
+            let path = field(&format!("limits[{position}]"));
+            self.name(&format!("{path}.name"), &limit.name);
+            let routes = self.routes(&format!("{path}.routes"), limit.routes.as_deref(), route_names);
+            if limit.is_leased() {
+                leased.extend(self.leased(&path, limit, routes));
+            } else {
+                limits.extend(self.limit(&path, limit, routes));
+            }
+        }
+        Tier { name: tier.name.clone(), shape: shape(&limits), limits: limits.into(), leased: leased.into() }
     }
 
-    pub(super) fn limit(&mut self, path: &str, limit: &doc::Limit, route_names: &[&str]) -> Option<Limit> {
-        self.name(&format!("{path}.name"), &limit.name);
-        let burst = limit.burst.unwrap_or(limit.rate);
-        for (field, value) in [("rate", Some(limit.rate)), ("burst", limit.burst)] {
+    /// A tier of the plugin's own configuration, which no ledger knows.
+    pub(super) fn static_tier(&mut self, path: &str, tier: &doc::Tier, route_names: &[&str]) -> Tier {
+        for (position, limit) in tier.limits.iter().enumerate().filter(|(_, limit)| limit.is_leased()) {
+            let (field, found) = match limit.algorithm {
+                doc::Algorithm::Quota => ("algorithm", "`quota`"),
+                doc::Algorithm::TokenBucket | doc::Algorithm::SlidingWindow => ("scope", "`global`"),
+            };
+            let allowed = "in tiers of the backend alone: what is counted over all nodes needs its ledger";
+            self.problem(format!("{path}.limits[{position}].{field}"), found, allowed);
+        }
+        self.tier(path, tier, route_names)
+    }
+
+    /// A limit that each node counts by itself.
+    fn limit(&mut self, path: &str, limit: &doc::Limit, routes: Routes) -> Option<Limit> {
+        for (field, given) in [("time_zone", limit.time_zone.is_some()), ("degrade_to", limit.degrade_to.is_some())] {
+            if given {
+                self.problem(format!("{path}.{field}"), "a value", "none for a limit that each node counts by itself");
+            }
+        }
+        let rate = self.rate(path, limit)?;
+        Some(Limit {
+            name: limit.name.clone(),
+            rate,
+            routes,
+            shadow: limit.shadow,
+            failure_mode: failure_mode(limit),
+            window_seconds: match rate {
+                Rate::TokenBucket(bucket) => seconds_ceil(bucket.until_full(bucket.emptied(), Instant(0))),
+                Rate::SlidingWindow(_) => seconds_ceil(units::duration(&limit.per)?),
+            },
+        })
+    }
+
+    /// A limit that is counted over all nodes.
+    fn leased(&mut self, path: &str, limit: &doc::Limit, routes: Routes) -> Option<Leased> {
+        let counted = if limit.algorithm == doc::Algorithm::Quota {
+            self.quota(path, limit).map(Counted::Quota)
+        } else {
+            if limit.time_zone.is_some() {
+                self.problem(format!("{path}.time_zone"), "a value", "none but for a quota");
+            }
+            self.rate(path, limit).map(Counted::Rate)
+        };
+        let failure_mode = failure_mode(limit);
+        let degraded = match (&limit.degrade_to, failure_mode, counted) {
+            (Some(to), FailureMode::Degrade, _) => {
+                self.checked_rate(&format!("{path}.degrade_to"), doc::Algorithm::TokenBucket, to.rate, &to.per, to.burst)
+            }
+            (Some(_), FailureMode::Deny | FailureMode::Allow, _) => {
+                self.problem(format!("{path}.degrade_to"), "a value", "none but with `failure_mode: degrade`");
+                None
+            }
+            (None, FailureMode::Degrade, Some(Counted::Quota(_))) => {
+                self.problem(format!("{path}.degrade_to"), "nothing", "a rate such as `{rate: 10, per: 1s}`, for a quota that degrades");
+                None
+            }
+            (None, FailureMode::Degrade, Some(Counted::Rate(rate))) => Some(rate),
+            (None, ..) => None,
+        };
+        Some(Leased { name: limit.name.clone(), counted: counted?, routes, shadow: limit.shadow, failure_mode, degraded })
+    }
+
+    fn quota(&mut self, path: &str, limit: &doc::Limit) -> Option<Period> {
+        if !(1..=LARGEST_QUOTA).contains(&limit.rate) {
+            self.problem(format!("{path}.rate"), limit.rate.to_string(), format!("1 to {LARGEST_QUOTA}"));
+        }
+        if limit.burst.is_some() {
+            self.problem(format!("{path}.burst"), "a value", "no burst with `quota`");
+        }
+        if limit.scope == Some(doc::Scope::Node) {
+            self.problem(format!("{path}.scope"), "`node`", "`global`, or nothing: a quota is counted over all nodes");
+        }
+        if let Some(zone) = &limit.time_zone
+            && !is_time_zone(zone)
+        {
+            self.problem(format!("{path}.time_zone"), quoted(zone), "a name of the IANA database, such as `Europe/Berlin`");
+        }
+        match limit.per.as_str() {
+            "day" => Some(Period::Day),
+            "month" => Some(Period::Month),
+            other => {
+                self.problem(format!("{path}.per"), quoted(other), "`day` or `month` for a quota");
+                None
+            }
+        }
+    }
+
+    fn rate(&mut self, path: &str, limit: &doc::Limit) -> Option<Rate> {
+        self.checked_rate(path, limit.algorithm, limit.rate, &limit.per, limit.burst)
+    }
+
+    fn checked_rate(&mut self, path: &str, algorithm: doc::Algorithm, rate: u64, per: &str, burst: Option<u64>) -> Option<Rate> {
+        for (field, value) in [("rate", Some(rate)), ("burst", burst)] {
             if let Some(value) = value
                 && !(1..=LARGEST_RATE).contains(&value)
             {
                 self.problem(format!("{path}.{field}"), value.to_string(), format!("1 to {LARGEST_RATE}"));
             }
         }
-        if limit.burst.is_some() && limit.algorithm == doc::Algorithm::SlidingWindow {
+        let window = algorithm == doc::Algorithm::SlidingWindow;
+        if let (Some(burst), true) = (burst, window) {
             self.problem(format!("{path}.burst"), burst.to_string(), "no burst with `sliding_window`: `rate` units may come at once");
         }
-        let routes = self.routes(&format!("{path}.routes"), limit.routes.as_deref(), route_names);
-        let period = units::duration(&limit.per).filter(|period| (1..=86_400 * SECOND).contains(period));
-        let Some(period) = period else {
-            self.problem(format!("{path}.per"), quoted(&limit.per), "a duration such as `100ms`, `1s`, `60s`, `1h`, at most `1d`");
+        let Some(period) = units::duration(per).filter(|period| (1..=86_400 * SECOND).contains(period)) else {
+            self.problem(format!("{path}.per"), quoted(per), "a duration such as `100ms`, `1s`, `60s`, `1h`, at most `1d`");
             return None;
         };
-        let rate = match limit.algorithm {
-            doc::Algorithm::TokenBucket => Rate::TokenBucket(TokenBucket::new(limit.rate, period, burst)?),
-            doc::Algorithm::SlidingWindow => Rate::SlidingWindow(SlidingWindow::new(u32::try_from(limit.rate).ok()?, period)?),
-        };
-        Some(Limit {
-            name: limit.name.clone(),
-            rate,
-            routes,
-            shadow: limit.shadow,
-            failure_mode: match limit.failure_mode {
-                doc::FailureMode::Deny => FailureMode::Deny,
-                doc::FailureMode::Degrade => FailureMode::Degrade,
-                doc::FailureMode::Allow => FailureMode::Allow,
-            },
-            window_seconds: match rate {
-                Rate::TokenBucket(bucket) => seconds_ceil(bucket.until_full(bucket.emptied(), Instant(0))),
-                Rate::SlidingWindow(_) => seconds_ceil(period),
-            },
-        })
+        if window {
+            Some(Rate::SlidingWindow(SlidingWindow::new(u32::try_from(rate).ok()?, period)?))
+        } else {
+            Some(Rate::TokenBucket(TokenBucket::new(rate, period, burst.unwrap_or(rate))?))
+        }
     }
 
     pub(super) fn routes(&mut self, path: &str, names: Option<&[String]>, route_names: &[&str]) -> Routes {
@@ -90,6 +176,21 @@ impl Compiler<'_> {
         positions.dedup();
         Routes::Only(positions.into())
     }
+}
+
+fn failure_mode(limit: &doc::Limit) -> FailureMode {
+    match limit.failure_mode {
+        Some(doc::FailureMode::Deny) => FailureMode::Deny,
+        Some(doc::FailureMode::Degrade) => FailureMode::Degrade,
+        Some(doc::FailureMode::Allow) => FailureMode::Allow,
+        None if limit.algorithm == doc::Algorithm::Quota => FailureMode::Deny,
+        None => FailureMode::Degrade,
+    }
+}
+
+/// Whether a text has the form of a time zone's name. Whether there is such a zone, only the backend knows.
+fn is_time_zone(name: &str) -> bool {
+    name.len() <= 64 && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte))
 }
 
 /// A fingerprint of what gives a tier's state its meaning: the limits' names and order, their algorithms and periods. Rates,

@@ -170,6 +170,20 @@ pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
         r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"1s","routes":["default","x"]}]}]}"#,
         &["tiers[0].limits[0].routes[1]: found `x`; allowed: one of `default`"],
     ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"quota","rate":1,"per":"day"},{"name":"m","algorithm":"token_bucket","rate":1,"per":"1s","scope":"global"}]}]}"#,
+        &[
+            "tiers[0].limits[0].algorithm: found `quota`; allowed: in tiers of the backend alone: what is counted over all nodes needs its ledger",
+            "tiers[0].limits[1].scope: found `global`; allowed: in tiers of the backend alone: what is counted over all nodes needs its ledger",
+        ],
+    ),
+    (
+        r#"{"tiers":[{"name":"a","limits":[{"name":"l","algorithm":"token_bucket","rate":1,"per":"1s","time_zone":"UTC","degrade_to":{"rate":1,"per":"1s"}}]}]}"#,
+        &[
+            "tiers[0].limits[0].time_zone: found a value; allowed: none for a limit that each node counts by itself",
+            "tiers[0].limits[0].degrade_to: found a value; allowed: none for a limit that each node counts by itself",
+        ],
+    ),
     (r#"{"tiers":[],"anonymous_tier":"free"}"#, &["anonymous_tier: found `free`; allowed: none: there are no names to choose from"]),
     (r#"{"anonymous_tier":"gold"}"#, &["anonymous_tier: found `gold`; allowed: one of `free`, `basic`, `pro`, `enterprise`"]),
     (
