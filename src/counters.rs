@@ -65,10 +65,12 @@ pub enum Counter {
     KeySetChanged,
     /// Sets of keys that could not be fetched, or not be used.
     KeySetFailed,
+    /// Units of leases that were in a worker's purse when their lease was over: spent as far as the ledger knows.
+    StrandedUnits,
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 30] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -98,6 +100,7 @@ const NAMES: [&str; 29] = [
     "tollgate_key_sets.fetched",
     "tollgate_key_sets.changed",
     "tollgate_key_sets.failed",
+    "tollgate_leases.stranded_units",
 ];
 
 impl Counter {
@@ -141,6 +144,7 @@ impl Counter {
             Self::KeySetFetched => 26,
             Self::KeySetChanged => 27,
             Self::KeySetFailed => 28,
+            Self::StrandedUnits => 29,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

@@ -4,7 +4,7 @@
 pub const SECOND: u64 = 1_000_000_000;
 
 /// A reading of a monotonic clock: nanoseconds since an origin all workers of a node share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(pub u64);
 
 impl Instant {

@@ -1,0 +1,343 @@
+//! Owns a slot: what a node holds of one limit of one consumer, and how that changes. Must not touch shared data or send anything.
+//!
+//! A slot has at most one lease and at most one ask under way. An ask is noted here before it is sent, is made again from the slot
+//! alone, and its answer counts only for as long as it is noted (DESIGN.md, Leases).
+
+use tollgate_core::ledger::SHORTEST_LEASE;
+use tollgate_core::sabotage::{self, Rule};
+use tollgate_core::time::{Instant, SECOND};
+use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
+
+const MILLISECOND: u64 = 1_000_000;
+/// A refusal is remembered no longer than this.
+const LONGEST_REFUSAL: u64 = 60 * SECOND;
+/// What is spent is measured over no less than this.
+const SHORTEST_MEASURE: u64 = SECOND / 10;
+/// A part of a refusal's time by which nodes that were refused together come back at different moments.
+const JITTER: u64 = 8;
+
+/// What a node holds of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Tells rows in one set apart.
+    pub(super) tag: u64,
+    /// The lease's number; 0: none.
+    lease: u64,
+    /// The number of its newest ask.
+    number: u64,
+    /// Units workers may take.
+    units: u64,
+    /// Units adopted, in all.
+    granted: u64,
+    /// Units returned, in all: taken out of `units`, and told with the next ask.
+    returned: u64,
+    /// The ledger's name of the window; 0: not known yet.
+    window: u64,
+    /// Nothing is taken from here on: the window is over.
+    until: Instant,
+    /// The lease should be settled from here on.
+    lasts_until: Instant,
+    /// For how long it was granted, in milliseconds.
+    lasts: u64,
+    /// What the last ask that got anything got.
+    newest: u64,
+    /// When a worker last took something, or wanted to.
+    used_at: Instant,
+    /// Units spent lately, in a thousand seconds.
+    demand: u64,
+    /// When that was measured, and how much had been spent.
+    measured_at: Instant,
+    measured: u64,
+    /// When the ask under way was noted; 0: none is.
+    asked_at: Instant,
+    /// When it was last sent; 0: not yet.
+    sent_at: Instant,
+    need: u64,
+    waiting: u64,
+    /// The last ask got too little: so much is not worth another one before this time.
+    refused_until: Instant,
+    refused_need: u64,
+    /// The revision that was true of.
+    refused_at: u64,
+    /// 1: nothing can come back before the window ends.
+    spent: u64,
+    /// What the ledger last said of the window.
+    limit: u64,
+    left: u64,
+    pub(super) consumer: String,
+    pub(super) name: String,
+}
+
+/// Numbers of an encoded slot.
+const NUMBERS: usize = 25;
+
+/// What a worker finds in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// So many units, which are the worker's now.
+    Units(u64),
+    /// Not enough, and the ledger has no more for the time being.
+    Refused,
+    /// An ask is under way.
+    Pending,
+    /// There is nothing here, and nothing is known.
+    Nothing,
+}
+
+impl Slot {
+    pub(super) fn new(tag: u64, consumer: &str, name: &str, now: Instant) -> Self {
+        Self { tag, consumer: consumer.to_owned(), name: name.to_owned(), used_at: now, measured_at: now, ..Self::default() }
+    }
+
+    /// Takes what a request needs, and up to `wanted` with it. `raised`: refusals of older revisions are no longer true.
+    pub(super) fn take(&mut self, need: u64, wanted: u64, raised: u64, now: Instant) -> Found {
+        if self.window != 0 && now >= self.until {
+            self.end();
+        }
+        self.used_at = now;
+        if self.units >= need && self.lease != 0 {
+            let taken = wanted.clamp(need, self.units);
+            self.units -= taken;
+            return Found::Units(taken);
+        }
+        if now < self.refused_until && need >= self.refused_need && self.refused_at >= raised {
+            return Found::Refused;
+        }
+        if self.asked_at == Instant(0) || sabotage::removed(Rule::OnePending) { Found::Nothing } else { Found::Pending }
+    }
+
+    /// Puts back what a worker took of a lease and did not spend; `false` if the lease is another one now.
+    pub(super) fn give_back(&mut self, lease: u64, units: u64, now: Instant) -> bool {
+        let own = self.lease == lease && now < self.until || sabotage::removed(Rule::GiveBackToLease);
+        if own {
+            self.units = self.units.saturating_add(units);
+        }
+        own
+    }
+
+    /// A new lease, if there is none.
+    pub(super) fn open(&mut self, lease: impl FnOnce() -> Option<u64>) -> Option<()> {
+        if self.lease == 0 {
+            self.lease = lease()?;
+            (self.number, self.granted, self.returned, self.measured) = (0, 0, 0, 0);
+        }
+        Some(())
+    }
+
+    /// Notes an ask for what waits, or for nothing but to last.
+    pub(super) fn ask(&mut self, need: u64, waiting: u64, now: Instant) {
+        self.measure(now);
+        self.number += 1;
+        self.asked_at = now;
+        self.sent_at = Instant(0);
+        self.need = need;
+        self.waiting = waiting.max(need);
+    }
+
+    /// Whether the ask under way is to be sent, if the last time was so long ago.
+    pub(super) fn is_due(&self, after: u64, now: Instant) -> bool {
+        self.asked_at != Instant(0) && (self.sent_at == Instant(0) || now.since(self.sent_at) >= after)
+    }
+
+    /// The ask under way is sent; the message.
+    pub(super) fn send(&mut self, now: Instant) -> LeaseAsk {
+        self.sent_at = now;
+        LeaseAsk { need: self.need, waiting: self.waiting, ..self.message() }
+    }
+
+    /// Whether the lease should be renewed although nobody waits: it is half spent or its time is over, and there is enough for all.
+    pub(super) fn wants_renewal(&self, now: Instant) -> bool {
+        let runs_out = self.units < self.newest / 2 || now >= self.lasts_until;
+        self.lease != 0 && self.asked_at == Instant(0) && self.lasts > SHORTEST_LEASE && now >= self.refused_until && runs_out
+    }
+
+    /// Takes the answer to an ask, whose message was sent at `sent`; `false` if it is not under way.
+    pub(super) fn adopt(&mut self, answer: &LeaseAnswer, revision: u64, sent: Instant, now: Instant) -> bool {
+        let under_way = self.asked_at != Instant(0) && self.number == answer.number;
+        if self.lease != answer.lease || !(under_way || sabotage::removed(Rule::AdoptOnce) && self.lease != 0) {
+            return false;
+        }
+        self.asked_at = Instant(0);
+        if answer.closed {
+            self.end();
+            if answer.number == 1 {
+                // Not even a new lease is to be had: this must not become a call for each request.
+                (self.refused_until, self.refused_need, self.refused_at, self.spent) = (now.after(SECOND), 0, revision, 0);
+            }
+            return true;
+        }
+        self.units = self.units.saturating_add(answer.granted);
+        self.granted = self.granted.saturating_add(answer.granted);
+        if answer.granted > 0 {
+            self.newest = answer.granted;
+        }
+        self.window = answer.window;
+        self.until = sent.after(answer.window_ends_in_ms.saturating_mul(MILLISECOND));
+        self.lasts = answer.lasts_ms;
+        self.lasts_until = sent.after(answer.lasts_ms.saturating_mul(MILLISECOND));
+        (self.limit, self.left) = (answer.limit, answer.left);
+        self.refused_until = Instant(0);
+        if answer.retry_ms > 0 {
+            let retry = answer.retry_ms.saturating_mul(MILLISECOND).min(LONGEST_REFUSAL);
+            self.refused_until = now.after(retry).after(self.tag.wrapping_mul(answer.number) % (retry / JITTER).max(1)).min(self.until);
+            (self.refused_need, self.refused_at) = (self.need, revision);
+            self.spent = u64::from(answer.retry_ms >= answer.window_ends_in_ms);
+        }
+        true
+    }
+
+    /// Takes all units out but those for a short time, to be returned; `true` if an ask must tell of it.
+    pub(super) fn shrink(&mut self, now: Instant) -> bool {
+        let kept = u128::from(self.demand) * u128::from(SHORTEST_LEASE) / 1_000_000;
+        let rest = self.units.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX));
+        if rest == 0 || self.lease == 0 || self.asked_at != Instant(0) || now >= self.until {
+            return false;
+        }
+        self.seal(rest);
+        true
+    }
+
+    /// Whether nobody has wanted anything for `idle`, and nothing is under way or worth remembering.
+    pub(super) fn is_idle(&self, idle: u64, now: Instant) -> bool {
+        self.asked_at == Instant(0) && now.since(self.used_at) >= idle && now >= self.refused_until
+    }
+
+    /// Ends the lease: the message that returns what is left, if anybody needs to hear it.
+    pub(super) fn close(&mut self, now: Instant) -> Option<LeaseAsk> {
+        let told = self.lease != 0 && self.number > 0 && now < self.until;
+        told.then(|| {
+            self.seal(self.units);
+            LeaseAsk { number: self.number + 1, close: true, demand: 0, own: 0, ..self.message() }
+        })
+    }
+
+    /// Whether an ask is under way.
+    pub(super) fn is_pending(&self) -> bool {
+        self.asked_at != Instant(0)
+    }
+
+    pub(super) const fn used_at(&self) -> Instant {
+        self.used_at
+    }
+
+    pub(super) const fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    pub(super) const fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) const fn units(&self) -> u64 {
+        self.units
+    }
+
+    /// The window's units, and those of them that are here or nobody's.
+    pub(super) const fn standing(&self) -> (u64, u64) {
+        (self.limit, self.left.saturating_add(self.units))
+    }
+
+    /// Nanoseconds after which a refused request may find something.
+    pub(super) const fn refused_for(&self, now: Instant) -> u64 {
+        if self.spent == 0 { self.refused_until.since(now) } else { self.until.since(now) }
+    }
+
+    fn seal(&mut self, units: u64) {
+        self.returned = self.returned.saturating_add(units);
+        if !sabotage::removed(Rule::ReturnSealed) {
+            self.units = self.units.saturating_sub(units);
+        }
+    }
+
+    /// The lease is no more, nor what is left of it.
+    fn end(&mut self) {
+        (self.lease, self.units, self.window, self.newest) = (0, 0, 0, 0);
+        (self.asked_at, self.refused_until) = (Instant(0), Instant(0));
+    }
+
+    fn message(&self) -> LeaseAsk {
+        LeaseAsk {
+            consumer: self.consumer.clone(),
+            limit: self.name.clone(),
+            lease: self.lease,
+            number: self.number,
+            window: self.window,
+            returned: self.returned,
+            close: false,
+            need: 0,
+            waiting: 0,
+            demand: self.demand,
+            own: self.units,
+        }
+    }
+
+    /// Measures what was spent since the last time.
+    fn measure(&mut self, now: Instant) {
+        let elapsed = now.since(self.measured_at);
+        if elapsed < SHORTEST_MEASURE {
+            return;
+        }
+        let spent = self.granted.saturating_sub(self.returned).saturating_sub(self.units);
+        let rate = u128::from(spent.saturating_sub(self.measured)) * 1_000 * u128::from(SECOND) / u128::from(elapsed);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        self.demand = if self.demand == 0 { rate } else { self.demand / 2 + rate / 2 };
+        (self.measured_at, self.measured) = (now, spent);
+    }
+
+    /// All numbers, in the order they are written in.
+    fn numbers(&mut self) -> [&mut u64; NUMBERS] {
+        [
+            &mut self.tag,
+            &mut self.lease,
+            &mut self.number,
+            &mut self.units,
+            &mut self.granted,
+            &mut self.returned,
+            &mut self.window,
+            &mut self.until.0,
+            &mut self.lasts_until.0,
+            &mut self.lasts,
+            &mut self.newest,
+            &mut self.used_at.0,
+            &mut self.demand,
+            &mut self.measured_at.0,
+            &mut self.measured,
+            &mut self.asked_at.0,
+            &mut self.sent_at.0,
+            &mut self.need,
+            &mut self.waiting,
+            &mut self.refused_until.0,
+            &mut self.refused_need,
+            &mut self.refused_at,
+            &mut self.spent,
+            &mut self.limit,
+            &mut self.left,
+        ]
+    }
+
+    /// Appends the slot; the length is written before it.
+    pub(super) fn encode(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        let length = u16::try_from(NUMBERS * 8 + 2 + self.consumer.len() + self.name.len()).ok()?;
+        out.extend_from_slice(&length.to_le_bytes());
+        self.numbers().iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        out.extend_from_slice(&u16::try_from(self.consumer.len()).ok()?.to_le_bytes());
+        out.extend_from_slice(self.consumer.as_bytes());
+        out.extend_from_slice(self.name.as_bytes());
+        Some(())
+    }
+
+    /// Reads a slot, without its length; `None` if it is none.
+    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let mut slot = Self::default();
+        for number in slot.numbers() {
+            let (own, rest) = bytes.split_first_chunk::<8>()?;
+            *number = u64::from_le_bytes(*own);
+            bytes = rest;
+        }
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (consumer, name) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        slot.consumer = std::str::from_utf8(consumer).ok()?.to_owned();
+        slot.name = std::str::from_utf8(name).ok()?.to_owned();
+        Some(slot)
+    }
+}

@@ -1,0 +1,217 @@
+//! Owns the node's table of slots: a fixed number of sets, each one shared value of up to four slots. Must not know what slots mean.
+
+use super::slot::Slot;
+use crate::limits::Subject;
+use crate::shared::{Broken, SharedData, Version};
+
+/// Slots of a set.
+const WAYS: usize = 4;
+/// Layout of the values: a change gets a new number, and with it new keys.
+const LAYOUT: u8 = 1;
+/// Compare-and-swaps lost in a row before shared data counts as unusable.
+const MOST_RETRIES: u32 = 64;
+
+/// Where a row's slot is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The set.
+    pub(super) set: u32,
+    /// Tells rows in one set apart.
+    pub(super) tag: u64,
+}
+
+/// The table, as this worker reads it.
+#[derive(Debug)]
+pub(super) struct Table {
+    sets: u32,
+    bytes: Vec<u8>,
+}
+
+/// Where something lies in a set.
+type Range = std::ops::Range<usize>;
+
+/// What becomes of a slot.
+#[derive(Debug)]
+pub(super) enum Fate<T> {
+    /// It stays as it was.
+    Kept(T),
+    /// It is as it was made.
+    Changed(T),
+    /// It is free.
+    Freed(T),
+}
+
+/// A slot as found, and one that had to go for it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The slot.
+    pub(super) slot: Slot,
+    /// What was displaced: its lease must be closed.
+    pub(super) displaced: Option<Slot>,
+}
+
+impl<T> Fate<T> {
+    /// The same, of a slot that was changed before.
+    pub(super) fn changed(self) -> Self {
+        match self {
+            Self::Kept(done) | Self::Changed(done) => Self::Changed(done),
+            Self::Freed(done) => Self::Freed(done),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn new(slots: u32) -> Self {
+        Self { sets: slots.div_ceil(WAYS as u32).max(1), bytes: Vec::new() }
+    }
+
+    /// Where the slot of a subject's limit is; `name` is a hash of the limit's name.
+    pub(super) fn place(&self, subject: Subject, name: u64) -> Place {
+        let set = (subject.place ^ name.rotate_left(17)) % u64::from(self.sets);
+        Place { set: u32::try_from(set).unwrap_or(0), tag: (subject.tag ^ name).max(1) }
+    }
+
+    /// How many sets there are.
+    pub(super) const fn sets(&self) -> u32 {
+        self.sets
+    }
+
+    /// Changes the slot at a place, if there is one, under compare-and-swap; `None` if there is none.
+    pub(super) fn change<S: SharedData, T>(
+        &mut self,
+        place: Place,
+        shared: &mut S,
+        mut change: impl FnMut(&mut Slot) -> Fate<T>,
+    ) -> Result<Option<T>, Broken> {
+        for _ in 0..MOST_RETRIES {
+            let version = self.read(place.set, shared)?;
+            let Some((range, mut slot)) = self.find(place.tag)? else {
+                return Ok(None);
+            };
+            let done = match change(&mut slot) {
+                Fate::Kept(done) => return Ok(Some(done)),
+                Fate::Changed(done) => {
+                    self.replace(range, Some(&mut slot))?;
+                    done
+                }
+                Fate::Freed(done) => {
+                    self.replace(range, None)?;
+                    done
+                }
+            };
+            if self.write(place.set, version, shared)? {
+                return Ok(Some(done));
+            }
+        }
+        Err(Broken)
+    }
+
+    /// Changes the slot at a place, or one made for it, under compare-and-swap; `None` if all slots of the set are busy. A slot that is not
+    /// there yet takes a free way, or that of the one that was used least lately and has nothing under way.
+    pub(super) fn open<S: SharedData, T>(
+        &mut self,
+        place: Place,
+        make: impl Fn() -> Slot,
+        shared: &mut S,
+        mut change: impl FnMut(&mut Slot, &mut S) -> Result<Fate<T>, Broken>,
+    ) -> Result<Option<(T, Option<Slot>)>, Broken> {
+        for _ in 0..MOST_RETRIES {
+            let version = self.read(place.set, shared)?;
+            let Some((range, Opened { mut slot, displaced })) = self.find_or_make(place.tag, &make)? else {
+                return Ok(None);
+            };
+            let done = match change(&mut slot, shared)? {
+                Fate::Kept(done) => return Ok(Some((done, None))),
+                Fate::Changed(done) => {
+                    self.replace(range, Some(&mut slot))?;
+                    done
+                }
+                Fate::Freed(done) => {
+                    self.replace(range, None)?;
+                    done
+                }
+            };
+            if self.write(place.set, version, shared)? {
+                return Ok(Some((done, displaced)));
+            }
+        }
+        Err(Broken)
+    }
+
+    /// The tags of a set.
+    pub(super) fn tags<S: SharedData>(&mut self, set: u32, shared: &mut S) -> Result<Vec<u64>, Broken> {
+        self.read(set, shared)?;
+        Ok(self.slots()?.into_iter().map(|(_, slot)| slot.tag).collect())
+    }
+
+    fn read<S: SharedData>(&mut self, set: u32, shared: &mut S) -> Result<Option<Version>, Broken> {
+        let version = shared.get(&self.key(set), &mut self.bytes)?;
+        if version.is_none() {
+            self.bytes.clear();
+        }
+        Ok(version)
+    }
+
+    fn write<S: SharedData>(&mut self, set: u32, version: Option<Version>, shared: &mut S) -> Result<bool, Broken> {
+        shared.set(&self.key(set), &self.bytes, version)
+    }
+
+    fn key(&self, set: u32) -> String {
+        format!("tollgate/{LAYOUT}/l/{}/{set}", self.sets)
+    }
+
+    fn find(&self, tag: u64) -> Result<Option<(Range, Slot)>, Broken> {
+        let mut start = 0;
+        while let Some((range, slot)) = self.raw(start)? {
+            if slot.starts_with(&tag.to_le_bytes()) {
+                return Ok(Some((range, Slot::decode(slot).ok_or(Broken)?)));
+            }
+            start = range.end;
+        }
+        Ok(None)
+    }
+
+    fn find_or_make(&self, tag: u64, make: impl Fn() -> Slot) -> Result<Option<(Range, Opened)>, Broken> {
+        if let Some((range, slot)) = self.find(tag)? {
+            return Ok(Some((range, Opened { slot, displaced: None })));
+        }
+        let slots = self.slots()?;
+        if slots.len() < WAYS {
+            let end = self.bytes.len();
+            return Ok(Some((end..end, Opened { slot: make(), displaced: None })));
+        }
+        let calm = slots.into_iter().filter(|(_, slot)| !slot.is_pending());
+        let oldest = calm.min_by_key(|(_, slot)| slot.used_at());
+        Ok(oldest.map(|(range, displaced)| (range, Opened { slot: make(), displaced: Some(displaced) })))
+    }
+
+    fn slots(&self) -> Result<Vec<(Range, Slot)>, Broken> {
+        let mut slots = Vec::with_capacity(WAYS);
+        let mut start = 0;
+        while let Some((range, slot)) = self.raw(start)? {
+            start = range.end;
+            slots.push((range, Slot::decode(slot).ok_or(Broken)?));
+        }
+        Ok(slots)
+    }
+
+    /// The slot that begins at an offset, `None` at the end. What is malformed is an error, never a fresh slot.
+    fn raw(&self, start: usize) -> Result<Option<(Range, &[u8])>, Broken> {
+        let bytes = self.bytes.get(start..).ok_or(Broken)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let (length, bytes) = bytes.split_first_chunk::<2>().ok_or(Broken)?;
+        let length = usize::from(u16::from_le_bytes(*length));
+        Ok(Some((start..start + 2 + length, bytes.get(..length).ok_or(Broken)?)))
+    }
+
+    fn replace(&mut self, range: Range, slot: Option<&mut Slot>) -> Result<(), Broken> {
+        let mut encoded = Vec::new();
+        if let Some(slot) = slot {
+            slot.encode(&mut encoded).ok_or(Broken)?;
+        }
+        self.bytes.splice(range, encoded);
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! Owns what the node has to tell the backend until it is told: all workers add to it, one sends it. Must not send anything, or know why
+//! something is told.
+//!
+//! One value in shared data holds the number of the last report, the frozen report of that number until it is acknowledged, and what has been
+//! added since. A report that was sent is never changed.
+
+use hashbrown::HashMap;
+use tollgate_core::wire::{self, LeaseAsk, MOST_ASKS, MOST_OVERAGES, MOST_USED, Overage, Report, Used};
+
+use crate::shared::{Broken, SharedData};
+
+/// A lost swap is tried again so often; what is left waits for the next time.
+const MOST_RETRIES: u32 = 8;
+
+/// Where the workers of a node keep what is to be told.
+#[derive(Debug)]
+pub struct Outbox {
+    key: String,
+}
+
+/// What a worker has to tell and has not yet added.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Credentials used on this worker, with the wall clock's milliseconds.
+    pub used: HashMap<String, u64>,
+    /// What becomes of leases. Units in it are nowhere else.
+    pub leases: Vec<LeaseAsk>,
+    /// Units let pass, by consumer and limit.
+    pub overages: Vec<Overage>,
+}
+
+/// A report that is sent until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its number.
+    pub sequence: u64,
+    /// The message.
+    pub body: Vec<u8>,
+}
+
+/// What the workers share.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Content {
+    /// The number of the last report.
+    sequence: u64,
+    /// That report, while it is not acknowledged.
+    frozen: Vec<u8>,
+    /// What the next one will say.
+    open: Report,
+}
+
+impl Outbox {
+    /// The outbox under a key of its own.
+    #[must_use]
+    pub const fn new(key: String) -> Self {
+        Self { key }
+    }
+
+    /// Adds what a worker has noted; what there is no room for stays with it.
+    ///
+    /// # Errors
+    /// [`Broken`]: nothing was added.
+    pub fn add(&self, notes: &mut Notes, shared: &mut impl SharedData) -> Result<(), Broken> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let mut left = Notes::default();
+        let added = self.exchange(shared, |content| {
+            left = notes.add_to(&mut content.open);
+            true
+        })?;
+        if added {
+            *notes = left;
+        }
+        Ok(())
+    }
+
+    /// The report to send, if there is something to tell: the one that is not acknowledged, or a new one.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn freeze(&self, shared: &mut impl SharedData) -> Result<Option<Frozen>, Broken> {
+        let mut frozen = None;
+        self.exchange(shared, |content| {
+            let freezes = content.frozen.is_empty() && !is_empty(&content.open);
+            if freezes {
+                content.sequence = content.sequence.saturating_add(1);
+                let report = Report { sequence: content.sequence, ..std::mem::take(&mut content.open) };
+                content.frozen = wire::encode(&report).unwrap_or_default();
+            }
+            frozen = (!content.frozen.is_empty()).then(|| Frozen { sequence: content.sequence, body: content.frozen.clone() });
+            freezes
+        })?;
+        Ok(frozen)
+    }
+
+    /// The report of a number has been taken, or never will be: the next one may follow. What was in it, if it was the one under way.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn clear(&self, sequence: u64, shared: &mut impl SharedData) -> Result<Option<Report>, Broken> {
+        let mut told = None;
+        let cleared = self.exchange(shared, |content| {
+            let clears = content.sequence == sequence && !content.frozen.is_empty();
+            told = clears.then(|| std::mem::take(&mut content.frozen));
+            clears
+        })?;
+        let told = told.filter(|_| cleared);
+        Ok(told.and_then(|body| wire::decode(&body).ok()))
+    }
+
+    /// Changes the content under compare-and-swap; `change` says whether there is something to write. `false`: others were always faster.
+    fn exchange(&self, shared: &mut impl SharedData, mut change: impl FnMut(&mut Content) -> bool) -> Result<bool, Broken> {
+        for _ in 0..MOST_RETRIES {
+            let mut value = Vec::new();
+            let version = shared.get(&self.key, &mut value)?;
+            let mut content = match version {
+                Some(_) => Content::decode(&value).ok_or(Broken)?,
+                None => Content::default(),
+            };
+            if !change(&mut content) || shared.set(&self.key, &content.encode(), version)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Notes {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty() && self.leases.is_empty() && self.overages.is_empty()
+    }
+
+    /// Adds these notes to a report, and answers those it has no room for.
+    fn add_to(&self, report: &mut Report) -> Self {
+        let mut left = Self::default();
+        let mut used: HashMap<&str, u64> = report.used.iter().map(|used| (used.credential.as_str(), used.at_ms)).collect();
+        for (credential, at) in &self.used {
+            if used.len() < MOST_USED || used.contains_key(credential.as_str()) {
+                let newest = used.entry(credential).or_default();
+                *newest = (*newest).max(*at);
+            } else {
+                left.used.insert(credential.clone(), *at);
+            }
+        }
+        let mut used: Vec<Used> = used.into_iter().map(|(credential, at_ms)| Used { credential: credential.to_owned(), at_ms }).collect();
+        used.sort_unstable_by(|one, other| one.credential.cmp(&other.credential));
+        report.used = used;
+        for ask in &self.leases {
+            // Of a lease only the newest message counts.
+            let room = report.leases.len() < MOST_ASKS;
+            match report.leases.iter_mut().find(|own| own.lease == ask.lease) {
+                Some(own) if own.number <= ask.number => *own = ask.clone(),
+                Some(_) => {}
+                None if room => report.leases.push(ask.clone()),
+                None => left.leases.push(ask.clone()),
+            }
+        }
+        for overage in &self.overages {
+            let same = |own: &&mut Overage| own.consumer == overage.consumer && own.limit == overage.limit;
+            let room = report.overages.len() < MOST_OVERAGES;
+            match report.overages.iter_mut().find(same) {
+                Some(own) => own.units = own.units.saturating_add(overage.units),
+                None if room => report.overages.push(overage.clone()),
+                None => left.overages.push(overage.clone()),
+            }
+        }
+        left
+    }
+}
+
+fn is_empty(report: &Report) -> bool {
+    report.used.is_empty() && report.leases.is_empty() && report.overages.is_empty()
+}
+
+impl Content {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.sequence.to_le_bytes().to_vec();
+        bytes.extend(u32::try_from(self.frozen.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(&self.frozen);
+        if !is_empty(&self.open) {
+            bytes.extend(wire::encode(&self.open).unwrap_or_default());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (sequence, bytes) = bytes.split_first_chunk::<8>()?;
+        let (length, bytes) = bytes.split_first_chunk::<4>()?;
+        let (frozen, open) = bytes.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let open = if open.is_empty() { Report::default() } else { wire::decode(open).ok()? };
+        Some(Self { sequence: u64::from_le_bytes(*sequence), frozen: frozen.to_vec(), open })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use crate::shared::Memory;
+
+    fn outbox() -> Outbox {
+        Outbox::new("t/report".to_owned())
+    }
+
+    fn told(shared: &mut Memory) -> Report {
+        let frozen = outbox().freeze(shared).unwrap().unwrap();
+        outbox().clear(frozen.sequence, shared).unwrap().unwrap()
+    }
+
+    fn ask(lease: u64, number: u64) -> LeaseAsk {
+        LeaseAsk { lease, number, ..LeaseAsk::default() }
+    }
+
+    #[test]
+    fn what_has_no_room_is_added_later() {
+        let mut shared = Memory::default();
+        for worker in 0..2_u64 {
+            let mut notes = Notes { used: (0..MOST_USED).map(|number| (format!("k{worker}-{number}"), 5)).collect(), ..Notes::default() };
+            notes.used.insert("k0-0".to_owned(), 9 * (1 - worker));
+            notes.leases = (0..MOST_ASKS as u64).map(|lease| ask(1_000 * worker + lease, 1)).collect();
+            notes.overages.push(Overage { consumer: "c".to_owned(), limit: "l".to_owned(), units: 3 });
+            outbox().add(&mut notes, &mut shared).unwrap();
+            let rest = if worker == 0 { 0 } else { MOST_USED };
+            assert_eq!((notes.used.len(), notes.leases.len()), (rest, rest.min(MOST_ASKS)));
+            assert!(notes.overages.is_empty());
+        }
+        let report = told(&mut shared);
+        assert_eq!((report.sequence, report.used.len(), report.leases.len()), (1, MOST_USED, MOST_ASKS));
+        assert!(report.used.contains(&Used { credential: "k0-0".to_owned(), at_ms: 9 }));
+        assert_eq!(report.overages.iter().map(|overage| overage.units).sum::<u64>(), 6);
+        assert_eq!(outbox().freeze(&mut shared), Ok(None), "all is told");
+    }
+
+    #[test]
+    fn a_report_that_was_sent_does_not_change_and_the_next_one_waits() {
+        let mut shared = Memory::default();
+        let add = |shared: &mut Memory, ask: LeaseAsk| outbox().add(&mut Notes { leases: vec![ask], ..Notes::default() }, shared);
+        add(&mut shared, ask(7, 1)).unwrap();
+        let first = outbox().freeze(&mut shared).unwrap().unwrap();
+        add(&mut shared, ask(7, 2)).unwrap();
+        add(&mut shared, ask(7, 3)).unwrap();
+        add(&mut shared, ask(7, 2)).unwrap();
+        assert_eq!(outbox().freeze(&mut shared), Ok(Some(first)));
+        assert_eq!(outbox().clear(2, &mut shared), Ok(None), "no such report");
+        assert_eq!(told(&mut shared).leases, [ask(7, 1)]);
+        let second = told(&mut shared);
+        assert_eq!((second.sequence, second.leases), (2, vec![ask(7, 3)]), "the newest of a lease");
+    }
+
+    #[test]
+    fn the_value_reads_back_as_written_and_nothing_else_does() {
+        let open = Report { leases: vec![ask(1, 2)], ..Report::default() };
+        let content = Content { sequence: 3, frozen: b"{}".to_vec(), open };
+        let bytes = content.encode();
+        assert_eq!(Content::decode(&bytes), Some(content));
+        for cut in 1..bytes.len() {
+            // A value may end before what is open, but nowhere else.
+            assert_eq!(Content::decode(&bytes[..cut]).is_some(), cut == 8 + 4 + 2, "{cut}");
+        }
+    }
+}
