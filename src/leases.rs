@@ -136,7 +136,7 @@ impl Leases {
                 Some(held) => Ok(Exchanged::Held(held)),
                 // Whoever needs nothing need not wait for it.
                 None if need == 0 => continue,
-                None => self.exchange(&row, need, ask.now, shared, counters),
+                None => self.exchange(&row, need, ask.impatient, ask.now, shared, counters),
             };
             let (lease, standing) = match held {
                 Ok(Exchanged::Held(held)) => (held.lease, Some(held.standing)),
@@ -225,7 +225,8 @@ impl Leases {
         self.table.place(subject, name)
     }
 
-    /// Takes the ledger's answer to an ask, read at a revision of the feed, from a message that was sent at `sent`.
+    /// Takes the ledger's answer to an ask, read at a revision of the feed, from a message that was sent at `sent`; `false` if nobody
+    /// asks that any more.
     pub fn answered<S: SharedData>(
         &mut self,
         place: Place,
@@ -234,13 +235,14 @@ impl Leases {
         sent: Instant,
         now: Instant,
         shared: &mut S,
-    ) {
-        // Where shared data is unusable, nothing is adopted: the units stay charged.
-        let _ = self.table.change(place, shared, |slot| match slot.adopt(answer, revision, sent, now) {
-            true => Fate::Changed(()),
-            false => Fate::Kept(()),
-        });
+    ) -> bool {
         self.waits.remove(&place);
+        let adopted = self.table.change(place, shared, |slot| match slot.adopt(answer, revision, sent, now) {
+            true => Fate::Changed(true),
+            false => Fate::Kept(false),
+        });
+        // Where shared data is unusable, nothing is adopted: the units stay charged.
+        adopted == Ok(Some(true))
     }
 
     /// A message about leases was answered, or not; `true` if the backend counts as gone or back from now on.
@@ -310,6 +312,7 @@ impl Leases {
         &mut self,
         row: &Row<'_>,
         need: u64,
+        impatient: bool,
         now: Instant,
         shared: &mut S,
         counters: &mut Counters,
@@ -324,7 +327,7 @@ impl Leases {
         let reach = &mut self.reach;
         let (mut urgent, mut renewal, mut returned) = (None, None, false);
         let make = || Slot::new(place.tag, row.consumer, row.name, now);
-        let opened = self.table.open(place, make, shared, |slot, shared| {
+        let opened = self.table.open(place, impatient, now, make, shared, |slot, shared| {
             (urgent, renewal) = (None, None);
             returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, now));
             let wanted = need.max(chunk.min(slot.units() / 4));
@@ -363,7 +366,7 @@ impl Leases {
             counters.add(Counter::StrandedUnits, rest.units);
         }
         let opened = opened?;
-        // A set whose slots all have asks under way: one of them will be free.
+        // A set whose slots are all in use: one of them will be free.
         let Some((exchanged, displaced)) = opened else {
             return Ok(Exchanged::Waiting);
         };

@@ -69,6 +69,14 @@ pub struct Charge {
     pub(super) leases: [u64; MOST_LIMITS],
 }
 
+impl Charge {
+    /// The number of the lease that paid for the limit at a position; 0: none did.
+    #[must_use]
+    pub fn lease(&self, position: usize) -> u64 {
+        self.leases.get(position).copied().unwrap_or_default()
+    }
+}
+
 /// Where a consumer stands with a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -124,9 +124,13 @@ impl Slot {
         Some(())
     }
 
-    /// Notes an ask for what waits, or for nothing but to last.
+    /// Notes an ask for what waits, or for nothing but to last. What is left is too little for who waits: it is returned with the ask, so that
+    /// the ledger can make a whole of it.
     pub(super) fn ask(&mut self, need: u64, waiting: u64, now: Instant) {
         self.measure(now);
+        if need > 0 {
+            self.seal(self.units);
+        }
         self.number += 1;
         self.asked_at = now;
         self.sent_at = Instant(0);

@@ -49,6 +49,8 @@ pub struct Row {
     pub held: u64,
     /// Units admitted without being granted, because the quota's failure mode let them pass.
     pub overage: u64,
+    /// Somebody was told that all is spent, and has not been told otherwise.
+    pub told_spent: bool,
 }
 
 /// What an incarnation was granted from a row under one number.
@@ -87,6 +89,8 @@ pub struct Settled {
     pub answer: LeaseAnswer,
     /// Somebody is refused what others hold: they should be told to return it.
     pub recall: bool,
+    /// Units came free, and somebody was told that all is spent: they should be told to ask again.
+    pub freed: bool,
 }
 
 impl Window {
@@ -106,7 +110,7 @@ impl Row {
     /// A row nothing was granted from.
     #[must_use]
     pub const fn new(window: Window, limit: u64) -> Self {
-        Self { window, limit, charged: 0, held: 0, overage: 0 }
+        Self { window, limit, charged: 0, held: 0, overage: 0, told_spent: false }
     }
 
     /// Units that may be granted now: none where a limit was lowered below what is charged.
@@ -125,17 +129,19 @@ impl Row {
     /// Judges an ask of `holder` at `now`; `active` incarnations want from the row lately, this one included.
     pub fn settle(&mut self, holder: &mut Holder, ask: &LeaseAsk, now: u64, active: u64) -> Settled {
         let Some(lease) = holder.find(ask, self.window) else {
-            return Settled { answer: self.answer(ask, now, 0, true, self.held), recall: false };
+            return Settled { answer: self.answer(ask, now, 0, true, self.held), recall: false, freed: false };
         };
         if ask.number <= lease.asked {
             // Judged before. Only the newest is answered with what it was granted: nobody waits for an older one.
             let granted = if ask.number == lease.asked { lease.newest } else { 0 };
-            return Settled { answer: self.answer(ask, now, granted, false, self.held.saturating_sub(lease.held)), recall: false };
+            let elsewhere = self.held.saturating_sub(lease.held);
+            return Settled { answer: self.answer(ask, now, granted, false, elsewhere), recall: false, freed: false };
         }
         // More than was granted cannot have been sealed: nothing is taken back, and the lease is over.
         let impossible = ask.returned > lease.granted;
         let returned = if impossible { lease.returned } else { lease.returned.max(ask.returned) };
-        self.charged = self.charged.saturating_sub(returned - lease.returned);
+        let came_back = returned - lease.returned;
+        self.charged = self.charged.saturating_sub(came_back);
         let elsewhere = self.held.saturating_sub(lease.held);
         let closed = ask.close || impossible;
         let granted = if closed { 0 } else { self.grant(ask, active) };
@@ -153,7 +159,10 @@ impl Row {
         self.charged = self.charged.saturating_add(granted);
         self.held = elsewhere.saturating_add(lease.held);
         holder.forget_closed();
-        Settled { answer: self.answer(ask, now, granted, closed, elsewhere), recall: granted < ask.need && elsewhere > 0 }
+        let answer = self.answer(ask, now, granted, closed, elsewhere);
+        let freed = self.told_spent && came_back > 0 && self.free() > 0;
+        self.told_spent = (self.told_spent || answer.retry_ms > RETRY) && !freed;
+        Settled { answer, recall: granted < ask.need && elsewhere > 0, freed }
     }
 
     /// Takes everything back that a lost holder had when it last spoke: an operator says that its process is gone. Units it has
@@ -197,6 +206,8 @@ impl Row {
             limit: self.limit,
             left: self.free(),
             retry_ms: match granted < ask.need {
+                // What was refused then may be had now.
+                true if self.free() >= ask.need => 1,
                 true if elsewhere > 0 => RETRY.min(until_end),
                 true => until_end,
                 false => 0,

@@ -106,11 +106,29 @@ fn who_finds_nothing_is_told_whether_others_may_return_some() {
     row.settle(&mut other, &returns(1, 2, 0), NOW, 2);
     let settled = row.settle(&mut holder, &needs(1, 2, 1), NOW, 2);
     assert_eq!((settled.answer.retry_ms, settled.recall), (WINDOW.end - NOW, false), "all is spent");
+    // A refusal that is repeated when there is something again.
+    row.limit = 11;
+    let again = row.settle(&mut holder, &needs(1, 2, 1), NOW, 2).answer;
+    assert_eq!((again.granted, again.retry_ms), (0, 1));
     // What a holder has itself is no reason to come back soon.
     let (mut row, mut holder) = (Row::new(WINDOW, 10), Holder::default());
     row.settle(&mut holder, &needs(1, 1, 10), NOW, 1);
     let own = LeaseAsk { own: 10, ..needs(1, 2, 11) };
     assert_eq!(row.settle(&mut holder, &own, NOW, 1).answer.retry_ms, WINDOW.end - NOW);
+}
+
+#[test]
+fn who_was_told_that_all_is_spent_hears_of_units_that_come_back_after_all() {
+    let (mut row, mut holder) = row(10);
+    let mut other = Holder::default();
+    row.settle(&mut other, &needs(1, 1, 10), NOW, 2);
+    // A worker has all of them in its hands.
+    row.settle(&mut other, &LeaseAsk { own: 0, ..ask(1, 2) }, NOW, 2);
+    let refused = row.settle(&mut holder, &needs(1, 1, 1), NOW, 2);
+    assert_eq!((refused.answer.retry_ms, refused.freed), (WINDOW.end - NOW, false));
+    assert!(!row.settle(&mut other, &ask(1, 3), NOW, 2).freed, "nothing came back");
+    assert!(row.settle(&mut other, &returns(1, 4, 6), NOW, 2).freed);
+    assert!(!row.told_spent, "it is told once");
 }
 
 #[test]

@@ -103,11 +103,14 @@ pub struct LeaseAnswer {
     pub retry_ms: u64,
 }
 
-/// Units of a limit are wanted elsewhere: who holds more than it needs now should return the rest.
+/// Units of a limit are wanted elsewhere, so that who holds more than it needs now should return the rest; or some came free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recall {
     /// The consumer's id.
     pub consumer: String,
     /// The limit's name.
     pub limit: String,
+    /// Units came free: who was told that all is spent may ask again. Nothing need be returned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub freed: bool,
 }

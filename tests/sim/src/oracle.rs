@@ -1,0 +1,163 @@
+//! Owns what must hold: it follows each unit from its grant to the request it let pass. Must not influence anything.
+
+use std::collections::HashMap;
+
+use super::ledger::{Entry, Key, Ledger, Quota};
+use super::plan::{CALM, SECOND, TROUBLE};
+
+/// A lease: its incarnation, its number and its row. A message that comes twice may open a lease in two windows; its holder adopts one.
+type Lease = (u64, u64, Key);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    granted: u64,
+    returned: u64,
+    spent: u64,
+    closed: bool,
+}
+
+/// What is known of all units.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    leases: HashMap<Lease, Account>,
+    /// The row of each lease that a node has adopted.
+    adopted: HashMap<(u64, u64), Key>,
+    /// The highest limit that was in force in a window.
+    highest: HashMap<Key, u64>,
+    spent: HashMap<Key, u64>,
+    /// Units an operator released that had been spent since their holder last spoke.
+    excused: HashMap<Key, u64>,
+    /// Of each quota, units let pass without a lease, in all and near the end.
+    passed: HashMap<Quota, (u64, u64)>,
+    /// Asks of one row by one node, second by second.
+    asks: HashMap<(u64, Quota, u64), u32>,
+    reports: HashMap<(u64, u64), u32>,
+}
+
+/// The most asks for one row that a node may send in a second: halves of halves of what is left, and retries.
+const MOST_ASKS: u32 = 60;
+/// The most reports a node may send in a second.
+const MOST_REPORTS: u32 = 2;
+
+/// What was broken.
+pub(crate) type Broken = String;
+
+impl Oracle {
+    /// A limit is in force.
+    pub(crate) fn limit(&mut self, key: Key, units: u64) {
+        let highest = self.highest.entry(key).or_default();
+        *highest = (*highest).max(units);
+    }
+
+    /// The ledger has durably judged an ask.
+    pub(crate) fn judged(&mut self, entry: &Entry) -> Result<(), Broken> {
+        let lease = (entry.incarnation, entry.lease, entry.key);
+        let account = self.leases.entry(lease).or_default();
+        if account.closed {
+            return Err(format!("lease {entry:?} was closed before"));
+        }
+        account.closed = entry.closed;
+        account.granted = entry.granted.max(account.granted);
+        if entry.returned < account.returned {
+            return Err(format!("lease {entry:?}: returned goes down from {}", account.returned));
+        }
+        account.returned = entry.returned;
+        self.covered(lease)
+    }
+
+    /// A node has adopted a grant.
+    pub(crate) fn adopted(&mut self, incarnation: u64, lease: u64, key: Key) {
+        self.adopted.insert((incarnation, lease), key);
+    }
+
+    /// A request was admitted, and units of a lease spent for it.
+    pub(crate) fn spent(&mut self, incarnation: u64, lease: u64, units: u64) -> Result<(), Broken> {
+        let key = self.adopted.get(&(incarnation, lease)).copied().unwrap_or_default();
+        let Some(account) = self.leases.get_mut(&(incarnation, lease, key)) else {
+            return Err(format!("lease {lease} of {incarnation} was spent from, and never durably granted"));
+        };
+        account.spent += units;
+        let spent = self.spent.entry(key).or_default();
+        *spent += units;
+        let most = self.highest.get(&key).copied().unwrap_or_default() + self.excused.get(&key).copied().unwrap_or_default();
+        if *spent > most {
+            return Err(format!("row {key:?}: {spent} units admitted, of at most {most}"));
+        }
+        self.covered((incarnation, lease, key))
+    }
+
+    /// An operator released a lease whose holder is gone.
+    pub(crate) fn released(&mut self, incarnation: u64, key: Key, lease: u64, held: u64) {
+        let Some(account) = self.leases.get_mut(&(incarnation, lease, key)) else {
+            return;
+        };
+        let known = account.granted - account.returned - held;
+        *self.excused.entry(key).or_default() += account.spent.saturating_sub(known);
+    }
+
+    /// A request was let pass without a lease.
+    pub(crate) fn passed(&mut self, quota: Quota, units: u64, now: u64) {
+        let (all, lately) = self.passed.entry(quota).or_default();
+        *all += units;
+        *lately += if now >= TROUBLE + CALM - 4 * SECOND { units } else { 0 };
+    }
+
+    /// Units of a quota that were let pass, and those of them of which the ledger may not have heard yet.
+    pub(crate) fn passed_of(&self, quota: Quota) -> (u64, u64) {
+        self.passed.get(&quota).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn asked(&mut self, incarnation: u64, quota: Quota, now: u64) -> Result<(), Broken> {
+        let asks = self.asks.entry((incarnation, quota, now / SECOND)).or_default();
+        *asks += 1;
+        if *asks > MOST_ASKS { Err(format!("{asks} asks for {quota:?} by node {incarnation} in a second")) } else { Ok(()) }
+    }
+
+    pub(crate) fn reported(&mut self, incarnation: u64, now: u64) -> Result<(), Broken> {
+        let reports = self.reports.entry((incarnation, now / SECOND)).or_default();
+        *reports += 1;
+        if *reports > MOST_REPORTS { Err(format!("{reports} reports by node {incarnation} in a second")) } else { Ok(()) }
+    }
+
+    /// The ledger's rows are the sums of their leases. To be asked when nothing is being committed.
+    pub(crate) fn adds_up(&self, ledger: &Ledger) -> Result<(), Broken> {
+        let mut charges: HashMap<Key, u64> = HashMap::new();
+        for ((.., key), account) in &self.leases {
+            *charges.entry(*key).or_default() += account.granted - account.returned;
+        }
+        for (key, row) in &ledger.working.rows {
+            if self.excused.contains_key(key) || ledger.expires {
+                continue;
+            }
+            let charge = charges.get(key).copied().unwrap_or_default();
+            if row.charged != charge {
+                return Err(format!("row {key:?}: charged {}, and its leases {charge}", row.charged));
+            }
+        }
+        if ledger.useless > 0 {
+            return Err("a grant was too small for what waited".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Units of a row that were admitted.
+    pub(crate) fn spent_of(&self, key: Key) -> u64 {
+        self.spent.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Units of a row that nobody can spend any more, because who had them is gone or has lost them: granted to others than the living.
+    pub(crate) fn burnt(&self, key: Key, living: &[u64]) -> u64 {
+        let dead = self.leases.iter().filter(|((incarnation, _, own), _)| *own == key && !living.contains(incarnation));
+        dead.map(|(_, account)| account.granted - account.returned - account.spent.min(account.granted - account.returned)).sum()
+    }
+
+    fn covered(&self, lease: Lease) -> Result<(), Broken> {
+        let Some(account) = self.leases.get(&lease) else {
+            return Ok(());
+        };
+        if account.spent + account.returned > account.granted && !self.excused.contains_key(&lease.2) {
+            return Err(format!("lease {lease:?}: {account:?}: more spent and returned than granted"));
+        }
+        Ok(())
+    }
+}
