@@ -180,7 +180,9 @@ impl Slot {
         self.lasts = answer.lasts_ms;
         self.lasts_until = sent.after(answer.lasts_ms.saturating_mul(MILLISECOND));
         (self.limit, self.left) = (answer.limit, answer.left);
-        self.refused_until = Instant(0);
+        if self.need >= self.refused_need {
+            self.refused_until = Instant(0);
+        }
         if answer.retry_ms > 0 {
             let retry = answer.retry_ms.saturating_mul(MILLISECOND).min(LONGEST_REFUSAL);
             self.refused_until = now.after(retry).after(self.tag.wrapping_mul(answer.number) % (retry / JITTER).max(1)).min(self.until);

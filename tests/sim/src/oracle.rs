@@ -31,6 +31,8 @@ pub(crate) struct Oracle {
     passed: HashMap<Quota, (u64, u64)>,
     /// Asks of one row by one node, second by second.
     asks: HashMap<(u64, Quota, u64), u32>,
+    /// Since when there has been something to be had of each row, and how much at least.
+    free: HashMap<Key, (u64, u64)>,
     reports: HashMap<(u64, u64), u32>,
 }
 
@@ -93,6 +95,21 @@ impl Oracle {
         };
         let known = account.granted - account.returned - held;
         *self.excused.entry(key).or_default() += account.spent.saturating_sub(known);
+    }
+
+    /// How much is free of a row at a moment.
+    pub(crate) fn free(&mut self, key: Key, units: u64, now: u64) {
+        if units == 0 {
+            self.free.remove(&key);
+            return;
+        }
+        let (_, least) = self.free.entry(key).or_insert((now, units));
+        *least = units.min(*least);
+    }
+
+    /// How much of a row could have been had for so long.
+    pub(crate) fn free_for(&self, key: Key, long: u64, now: u64) -> u64 {
+        self.free.get(&key).filter(|(since, _)| now - since >= long).map_or(0, |(_, least)| *least)
     }
 
     /// A request was let pass without a lease.

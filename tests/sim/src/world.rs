@@ -395,6 +395,9 @@ impl<'a> World<'a> {
             self.oracle.judged(entry)?;
         }
         self.oracle.adds_up(&self.ledger)?;
+        for (key, row) in &self.ledger.working.rows {
+            self.oracle.free(*key, row.free(), self.now);
+        }
         for (call, body) in answers {
             self.answer(call, &body);
         }
@@ -471,7 +474,8 @@ impl<'a> World<'a> {
             for (limit, row) in rows.iter().enumerate() {
                 let refused = self.nodes.iter().filter_map(|node| node.refused.get(&(consumer, limit)).copied());
                 let refused = refused.filter(|(_, at)| *at > TROUBLE + CALM - SECOND).map(|(cost, _)| u64::from(cost)).min();
-                if let Some(cost) = refused.filter(|cost| row.free() >= *cost) {
+                let free = keys.get(limit).map_or(0, |key| self.oracle.free_for(*key, 3 * SECOND, self.now));
+                if let Some(cost) = refused.filter(|cost| free >= *cost) {
                     return Err(format!("consumer {consumer}: {cost} units are refused, and {row:?} has them"));
                 }
             }
