@@ -13,7 +13,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::hash::Hasher;
+
 use hashbrown::HashMap;
+use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::limit::FailureMode;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage};
@@ -71,6 +74,8 @@ pub struct Leases {
 /// Requests that wait for one row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wait {
+    /// The tag of their subject.
+    subject: u64,
     need: u64,
     sum: u64,
 }
@@ -226,7 +231,7 @@ impl Leases {
     }
 
     /// Takes the ledger's answer to an ask, read at a revision of the feed, from a message that was sent at `sent`; `false` if nobody
-    /// asks that any more.
+    /// asks that any more. Who waits for it is to be judged again.
     pub fn answered<S: SharedData>(
         &mut self,
         place: Place,
@@ -281,10 +286,10 @@ impl Leases {
         self.background.extend(shrunk.ok().flatten().flatten());
     }
 
-    /// Looks after purses and slots; requests that wait are to be judged again after it, because another worker may have heard the answer.
-    /// One worker of a node `sweeps`: it also looks after slots that no worker remembers.
-    pub fn tick<S: SharedData>(&mut self, sweeps: bool, now: Instant, shared: &mut S, counters: &mut Counters) {
-        self.waits.clear();
+    /// Looks after purses and slots, and answers the tags of subjects whose waiting requests are to be judged again, because another worker has
+    /// heard an answer. One worker of a node `sweeps`: it also looks after slots that no worker remembers.
+    pub fn tick<S: SharedData>(&mut self, sweeps: bool, now: Instant, shared: &mut S, counters: &mut Counters) -> Vec<u64> {
+        let woken = self.answered_elsewhere(now, shared);
         for back in self.purses.idle(now) {
             self.put_back(back.place, back.lease, back.units, now, shared, counters);
         }
@@ -305,6 +310,7 @@ impl Leases {
                 }
             }
         }
+        woken
     }
 
     /// Takes units out of a slot; where there are too few, sees to it that they are asked for.
@@ -424,10 +430,26 @@ impl Leases {
         }
     }
 
+    /// The subjects for which nothing is under way any more, or not for too long.
+    fn answered_elsewhere<S: SharedData>(&mut self, now: Instant, shared: &mut S) -> Vec<u64> {
+        let mut woken = Vec::new();
+        let table = &mut self.table;
+        self.waits.retain(|place, wait| {
+            let under_way = table.change(*place, shared, |slot| Fate::Kept(slot.is_pending() && !slot.is_due(SEND_AGAIN, now)));
+            let waits = under_way == Ok(Some(true));
+            if !waits {
+                woken.push(wait.subject);
+            }
+            waits
+        });
+        woken
+    }
+
     fn note_waits(&mut self, ask: &Ask<'_>, need: u64, waiting: u8) {
         for (position, name) in ask.tier.names.iter().enumerate().take(MOST_LIMITS) {
             if waiting & (1 << position) != 0 {
                 let wait = self.waits.entry(self.table.place(ask.subject, *name)).or_default();
+                wait.subject = ask.subject.tag;
                 wait.need = wait.need.max(need);
                 wait.sum = wait.sum.saturating_add(need);
             }
@@ -456,6 +478,14 @@ impl Raised {
 fn standing(slot: &Slot, taken: u64, now: Instant) -> Standing {
     let (limit, left) = slot.standing();
     Standing { limit, remaining: left.saturating_add(taken).min(limit), until_full: slot.until().since(now) }
+}
+
+/// A hash of a limit's name, for [`TierLeases::names`].
+#[must_use]
+pub fn name_hash(name: &str) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(&[0; 16]);
+    hasher.write(name.as_bytes());
+    hasher.finish128().h1
 }
 
 /// The next lease's number: higher than all this node has given before.

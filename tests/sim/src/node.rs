@@ -153,10 +153,8 @@ impl Node {
     pub(crate) fn tick(&mut self, worker: usize, known: &[Known], world: u64) {
         let now = self.now(world);
         let own = &mut self.workers[worker];
-        own.leases.tick(worker == 0, now, &mut self.shared, &mut own.counters);
-        for waiting in std::mem::take(&mut self.workers[worker].waiting) {
-            self.judge(worker, waiting, known, world);
-        }
+        let woken = own.leases.tick(worker == 0, now, &mut self.shared, &mut own.counters);
+        self.wake(worker, |waiting| now >= waiting.until || woken.contains(&subject(waiting.consumer).tag), known, world);
         self.send(worker, world);
         let own = &mut self.workers[worker];
         own.notes.leases.extend(own.leases.take_background());
@@ -202,9 +200,8 @@ impl Node {
                 adopted(ask, answer.window);
             }
         }
-        for waiting in std::mem::take(&mut self.workers[worker].waiting) {
-            self.judge(worker, waiting, known, world);
-        }
+        let asked = |waiting: &Waiting| asks.iter().any(|ask| ask.consumer == known[waiting.consumer].name);
+        self.wake(worker, asked, known, world);
         self.send(worker, world);
     }
 
@@ -226,6 +223,15 @@ impl Node {
             } else {
                 own.leases.raised(Some(subject), revision);
             }
+        }
+    }
+
+    /// Judges waiting requests again.
+    fn wake(&mut self, worker: usize, wakes: impl Fn(&Waiting) -> bool, known: &[Known], world: u64) {
+        let (woken, others) = std::mem::take(&mut self.workers[worker].waiting).into_iter().partition(wakes);
+        self.workers[worker].waiting = others;
+        for waiting in Vec::into_iter(woken) {
+            self.judge(worker, waiting, known, world);
         }
     }
 

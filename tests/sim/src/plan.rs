@@ -91,12 +91,14 @@ impl Plan {
             (0..rng.usize(0..=12)).map(|_| (rng.u64(0..TROUBLE), event(&mut rng, nodes, workers, &consumers))).collect();
         events.sort_by_key(|(at, _)| *at);
         let calm = rng.u8(0..4) == 0;
+        // Some networks do little but repeat what they have heard long ago.
+        let (doubled, late) = if rng.u8(0..4) == 0 { (600, 500) } else { (200, 100) };
         let network = Network {
             lost: if calm { 0 } else { rng.u64(0..80) },
-            doubled: if calm { 0 } else { rng.u64(0..200) },
-            late: if calm { 0 } else { rng.u64(0..100) },
+            doubled: if calm { 0 } else { rng.u64(0..doubled) },
+            late: if calm { 0 } else { rng.u64(0..late) },
             delay: rng.u64(1..30) * MS,
-            lateness: rng.u64(100..5_000) * MS,
+            lateness: rng.u64(100..8_000) * MS,
             commit: rng.u64(1..20) * MS * if rng.u8(0..8) == 0 { 30 } else { 1 },
         };
         Self {
@@ -143,7 +145,7 @@ fn event(rng: &mut Rng, nodes: usize, workers: usize, consumers: &[Consumer]) ->
     let node = rng.usize(0..nodes);
     let long = rng.u64(200..9_000) * MS;
     let consumer = rng.usize(0..consumers.len());
-    match rng.u8(0..13) {
+    match rng.u8(0..14) {
         0 | 1 => Event::Crash(node),
         2 => Event::HotRestart(node),
         3 => Event::Trap(node, rng.usize(0..workers)),
@@ -151,8 +153,8 @@ fn event(rng: &mut Rng, nodes: usize, workers: usize, consumers: &[Consumer]) ->
         5 | 6 => Event::Partition(node, long),
         7 | 8 => Event::LedgerCrash(long / 3),
         9 => Event::LedgerPause(long / 2),
-        10 => Event::Silence(consumer, long),
-        11 => Event::Release,
+        10 | 11 => Event::Silence(consumer, long),
+        12 => Event::Release,
         _ => Event::Limit { consumer, limit: rng.usize(0..consumers[consumer].limits.len()), units: units(rng) },
     }
 }
