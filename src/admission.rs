@@ -1,6 +1,7 @@
 //! Owns the order of checks: address rules, authentication, limits. Must not know how a verdict is told to the proxy.
 
 mod asking;
+mod leasing;
 mod subject;
 mod tokens;
 mod waiting;
@@ -22,9 +23,12 @@ use crate::counters::{Counter, Counters};
 use crate::head::{Field, Head, Malformed, Names};
 use crate::identity::Identity;
 use crate::key_sets::KeySets;
+use crate::leases::Leases;
 use crate::limits::{Ask, Charge, GIVE_BACK_EVERY, Limiter, Outcome, Standings, Subject};
 use crate::shared::SharedData;
 use crate::tiers::Tiers;
+pub use leasing::Leasing;
+use leasing::{LOOK_EVERY, Leased, Waiters};
 use subject::HashKey;
 pub use waiting::{Awaited, Waited};
 
@@ -44,6 +48,8 @@ pub struct Gate {
     key_sets: KeySets,
     tiers: Tiers,
     limiter: Limiter,
+    leases: Leases,
+    waiters: Waiters,
     hash_key: HashKey,
     backend: Option<Backend>,
     /// What this worker counts.
@@ -88,7 +94,7 @@ pub struct Denial {
 }
 
 /// How a request stands with the limits it met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limited {
     /// The position of the tier.
     pub tier: usize,
@@ -96,6 +102,8 @@ pub struct Limited {
     pub standings: Standings,
     /// What was spent; `None` for a denied request.
     pub charge: Option<Charge>,
+    /// The same of the limits over all nodes, where the tier has any.
+    pub leasing: Option<Box<Leasing>>,
 }
 
 /// A change to the request before the upstream sees it.
@@ -120,6 +128,8 @@ impl Gate {
             key_sets: KeySets::new(&policy),
             tiers: Tiers::new(&policy),
             limiter: Limiter::new(policy.node.slots),
+            leases: Leases::new(policy.node.slots),
+            waiters: Waiters::default(),
             hash_key: HashKey::new(half(second)),
             backend: policy.backend.as_ref().map(|backend| Backend::new(backend, label, half(second))),
             counters: Counters::default(),
@@ -191,21 +201,21 @@ impl Gate {
         {
             return Verdict::Deny(Denial { reason: Reason::InsufficientScope, ..denial });
         }
-        let (outcome, limited) = match self.spend(permit.identity.as_deref(), anonymous_tier, position, cost, now, node) {
-            Ok(Some(judged)) => judged,
-            Ok(None) => {
-                self.note_used(permit.identity.as_deref(), now, wall);
-                return Verdict::Admit(permit);
-            }
+        let spent = match self.spend(permit.identity.as_deref(), anonymous_tier, (position, cost), waited, now, node) {
+            Ok(spent) => spent,
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
-        match outcome {
-            Outcome::Admitted(charge) => {
+        match spent {
+            Spent::Nothing => {
                 self.note_used(permit.identity.as_deref(), now, wall);
-                Verdict::Admit(Permit { limited: Some(Limited { charge: Some(charge), ..limited }), ..permit })
+                Verdict::Admit(permit)
             }
-            Outcome::Refused { wait } => Verdict::Deny(Denial { reason: Reason::RateLimited, wait, limited: Some(limited), ..denial }),
-            Outcome::Unavailable => Verdict::Deny(Denial { reason: Reason::Unavailable, limited: Some(limited), ..denial }),
+            Spent::Admitted(limited) => {
+                self.note_used(permit.identity.as_deref(), now, wall);
+                Verdict::Admit(Permit { limited: Some(limited), ..permit })
+            }
+            Spent::Refused(reason, wait, limited) => Verdict::Deny(Denial { reason, wait, limited: Some(limited), ..denial }),
+            Spent::Waits(awaited) => Verdict::Wait(awaited, Denial { reason: Reason::Unavailable, ..denial }),
         }
     }
 
@@ -237,22 +247,22 @@ impl Gate {
         }
     }
 
-    /// Spends a request's units from the limits it meets; `None` where there is nothing to limit.
+    /// Spends a request's units from the limits it meets, or from none of them.
     fn spend(
         &mut self,
         identity: Option<&Identity>,
         anonymous_tier: Option<usize>,
-        route: u16,
-        cost: u32,
+        (route, cost): (u16, u32),
+        waited: Waited,
         now: Instant,
         node: &mut impl Node,
-    ) -> Result<Option<(Outcome, Limited)>, Reason> {
+    ) -> Result<Spent, Reason> {
         let Some(position) = identity.map_or(anonymous_tier, |identity| Some(identity.consumer.tier.get())) else {
-            return Ok(None);
+            return Ok(Spent::Nothing);
         };
         let tier = self.tiers.get(position).ok_or(Reason::Unavailable)?;
-        if tier.limits.is_empty() {
-            return Ok(None);
+        if tier.limits.is_empty() && tier.leased.is_empty() {
+            return Ok(Spent::Nothing);
         }
         let subject = match identity {
             Some(identity) => self.hash_key.consumer(&identity.consumer, node),
@@ -261,8 +271,34 @@ impl Gate {
                 self.hash_key.address(&tier.name, address, self.policy.node.ipv6_prefix, node)
             }
         };
+        // The node's own limits first: what they refuse costs no call.
         let (outcome, standings) = self.charge(position, subject, route, cost, now, node).ok_or(Reason::Unavailable)?;
-        Ok(Some((outcome, Limited { tier: position, standings, charge: None })))
+        let mut limited = Limited { tier: position, standings, charge: None, leasing: None };
+        let charge = match outcome {
+            Outcome::Admitted(charge) => charge,
+            Outcome::Refused { wait } => return Ok(Spent::Refused(Reason::RateLimited, wait, limited)),
+            Outcome::Unavailable => return Ok(Spent::Refused(Reason::Unavailable, None, limited)),
+        };
+        let leased = match identity {
+            Some(identity) => self.lease((position, subject, &identity.consumer), (route, cost), waited, now, node),
+            None => None,
+        };
+        let Some((leased, leasing)) = leased else {
+            return Ok(Spent::Admitted(Limited { charge: Some(charge), ..limited }));
+        };
+        if !matches!(leased, Leased::Admitted)
+            && let Some(tier) = self.tiers.limits(position)
+        {
+            self.limiter.give_back(tier, &charge, &mut limited.standings, now, node, &mut self.counters);
+        }
+        let refused = leasing.refused;
+        limited.leasing = Some(leasing);
+        Ok(match leased {
+            Leased::Admitted => Spent::Admitted(Limited { charge: Some(charge), ..limited }),
+            Leased::Refused { wait } => Spent::Refused(self.tiers.refusal(position, refused), wait, limited),
+            Leased::Waiting { subject, since } => Spent::Waits(Awaited::Units { subject, since }),
+            Leased::Unavailable => Spent::Refused(Reason::Unavailable, None, limited),
+        })
     }
 
     /// Spends units of a subject; `None` if there is no such tier.
@@ -345,6 +381,12 @@ impl Gate {
             && let (Some(charge), Some(tier)) = (&limited.charge, self.tiers.limits(limited.tier))
         {
             self.limiter.give_back(tier, charge, &mut limited.standings, now, shared, &mut self.counters);
+            if let (Some(leasing), Some(tier)) = (&mut limited.leasing, self.tiers.leases(limited.tier))
+                && let Some(charge) = leasing.charge.take()
+            {
+                self.leases.give_back(tier, &charge, now, shared, &mut self.counters);
+                leasing.given_back(charge.units);
+            }
         }
     }
 
@@ -353,13 +395,26 @@ impl Gate {
     pub fn tick_within(&self) -> Option<u64> {
         let units = self.limiter.holds_units().then_some(GIVE_BACK_EVERY);
         let calls = (self.backend.is_some() || self.key_sets.are_fetched()).then_some(TICK_EVERY);
-        units.into_iter().chain(calls).min()
+        let waits = (!self.waiters.is_empty()).then_some(LOOK_EVERY);
+        units.into_iter().chain(calls).chain(waits).min()
     }
 
     fn give_back_idle(&mut self, now: Instant, shared: &mut impl SharedData) {
         let tiers = &self.tiers;
         self.limiter.give_back_idle(now, |tier| tiers.limits(tier), shared, &mut self.counters);
     }
+}
+
+/// What became of a request's units.
+enum Spent {
+    /// There is nothing to limit.
+    Nothing,
+    /// All limits admit it.
+    Admitted(Limited),
+    /// It is denied; it may be tried again after so many nanoseconds.
+    Refused(Reason, Option<u64>, Limited),
+    /// Something is being asked for.
+    Waits(Awaited),
 }
 
 /// Why it is not known who asks.

@@ -5,6 +5,7 @@
 //! of the workers listens for changes, keeps the token fresh and sends the node's reports.
 
 mod feed;
+mod leasing;
 mod pace;
 mod report;
 mod resolve;
@@ -16,7 +17,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{Known, LONGEST_WAIT};
+use tollgate_core::wire::{Known, LONGEST_WAIT, LeaseAsk, Overage};
 
 use crate::authn::place::Place;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
@@ -24,6 +25,8 @@ use crate::limits::Charge;
 use crate::shared::{self, Broken, SharedData};
 pub use feed::Event;
 use feed::Feed;
+use leasing::Leasing;
+pub use leasing::Settlement;
 use report::Reporter;
 use resolve::Resolver;
 use session::Session;
@@ -43,6 +46,7 @@ pub struct Backend {
     feed: Feed,
     resolver: Resolver,
     reporter: Reporter,
+    leasing: Leasing,
     calls: Vec<Call>,
 }
 
@@ -53,6 +57,8 @@ pub struct Heard {
     pub events: Vec<Event>,
     /// An answer about a key.
     pub resolved: Option<Answered>,
+    /// What the ledger says.
+    pub settlement: Option<Settlement>,
     /// What went wrong.
     pub error: Option<CallError>,
 }
@@ -120,6 +126,7 @@ impl Backend {
             feed: Feed::new(&prefix, own("worker").h1),
             resolver: Resolver::default(),
             reporter: Reporter::new(&prefix),
+            leasing: Leasing::default(),
             calls: Vec::new(),
         }
     }
@@ -152,7 +159,7 @@ impl Backend {
     pub fn awaits(&self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } => true,
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => true,
             Purpose::KeySet { .. } => false,
         }
     }
@@ -211,6 +218,32 @@ impl Backend {
         self.reporter.note(credential, wall)
     }
 
+    /// How long an answer is waited for, in nanoseconds.
+    #[must_use]
+    pub const fn timeout(&self) -> u64 {
+        self.settings.timeout
+    }
+
+    /// Whether this worker speaks for the node.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.feed.to_poll().is_some()
+    }
+
+    /// Sends asks for which somebody waits; `false` if there is no token to send them with.
+    pub fn settle(&mut self, asks: Vec<LeaseAsk>, now: Instant) -> bool {
+        let Some(authorization) = self.session.authorization(now) else {
+            return false;
+        };
+        self.calls.extend(self.leasing.calls(asks, &self.settings, &authorization, now));
+        true
+    }
+
+    /// Notes what the node is to tell about leases when it next reports.
+    pub fn note_leases(&mut self, asks: Vec<LeaseAsk>, overages: Vec<Overage>) {
+        self.reporter.note_leases(asks, overages);
+    }
+
     /// What is due by the clock: the token, the feed, what waits, the reports. Answers what was heard, also where something else cannot be
     /// done: nothing is heard twice.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> (Vec<Event>, Result<(), Broken>) {
@@ -234,7 +267,14 @@ impl Backend {
                 let events = self.feed.heard(answer, after, sent, now, shared);
                 (events.map(|events| heard.events = events), Some(sent))
             }
-            Purpose::Report { sequence, sent } => (self.reporter.reported(answer, sequence, now, shared), Some(sent)),
+            Purpose::Report { sequence, sent } => {
+                let settlement = self.reporter.reported(answer, sequence, now, sent, shared);
+                (settlement.map(|settlement| heard.settlement = Some(settlement)), Some(sent))
+            }
+            Purpose::Settle { number, sent } => {
+                let settlement = self.leasing.heard(answer, number, sent);
+                (settlement.map(|settlement| heard.settlement = Some(settlement)), Some(sent))
+            }
             Purpose::Resolve { place, sent } => {
                 let resolved = answer.body().and_then(|body| self.resolver.read(place, sent, body));
                 self.resolver.note(resolved.as_ref().err().copied(), now);

@@ -53,6 +53,13 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// What becomes of leases, where somebody waits for it.
+    Settle {
+        /// The message's number on this worker.
+        number: u32,
+        /// When it was sent.
+        sent: Instant,
+    },
     /// The keys of an issuer.
     KeySet {
         /// The issuer's position.
@@ -71,6 +78,7 @@ impl Purpose {
             Self::Poll { .. } => "asking the backend for changes",
             Self::Resolve { .. } => "asking the backend about a credential",
             Self::Report { .. } => "reporting to the backend",
+            Self::Settle { .. } => "asking the backend for leases",
             Self::KeySet { .. } => "fetching the keys of an issuer",
         }
     }

@@ -1,8 +1,9 @@
 //! Owns what clients are told: denials and limit headers. Must not judge anything.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use tollgate_core::limit::Limit;
+use tollgate_core::limit::{Counted, Leased, Period};
 use tollgate_core::policy::{BodyStyle, Policy, ResetForm, Source};
 use tollgate_core::time::{SECOND, seconds_ceil};
 use tollgate_core::verdict::Reason;
@@ -59,13 +60,14 @@ impl Replies {
     pub fn denial(&self, policy: &Policy, tiers: &Tiers, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
         let status = status(denial.reason);
         let retry_after = match (denial.reason, denial.wait) {
-            (Reason::RateLimited | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens, wait) => {
+            (Reason::RateLimited | Reason::QuotaExceeded | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens, wait) => {
                 wait.map(|wait| seconds_ceil(wait).max(1))
             }
             (Reason::Unavailable, wait) => Some(wait.map_or(1, |wait| seconds_ceil(wait).max(1))),
             (_, _) => None,
         };
-        let message = self.message(denial.reason, retry_after);
+        let message =
+            if denial.reason == Reason::QuotaExceeded { spent_quota(tiers, denial) } else { self.message(denial.reason, retry_after) };
         let mut headers = Vec::new();
         if let Some(seconds) = retry_after {
             headers.push(("retry-after", seconds.to_string()));
@@ -111,6 +113,7 @@ impl Replies {
             | Reason::TooManyUnknownKeys
             | Reason::TooManyFailedTokens
             | Reason::RateLimited
+            | Reason::QuotaExceeded
             | Reason::Unavailable => {
                 return None;
             }
@@ -133,38 +136,75 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
     let Some(tier) = tiers.get(limited.tier) else {
         return;
     };
-    let applied = || tier.limits.iter().zip(&limited.standings).filter_map(|(limit, standing)| standing.map(|standing| (limit, standing)));
-    if policy.answers.x_ratelimit {
-        // A limit in shadow does not bind, so it is not the one to show.
-        let share = |(limit, standing): &(&Limit, _)| -> u128 {
-            let standing: &tollgate_core::limit::Standing = standing;
-            (u128::from(standing.remaining) << 32) / u128::from(limit.rate.capacity().max(1))
+    let own = tier.limits.iter().zip(&limited.standings).zip(tiers.policy_items(limited.tier)).filter_map(|((limit, standing), item)| {
+        let (Some(standing), false) = (standing, limit.shadow) else {
+            return None;
         };
-        if let Some((limit, standing)) = applied().filter(|(limit, _)| !limit.shadow).min_by_key(share) {
-            headers.push(("x-ratelimit-limit", limit.rate.capacity().to_string()));
-            headers.push(("x-ratelimit-remaining", standing.remaining.to_string()));
-            headers.push(("x-ratelimit-reset", reset(policy.answers.reset, wall, standing.until_full)));
-        }
+        let (name, item) = (limit.name.as_str(), Cow::Borrowed(item.as_str()));
+        Some(Shown { name, item, limit: limit.rate.capacity(), remaining: standing.remaining, until_full: standing.until_full })
+    });
+    let standings = limited.leasing.as_ref().map(|leasing| leasing.standings).unwrap_or_default();
+    let leased = tier.leased.iter().zip(standings).filter_map(|(leased, standing)| {
+        let standing = standing.filter(|_| !leased.shadow)?;
+        let (name, item) = (leased.name.as_str(), Cow::Owned(policy_item(leased, standing.limit)));
+        Some(Shown { name, item, limit: standing.limit, remaining: standing.remaining, until_full: standing.until_full })
+    });
+    // A limit in shadow does not bind, so it is not one to show.
+    let shown: Vec<Shown<'_>> = own.chain(leased).collect();
+    if policy.answers.x_ratelimit
+        && let Some(tightest) = shown.iter().min_by_key(|shown| (u128::from(shown.remaining) << 32) / u128::from(shown.limit.max(1)))
+    {
+        headers.push(("x-ratelimit-limit", tightest.limit.to_string()));
+        headers.push(("x-ratelimit-remaining", tightest.remaining.to_string()));
+        headers.push(("x-ratelimit-reset", reset(policy.answers.reset, wall, tightest.until_full)));
     }
-    if policy.answers.ratelimit {
+    if policy.answers.ratelimit && !shown.is_empty() {
         let mut policies = String::new();
         let mut states = String::new();
-        let texts = tiers.policy_items(limited.tier);
-        for ((limit, standing), text) in tier.limits.iter().zip(&limited.standings).zip(texts) {
-            if let (Some(standing), false) = (standing, limit.shadow) {
-                let separator = if policies.is_empty() { "" } else { ", " };
-                policies.push_str(separator);
-                policies.push_str(text);
-                let seconds = seconds_ceil(standing.until_full);
-                // Writing to a string cannot fail.
-                let _ = write!(states, "{separator}\"{}\";r={};t={seconds}", limit.name, standing.remaining);
-            }
+        for Shown { name, item, remaining, until_full, .. } in &shown {
+            let separator = if policies.is_empty() { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(policies, "{separator}{item}");
+            let _ = write!(states, "{separator}\"{name}\";r={remaining};t={}", seconds_ceil(*until_full));
         }
-        if !policies.is_empty() {
-            headers.push(("ratelimit-policy", policies));
-            headers.push(("ratelimit", states));
-        }
+        headers.push(("ratelimit-policy", policies));
+        headers.push(("ratelimit", states));
     }
+}
+
+/// A limit as clients are shown it.
+struct Shown<'a> {
+    name: &'a str,
+    /// What `RateLimit-Policy` says of it.
+    item: Cow<'a, str>,
+    limit: u64,
+    remaining: u64,
+    until_full: u64,
+}
+
+/// What `RateLimit-Policy` says of a limit over all nodes. Months differ, so a month has no window in seconds.
+fn policy_item(leased: &Leased, limit: u64) -> String {
+    let window = match leased.counted {
+        Counted::Quota(Period::Day) => ";w=86400".to_owned(),
+        Counted::Quota(Period::Month) => String::new(),
+        Counted::Rate(rate) => format!(";w={}", seconds_ceil(rate.until_full())),
+    };
+    format!("\"{}\";q={limit}{window}", leased.name)
+}
+
+/// Which quota is spent, how much of it is left, and when it begins anew.
+fn spent_quota(tiers: &Tiers, denial: &Denial) -> String {
+    let message = Reason::QuotaExceeded.message();
+    let quota = denial.limited.as_ref().and_then(|limited| {
+        let leasing = limited.leasing.as_ref()?;
+        let position = leasing.refused?;
+        Some((tiers.get(limited.tier)?.leased.get(position)?, leasing.standings.get(position).copied()??))
+    });
+    let Some((leased, standing)) = quota else {
+        return message.to_owned();
+    };
+    let (left, limit, seconds) = (standing.remaining, standing.limit, seconds_ceil(standing.until_full));
+    format!("{message}: {left} of {limit} left of `{}`, which begins anew in {seconds} seconds", leased.name)
 }
 
 /// The HTTP status of a reason.
@@ -180,7 +220,7 @@ pub const fn status(reason: Reason) -> u16 {
         | Reason::WrongAudience
         | Reason::DuplicateCredentials => 401,
         Reason::AddressDenied | Reason::UnknownConsumer | Reason::InsufficientScope => 403,
-        Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens | Reason::RateLimited => 429,
+        Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens | Reason::RateLimited | Reason::QuotaExceeded => 429,
         Reason::Unavailable => 503,
     }
 }

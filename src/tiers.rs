@@ -5,9 +5,11 @@
 
 use hashbrown::HashMap;
 use tollgate_core::config::{compile_tier, document};
-use tollgate_core::limit::Limit;
+use tollgate_core::limit::{Counted, Limit};
 use tollgate_core::policy::{Policy, Tier};
+use tollgate_core::verdict::Reason;
 
+use crate::leases::{TierLeases, name_hash};
 use crate::limits::TierLimits;
 
 /// Tiers of the backend a worker keeps; credentials of others cannot be judged.
@@ -29,6 +31,8 @@ struct Entry {
     tier: Tier,
     /// What `RateLimit-Policy` says of each limit.
     items: Vec<String>,
+    /// A hash of the name of each limit over all nodes.
+    names: Vec<u64>,
 }
 
 /// Where a tier of the backend is, and when it was sent last.
@@ -69,6 +73,22 @@ impl Tiers {
         self.get(position).map(|tier| TierLimits { position, limits: &tier.limits, shape: tier.shape })
     }
 
+    /// Its limits over all nodes.
+    #[must_use]
+    pub fn leases(&self, position: usize) -> Option<TierLeases<'_>> {
+        self.entries.get(position).map(|entry| TierLeases { position, leased: &entry.tier.leased, names: &entry.names })
+    }
+
+    /// Why a request is denied that a limit over all nodes refuses, given by its position; `None`: what it degrades to does.
+    #[must_use]
+    pub fn refusal(&self, position: usize, limit: Option<usize>) -> Reason {
+        let leased = limit.and_then(|limit| self.get(position)?.leased.get(limit));
+        match leased.map(|leased| leased.counted) {
+            Some(Counted::Quota(_)) => Reason::QuotaExceeded,
+            Some(Counted::Rate(_)) | None => Reason::RateLimited,
+        }
+    }
+
     /// What `RateLimit-Policy` says of its limits, in their order.
     #[must_use]
     pub fn policy_items(&self, position: usize) -> &[String] {
@@ -94,9 +114,9 @@ impl Tiers {
     pub fn learn(&mut self, document: &document::Tier, revision: u64, policy: &Policy) -> Result<usize, Unusable> {
         if let Some(learnt) = self.learnt.get_mut(&document.name) {
             if learnt.revision < revision {
-                let tier = compiled(document, policy)?;
+                let tier = compile_tier(document, policy).map_err(|_| Unusable)?;
                 let entry = self.entries.get_mut(learnt.position).ok_or(Unusable)?;
-                if entry.tier.limits != tier.limits {
+                if entry.tier.limits != tier.limits || entry.tier.leased != tier.leased {
                     *entry = Entry::new(tier);
                 }
                 learnt.revision = revision;
@@ -106,7 +126,7 @@ impl Tiers {
         if self.learnt.len() >= MOST_LEARNT {
             return Err(Unusable);
         }
-        let position = self.push(compiled(document, policy)?);
+        let position = self.push(compile_tier(document, policy).map_err(|_| Unusable)?);
         self.learnt.insert(document.name.clone(), Learnt { position, revision });
         Ok(position)
     }
@@ -130,15 +150,11 @@ impl Tiers {
     }
 }
 
-/// A tier as this node can judge it; it leases nothing yet, so a limit over all nodes is none it could hold.
-fn compiled(document: &document::Tier, policy: &Policy) -> Result<Tier, Unusable> {
-    compile_tier(document, policy).ok().filter(|tier| tier.leased.is_empty()).ok_or(Unusable)
-}
-
 impl Entry {
     fn new(tier: Tier) -> Self {
         let item = |limit: &Limit| format!("\"{}\";q={};w={}", limit.name, limit.rate.capacity(), limit.window_seconds);
-        Self { items: tier.limits.iter().map(item).collect(), tier }
+        let names = tier.leased.iter().map(|leased| name_hash(&leased.name)).collect();
+        Self { items: tier.limits.iter().map(item).collect(), names, tier }
     }
 }
 

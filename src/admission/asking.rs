@@ -158,6 +158,7 @@ impl Gate {
     pub fn wait(&mut self, awaited: &Awaited, stream: u32) -> bool {
         match awaited {
             Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
+            Awaited::Units { subject, since } => self.wait_for_units(*subject, *since, stream),
             Awaited::KeySet { issuer, wish, since, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, *since),
         }
     }
@@ -170,6 +171,7 @@ impl Gate {
                     backend.leave(*place, stream);
                 }
             }
+            Awaited::Units { subject, .. } => self.leave_units(*subject, stream),
             Awaited::KeySet { issuer, .. } => self.key_sets.leave(*issuer, stream),
         }
     }
@@ -189,7 +191,7 @@ impl Gate {
                 Keys::Remote(remote) => Some((&remote.cluster, &remote.authority)),
                 Keys::Known(_) => None,
             },
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } => {
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => {
                 self.policy.backend.as_ref().map(|backend| (backend.cluster.as_str(), backend.authority.as_str()))
             }
         }
@@ -200,7 +202,7 @@ impl Gate {
     pub fn issuer_of(&self, purpose: Purpose) -> Option<&str> {
         match purpose {
             Purpose::KeySet { issuer, .. } => self.policy.tokens.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str()),
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } => None,
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => None,
         }
     }
 
@@ -211,11 +213,12 @@ impl Gate {
         if done.is_err() {
             self.counters.count(Counter::Degraded);
         }
+        woken.extend(self.tick_leases(now, shared));
         let Some(backend) = &mut self.backend else {
             return woken;
         };
         let (events, done) = backend.tick(now, shared);
-        self.take_in(events, now);
+        self.take_in(events, now, shared);
         if done.is_err() {
             // Where nothing is heard any longer, what is known ages until it is no longer believed.
             self.counters.count(Counter::Degraded);
@@ -239,7 +242,10 @@ impl Gate {
         if heard.error.is_some() {
             self.counters.count(Counter::CallFailed);
         }
-        self.take_in(heard.events, now);
+        self.take_in(heard.events, now, shared);
+        if let Some(settlement) = &heard.settlement {
+            outcomes.woken = self.settled(settlement, now, shared);
+        }
         match (heard.resolved, purpose) {
             (Some(answered), _) => outcomes.woken = self.answered_about(answered, now, shared),
             (None, Purpose::Resolve { place, .. }) => {
@@ -249,7 +255,8 @@ impl Gate {
                     outcomes.woken = self.close_unanswered(place, now, shared);
                 }
             }
-            (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::KeySet { .. }) => {}
+            (None, Purpose::Report { .. } | Purpose::Settle { .. }) if heard.error.is_some() => self.unsettled(now),
+            (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } | Purpose::KeySet { .. }) => {}
         }
         outcomes
     }
@@ -323,14 +330,14 @@ impl Gate {
         Ok(Identity { credential: known.credential, consumer, met, told: Some(told) })
     }
 
-    fn take_in(&mut self, events: Vec<Event>, now: Instant) {
+    fn take_in(&mut self, events: Vec<Event>, now: Instant, shared: &mut impl SharedData) {
         for event in events {
             match event {
                 Event::Forget(revision) => self.forget(revision, now),
                 Event::Changes(changes) => {
                     for change in changes.changes {
                         self.counters.count(Counter::Change);
-                        if self.change(&change).is_err() {
+                        if self.change(&change, now, shared).is_err() {
                             self.forget(change.revision, now);
                         }
                     }
@@ -343,22 +350,27 @@ impl Gate {
         self.counters.count(Counter::Forgotten);
         self.keys.cache.forget_told(revision, now);
         self.tiers.forget_revisions();
+        self.leases.raised(None, revision);
     }
 
     /// Carries one change out; an error if it is of a kind that is not known here.
-    fn change(&mut self, change: &Change) -> Result<(), Unusable> {
+    fn change(&mut self, change: &Change, now: Instant, shared: &mut impl SharedData) -> Result<(), Unusable> {
         let revision = change.revision;
-        match (&change.credential, &change.consumer, &change.tier) {
-            (Some(credential), None, None) => self.keys.cache.credential_changed(&credential.id, revision, credential.gone),
-            (None, Some(consumer), None) => {
+        match (&change.credential, &change.consumer, &change.tier, &change.recall) {
+            (Some(credential), None, None, None) => self.keys.cache.credential_changed(&credential.id, revision, credential.gone),
+            (None, Some(consumer), None, None) => {
                 let tier = consumer.tier.as_ref().map(|tier| self.tiers.learn(tier, revision, &self.policy)).transpose()?;
                 self.keys.cache.consumer_changed(&consumer.id, revision, tier);
+                let subject = self.hash_key.of_backend(&consumer.id, shared);
+                self.leases.raised(Some(subject), revision);
             }
-            (None, None, Some(tier)) => {
+            (None, None, Some(tier), None) => {
+                self.leases.raised(None, revision);
                 self.keys.cache.tier_changed(&tier.name, revision);
                 self.tiers.change(tier, revision, &self.policy)?;
             }
-            (_, _, _) => return Err(Unusable),
+            (None, None, None, Some(recall)) => self.recalled(recall, revision, now, shared),
+            (_, _, _, _) => return Err(Unusable),
         }
         Ok(())
     }

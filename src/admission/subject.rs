@@ -43,6 +43,11 @@ impl HashKey {
         self.subject(shared, Table::Consumers, &[namespace, tag, consumer.id.as_bytes()])
     }
 
+    /// The backend's consumer of an id.
+    pub(super) fn of_backend(&mut self, id: &str, shared: &mut impl SharedData) -> Subject {
+        self.subject(shared, Table::Consumers, &[&[0], &[], id.as_bytes()])
+    }
+
     /// A client without identity, under the limits of this name.
     pub(super) fn address(&mut self, limits: &str, address: IpAddr, ipv6_prefix: u8, shared: &mut impl SharedData) -> Subject {
         match limited_as(address, ipv6_prefix) {

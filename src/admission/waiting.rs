@@ -11,6 +11,13 @@ use crate::limits::Charge;
 pub enum Awaited {
     /// The backend's word on the credential or consumer at this place.
     Credential(Place),
+    /// Units of limits that are counted over all nodes.
+    Units {
+        /// The tag of the consumer that is limited.
+        subject: u64,
+        /// When the request began to wait for units.
+        since: Instant,
+    },
     /// Keys of an issuer.
     KeySet {
         /// The issuer's position.
@@ -24,14 +31,16 @@ pub enum Awaited {
     },
 }
 
-/// What a request has waited for: for the backend it waits once, for keys until so long after it began to.
+/// What a request has waited for: for the backend's word it waits once, for keys and units until so long after it began to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waited {
     /// Whether for the backend.
     pub(super) for_backend: bool,
     /// Since when for keys.
     pub(super) for_keys: Option<Instant>,
-    /// What was paid before that.
+    /// Since when for units.
+    pub(super) for_units: Option<Instant>,
+    /// What was paid before it waited for keys.
     pub(super) paid: Option<Charge>,
 }
 
@@ -40,6 +49,7 @@ impl Waited {
     pub const fn add(&mut self, awaited: &Awaited) {
         match awaited {
             Awaited::Credential(_) => self.for_backend = true,
+            Awaited::Units { since, .. } => self.for_units = Some(*since),
             Awaited::KeySet { since, paid, .. } => {
                 self.for_keys = Some(*since);
                 self.paid = *paid;

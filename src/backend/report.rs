@@ -3,8 +3,9 @@
 
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, Acknowledged, MOST_USED};
+use tollgate_core::wire::{self, Acknowledged, LeaseAsk, MOST_USED, Overage};
 
+use super::leasing::{Settlement, settlement};
 use super::pace::Pace;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::outbox::{Frozen, Notes, Outbox};
@@ -37,6 +38,12 @@ impl Reporter {
             used.insert(credential.to_owned(), wall / 1_000_000);
         }
         room
+    }
+
+    /// Notes what becomes of leases, and what was let pass without one.
+    pub(super) fn note_leases(&mut self, asks: Vec<LeaseAsk>, overages: Vec<Overage>) {
+        self.notes.leases.extend(asks);
+        self.notes.overages.extend(overages);
     }
 
     /// Hands over what this worker has noted.
@@ -81,20 +88,20 @@ impl Reporter {
         answer: Answer<'_>,
         sequence: u64,
         now: Instant,
+        sent: Instant,
         shared: &mut impl SharedData,
-    ) -> Result<(), CallError> {
+    ) -> Result<Settlement, CallError> {
         let acknowledged = answer.body().and_then(|body| wire::decode::<Acknowledged>(body).map_err(|_| CallError::Failed));
-        let result = match acknowledged {
-            Ok(acknowledged) if acknowledged.sequence == sequence => Ok(()),
-            Ok(_) => Err(CallError::Failed),
-            Err(error) => Err(error),
-        };
+        let acknowledged = acknowledged.and_then(|own| if own.sequence == sequence { Ok(own) } else { Err(CallError::Failed) });
         // One that will never be taken would hold up all that follow.
-        if matches!(result, Ok(()) | Err(CallError::Rejected)) && self.outbox.clear(sequence, shared).is_ok() {
+        if matches!(acknowledged, Ok(_) | Err(CallError::Rejected))
+            && let Ok(told) = self.outbox.clear(sequence, shared)
+        {
             self.pace.succeeded(now, REPORT_EVERY);
-            return result;
+            let Acknowledged { revision, leases, .. } = acknowledged?;
+            return settlement(told.map(|told| told.leases).unwrap_or_default(), leases, revision, sent);
         }
         self.pace.failed(now);
-        result
+        acknowledged.and(Err(CallError::Failed))
     }
 }

@@ -38,6 +38,15 @@ pub struct Leased {
     pub degraded: Option<Rate>,
 }
 
+impl Leased {
+    /// What a node admits by itself while the ledger cannot be asked, as a limit of its own.
+    #[must_use]
+    pub fn degrades_to(&self) -> Option<Limit> {
+        let rate = self.degraded?;
+        Some(Limit { name: String::new(), rate, routes: Routes::All, shadow: false, failure_mode: FailureMode::Deny, window_seconds: 0 })
+    }
+}
+
 /// What a ledger counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
@@ -121,6 +130,15 @@ impl Rate {
         match self {
             Self::TokenBucket(bucket) => bucket.burst(),
             Self::SlidingWindow(window) => u64::from(window.limit()),
+        }
+    }
+
+    /// Nanoseconds in which all of it comes back.
+    #[must_use]
+    pub fn until_full(&self) -> u64 {
+        match self {
+            Self::TokenBucket(bucket) => bucket.until_full(bucket.emptied(), Instant(0)),
+            Self::SlidingWindow(window) => window.longest_hold().saturating_mul(crate::window::SUB_WINDOWS),
         }
     }
 

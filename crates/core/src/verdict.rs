@@ -35,13 +35,15 @@ pub enum Reason {
     TooManyFailedTokens,
     /// A rate is spent.
     RateLimited,
+    /// A quota is spent.
+    QuotaExceeded,
     /// Something needed for the verdict could not be had.
     Unavailable,
 }
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AmbiguousPath,
         Self::AmbiguousHost,
         Self::ConflictingCredentials,
@@ -58,6 +60,7 @@ impl Reason {
         Self::TooManyUnknownKeys,
         Self::TooManyFailedTokens,
         Self::RateLimited,
+        Self::QuotaExceeded,
         Self::Unavailable,
     ];
 
@@ -81,11 +84,12 @@ impl Reason {
             Self::AddressDenied => "address_denied",
             Self::TooManyUnknownKeys => "too_many_unknown_keys",
             Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::Unavailable => "unavailable",
         }
     }
 
-    /// What a client is told. A rate's text is completed with the time to wait by whoever answers.
+    /// What a client is told. Whoever answers completes the text of a rate or quota with its name and the time to wait.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -107,6 +111,7 @@ impl Reason {
             Self::AddressDenied => "Requests from this address are not allowed",
             Self::TooManyUnknownKeys => "Too many unknown API keys came from this address. Retry later",
             Self::RateLimited => "Rate limit exceeded",
+            Self::QuotaExceeded => "Quota exceeded",
             Self::Unavailable => "The request could not be judged. Retry later",
         }
     }

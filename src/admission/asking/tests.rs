@@ -147,6 +147,7 @@ impl FakeBackend {
                 self.resolves.push(resolve);
                 good(wire::encode(&Resolved { revision: self.revision, known }))
             }
+            Purpose::Settle { .. } => Some((404, Vec::new())),
             Purpose::Report { sequence, .. } => {
                 self.reports.push(call.body.clone());
                 if self.acknowledges {
