@@ -242,12 +242,13 @@ impl Leases {
         shared: &mut S,
     ) -> bool {
         self.waits.remove(&place);
-        let adopted = self.table.change(place, shared, |slot| match slot.adopt(answer, revision, sent, now) {
-            true => Fate::Changed(true),
-            false => Fate::Kept(false),
+        let mut adopted = false;
+        let done = self.table.change(place, shared, &mut |slot| {
+            adopted = slot.adopt(answer, revision, sent, now);
+            if adopted { Fate::Changed } else { Fate::Kept }
         });
         // Where shared data is unusable, nothing is adopted: the units stay charged.
-        adopted == Ok(Some(true))
+        adopted && done.is_ok()
     }
 
     /// A message about leases was answered, or not; `true` if the backend counts as gone or back from now on.
@@ -276,14 +277,17 @@ impl Leases {
 
     /// Units of a limit are wanted elsewhere: what is not needed soon is returned.
     pub fn recall<S: SharedData>(&mut self, place: Place, now: Instant, shared: &mut S) {
-        let shrunk = self.table.change(place, shared, |slot| {
+        let mut message = None;
+        let done = self.table.change(place, shared, &mut |slot| {
+            message = None;
             if !slot.shrink(now) {
-                return Fate::Kept(None);
+                return Fate::Kept;
             }
             slot.ask(0, 0, now);
-            Fate::Changed(Some(slot.send(now)))
+            message = Some(slot.send(now));
+            Fate::Changed
         });
-        self.background.extend(shrunk.ok().flatten().flatten());
+        self.background.extend(message.filter(|_| done.is_ok()));
     }
 
     /// Looks after purses and slots, and answers the tags of subjects whose waiting requests are to be judged again, because another worker has
@@ -314,6 +318,7 @@ impl Leases {
     }
 
     /// Takes units out of a slot; where there are too few, sees to it that they are asked for.
+    #[inline(never)]
     fn exchange<S: SharedData>(
         &mut self,
         row: &Row<'_>,
@@ -332,12 +337,14 @@ impl Leases {
         let away = self.reach.is_away();
         let reach = &mut self.reach;
         let (mut urgent, mut renewal, mut returned) = (None, None, false);
+        let mut exchanged = Exchanged::Waiting;
         let make = || Slot::new(place.tag, row.consumer, row.name, now);
-        let opened = self.table.open(place, impatient, now, make, shared, |slot, shared| {
+        let opened = self.table.open(place, (impatient, now), &make, shared, &mut |slot, shared| {
             (urgent, renewal) = (None, None);
             returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, now));
             let wanted = need.max(chunk.min(slot.units() / 4));
             let found = slot.take(need, wanted, raised, now);
+            exchanged = Exchanged::Waiting;
             let fate = match found {
                 Found::Units(units) => {
                     // With nobody to ask, what is left need not be renewed: that would be a call in vain for each.
@@ -345,35 +352,35 @@ impl Leases {
                         slot.ask(0, 0, now);
                         renewal = Some(slot.send(now));
                     }
-                    Fate::Changed(Exchanged::Held(Held {
-                        lease: slot.lease(),
-                        units,
-                        until: slot.until(),
-                        standing: standing(slot, units, now),
-                    }))
+                    let (lease, until, standing) = (slot.lease(), slot.until(), standing(slot, units, now));
+                    exchanged = Exchanged::Held(Held { lease, units, until, standing });
+                    Fate::Changed
                 }
-                Found::Refused => Fate::Kept(Exchanged::Refused { wait: slot.refused_for(now), standing: standing(slot, 0, now) }),
-                Found::Pending if !slot.is_due(SEND_AGAIN, now) => Fate::Kept(Exchanged::Waiting),
-                Found::Pending | Found::Nothing if !reach.may_call(now) => Fate::Kept(Exchanged::Waiting),
+                Found::Refused => {
+                    exchanged = Exchanged::Refused { wait: slot.refused_for(now), standing: standing(slot, 0, now) };
+                    Fate::Kept
+                }
+                Found::Pending if !slot.is_due(SEND_AGAIN, now) => Fate::Kept,
+                Found::Pending | Found::Nothing if !reach.may_call(now) => Fate::Kept,
                 Found::Pending => {
                     urgent = Some(slot.send(now));
-                    Fate::Changed(Exchanged::Waiting)
+                    Fate::Changed
                 }
                 Found::Nothing => {
                     slot.open(|| next_number(shared)).ok_or(Broken)?;
                     slot.ask(need.max(waits.need), need.saturating_add(waits.sum), now);
                     urgent = Some(slot.send(now));
-                    Fate::Changed(Exchanged::Waiting)
+                    Fate::Changed
                 }
             };
-            Ok(if returned { fate.changed() } else { fate })
+            Ok(if returned && fate == Fate::Kept { Fate::Changed } else { fate })
         });
         if let (Some(rest), false) = (rest, returned && opened.is_ok()) {
             counters.add(Counter::StrandedUnits, rest.units);
         }
         let opened = opened?;
         // A set whose slots are all in use: one of them will be free.
-        let Some((exchanged, displaced)) = opened else {
+        let Some(displaced) = opened else {
             return Ok(Exchanged::Waiting);
         };
         self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
@@ -397,32 +404,40 @@ impl Leases {
         places.into_iter().filter(|(_, lease)| *lease != 0)
     }
 
+    #[inline(never)]
     fn put_back<S: SharedData>(&mut self, place: Place, lease: u64, units: u64, now: Instant, shared: &mut S, counters: &mut Counters) {
         if units == 0 {
             return;
         }
-        let back = self.table.change(place, shared, |slot| match slot.give_back(lease, units, now) {
-            true => Fate::Changed(true),
-            false => Fate::Kept(false),
+        let mut back = false;
+        let done = self.table.change(place, shared, &mut |slot| {
+            back = slot.give_back(lease, units, now);
+            if back { Fate::Changed } else { Fate::Kept }
         });
-        if back != Ok(Some(true)) {
+        if !back || done.is_err() {
             counters.add(Counter::StrandedUnits, units);
         }
     }
 
     /// Returns what a slot holds that nobody used for `idle`, and forgets it; else comes back.
+    #[inline(never)]
     fn look_after<S: SharedData>(&mut self, place: Place, idle: u64, now: Instant, shared: &mut S) {
-        let closed = self.table.change(place, shared, |slot| {
+        let (mut message, mut again) = (None, None);
+        let done = self.table.change(place, shared, &mut |slot| {
+            (message, again) = (None, None);
             if slot.is_idle(idle, now) {
-                return Fate::Freed((slot.close(now), None));
+                message = slot.close(now);
+                return Fate::Freed;
             }
             // An ask that was lost is sent again, although nobody waits any more: its answer may hold units.
             if slot.is_due(FORGOTTEN, now) {
-                return Fate::Changed((Some(slot.send(now)), Some(now.after(FORGOTTEN))));
+                (message, again) = (Some(slot.send(now)), Some(now.after(FORGOTTEN)));
+                return Fate::Changed;
             }
-            Fate::Kept((None, Some(now.after(IDLE))))
+            again = Some(now.after(IDLE));
+            Fate::Kept
         });
-        if let Ok(Some((message, again))) = closed {
+        if done == Ok(true) {
             self.background.extend(message);
             if let (Some(again), true) = (again, idle == IDLE) {
                 self.visits.insert(place, again);
@@ -435,8 +450,11 @@ impl Leases {
         let mut woken = Vec::new();
         let table = &mut self.table;
         self.waits.retain(|place, wait| {
-            let under_way = table.change(*place, shared, |slot| Fate::Kept(slot.is_pending() && !slot.is_due(SEND_AGAIN, now)));
-            let waits = under_way == Ok(Some(true));
+            let mut waits = false;
+            let _ = table.change(*place, shared, &mut |slot| {
+                waits = slot.is_pending() && !slot.is_due(SEND_AGAIN, now);
+                Fate::Kept
+            });
             if !waits {
                 woken.push(wait.subject);
             }

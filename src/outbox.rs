@@ -65,7 +65,7 @@ impl Outbox {
             return Ok(());
         }
         let mut left = Notes::default();
-        let added = self.exchange(shared, |content| {
+        let added = self.exchange(shared, &mut |content| {
             left = notes.add_to(&mut content.open);
             true
         })?;
@@ -81,7 +81,7 @@ impl Outbox {
     /// [`Broken`].
     pub fn freeze(&self, shared: &mut impl SharedData) -> Result<Option<Frozen>, Broken> {
         let mut frozen = None;
-        self.exchange(shared, |content| {
+        self.exchange(shared, &mut |content| {
             let freezes = content.frozen.is_empty() && !is_empty(&content.open);
             if freezes {
                 content.sequence = content.sequence.saturating_add(1);
@@ -100,7 +100,7 @@ impl Outbox {
     /// [`Broken`].
     pub fn clear(&self, sequence: u64, shared: &mut impl SharedData) -> Result<Option<Report>, Broken> {
         let mut told = None;
-        let cleared = self.exchange(shared, |content| {
+        let cleared = self.exchange(shared, &mut |content| {
             let clears = content.sequence == sequence && !content.frozen.is_empty();
             told = clears.then(|| std::mem::take(&mut content.frozen));
             clears
@@ -110,7 +110,8 @@ impl Outbox {
     }
 
     /// Changes the content under compare-and-swap; `change` says whether there is something to write. `false`: others were always faster.
-    fn exchange(&self, shared: &mut impl SharedData, mut change: impl FnMut(&mut Content) -> bool) -> Result<bool, Broken> {
+    #[inline(never)]
+    fn exchange(&self, shared: &mut impl SharedData, change: &mut dyn FnMut(&mut Content) -> bool) -> Result<bool, Broken> {
         for _ in 0..MOST_RETRIES {
             let mut value = Vec::new();
             let version = shared.get(&self.key, &mut value)?;

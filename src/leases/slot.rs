@@ -85,11 +85,13 @@ pub(super) enum Found {
 }
 
 impl Slot {
+    #[inline(never)]
     pub(super) fn new(tag: u64, consumer: &str, name: &str, now: Instant) -> Self {
         Self { tag, consumer: consumer.to_owned(), name: name.to_owned(), used_at: now, measured_at: now, ..Self::default() }
     }
 
     /// Takes what a request needs, and up to `wanted` with it. `raised`: refusals of older revisions are no longer true.
+    #[inline(never)]
     pub(super) fn take(&mut self, need: u64, wanted: u64, raised: u64, now: Instant) -> Found {
         if self.window != 0 && now >= self.until {
             self.end();
@@ -126,6 +128,7 @@ impl Slot {
 
     /// Notes an ask for what waits, or for nothing but to last. What is left is too little for who waits: it is returned with the ask, so that
     /// the ledger can make a whole of it.
+    #[inline(never)]
     pub(super) fn ask(&mut self, need: u64, waiting: u64, now: Instant) {
         self.measure(now);
         if need > 0 {
@@ -144,6 +147,7 @@ impl Slot {
     }
 
     /// The ask under way is sent; the message.
+    #[inline(never)]
     pub(super) fn send(&mut self, now: Instant) -> LeaseAsk {
         self.sent_at = now;
         LeaseAsk { need: self.need, waiting: self.waiting, ..self.message() }
@@ -156,6 +160,7 @@ impl Slot {
     }
 
     /// Takes the answer to an ask, whose message was sent at `sent`; `false` if it is not under way.
+    #[inline(never)]
     pub(super) fn adopt(&mut self, answer: &LeaseAnswer, revision: u64, sent: Instant, now: Instant) -> bool {
         let under_way = self.asked_at != Instant(0) && self.number == answer.number;
         if self.lease != answer.lease || !(under_way || sabotage::removed(Rule::AdoptOnce) && self.lease != 0) {
@@ -209,6 +214,7 @@ impl Slot {
     }
 
     /// Ends the lease: the message that returns what is left, if anybody needs to hear it.
+    #[inline(never)]
     pub(super) fn close(&mut self, now: Instant) -> Option<LeaseAsk> {
         let told = self.lease != 0 && self.number > 0 && now < self.until;
         told.then(|| {
@@ -261,6 +267,7 @@ impl Slot {
         (self.asked_at, self.refused_until) = (Instant(0), Instant(0));
     }
 
+    #[inline(never)]
     fn message(&self) -> LeaseAsk {
         LeaseAsk {
             consumer: self.consumer.clone(),
@@ -278,6 +285,7 @@ impl Slot {
     }
 
     /// Measures what was spent since the last time.
+    #[inline(never)]
     fn measure(&mut self, now: Instant) {
         let elapsed = now.since(self.measured_at);
         if elapsed < SHORTEST_MEASURE {
@@ -322,6 +330,7 @@ impl Slot {
     }
 
     /// Appends the slot; the length is written before it.
+    #[inline(never)]
     pub(super) fn encode(&mut self, out: &mut Vec<u8>) -> Option<()> {
         let length = u16::try_from(NUMBERS * 8 + 2 + self.consumer.len() + self.name.len()).ok()?;
         out.extend_from_slice(&length.to_le_bytes());
@@ -333,6 +342,7 @@ impl Slot {
     }
 
     /// Reads a slot, without its length; `None` if it is none.
+    #[inline(never)]
     pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let mut slot = Self::default();
         for number in slot.numbers() {

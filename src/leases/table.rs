@@ -38,14 +38,14 @@ pub(super) struct Table {
 type Range = std::ops::Range<usize>;
 
 /// What becomes of a slot.
-#[derive(Debug)]
-pub(super) enum Fate<T> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
     /// It stays as it was.
-    Kept(T),
+    Kept,
     /// It is as it was made.
-    Changed(T),
+    Changed,
     /// It is free.
-    Freed(T),
+    Freed,
 }
 
 /// A slot as found, and one that had to go for it.
@@ -55,16 +55,6 @@ pub(super) struct Opened {
     pub(super) slot: Slot,
     /// What was displaced: its lease must be closed.
     pub(super) displaced: Option<Slot>,
-}
-
-impl<T> Fate<T> {
-    /// The same, of a slot that was changed before.
-    pub(super) fn changed(self) -> Self {
-        match self {
-            Self::Kept(done) | Self::Changed(done) => Self::Changed(done),
-            Self::Freed(done) => Self::Freed(done),
-        }
-    }
 }
 
 impl Table {
@@ -83,31 +73,21 @@ impl Table {
         self.sets
     }
 
-    /// Changes the slot at a place, if there is one, under compare-and-swap; `None` if there is none.
-    pub(super) fn change<S: SharedData, T>(
+    /// Changes the slot at a place, if there is one, under compare-and-swap; `false` if there is none.
+    pub(super) fn change<S: SharedData>(
         &mut self,
         place: Place,
         shared: &mut S,
-        mut change: impl FnMut(&mut Slot) -> Fate<T>,
-    ) -> Result<Option<T>, Broken> {
+        change: &mut dyn FnMut(&mut Slot) -> Fate,
+    ) -> Result<bool, Broken> {
         for _ in 0..MOST_RETRIES {
             let version = self.read(place.set, shared)?;
             let Some((range, mut slot)) = self.find(place.tag)? else {
-                return Ok(None);
+                return Ok(false);
             };
-            let done = match change(&mut slot) {
-                Fate::Kept(done) => return Ok(Some(done)),
-                Fate::Changed(done) => {
-                    self.replace(range, Some(&mut slot))?;
-                    done
-                }
-                Fate::Freed(done) => {
-                    self.replace(range, None)?;
-                    done
-                }
-            };
-            if self.write(place.set, version, shared)? {
-                return Ok(Some(done));
+            let fate = change(&mut slot);
+            if self.settle(place.set, range, slot, fate, version, shared)? {
+                return Ok(true);
             }
         }
         Err(Broken)
@@ -115,36 +95,44 @@ impl Table {
 
     /// Changes the slot at a place, or one made for it, under compare-and-swap, and answers a slot that had to go for it; `None` if all
     /// others have asks under way, or were used lately and the request can still wait.
-    pub(super) fn open<S: SharedData, T>(
+    pub(super) fn open<S: SharedData>(
         &mut self,
         place: Place,
-        impatient: bool,
-        now: Instant,
-        make: impl Fn() -> Slot,
+        (impatient, now): (bool, Instant),
+        make: &dyn Fn() -> Slot,
         shared: &mut S,
-        mut change: impl FnMut(&mut Slot, &mut S) -> Result<Fate<T>, Broken>,
-    ) -> Result<Option<(T, Option<Slot>)>, Broken> {
+        change: &mut dyn FnMut(&mut Slot, &mut S) -> Result<Fate, Broken>,
+    ) -> Result<Option<Option<Slot>>, Broken> {
         for _ in 0..MOST_RETRIES {
             let version = self.read(place.set, shared)?;
-            let Some((range, Opened { mut slot, displaced })) = self.find_or_make(place.tag, impatient, now, &make)? else {
+            let Some((range, Opened { mut slot, displaced })) = self.find_or_make(place.tag, impatient, now, make)? else {
                 return Ok(None);
             };
-            let done = match change(&mut slot, shared)? {
-                Fate::Kept(done) => return Ok(Some((done, None))),
-                Fate::Changed(done) => {
-                    self.replace(range, Some(&mut slot))?;
-                    done
-                }
-                Fate::Freed(done) => {
-                    self.replace(range, None)?;
-                    done
-                }
-            };
-            if self.write(place.set, version, shared)? {
-                return Ok(Some((done, displaced)));
+            let fate = change(&mut slot, shared)?;
+            if self.settle(place.set, range, slot, fate, version, shared)? {
+                return Ok(Some(displaced.filter(|_| fate != Fate::Kept)));
             }
         }
         Err(Broken)
+    }
+
+    /// Writes a slot back as its fate is; `false` if another worker was faster.
+    #[inline(never)]
+    fn settle<S: SharedData>(
+        &mut self,
+        set: u32,
+        range: Range,
+        mut slot: Slot,
+        fate: Fate,
+        version: Option<Version>,
+        shared: &mut S,
+    ) -> Result<bool, Broken> {
+        match fate {
+            Fate::Kept => return Ok(true),
+            Fate::Changed => self.replace(range, Some(&mut slot))?,
+            Fate::Freed => self.replace(range, None)?,
+        }
+        shared.set(&self.key(set), &self.bytes, version)
     }
 
     /// The tags of a set.
@@ -153,6 +141,7 @@ impl Table {
         Ok(self.slots()?.into_iter().map(|(_, slot)| slot.tag).collect())
     }
 
+    #[inline(never)]
     fn read<S: SharedData>(&mut self, set: u32, shared: &mut S) -> Result<Option<Version>, Broken> {
         let version = shared.get(&self.key(set), &mut self.bytes)?;
         if version.is_none() {
@@ -161,14 +150,11 @@ impl Table {
         Ok(version)
     }
 
-    fn write<S: SharedData>(&mut self, set: u32, version: Option<Version>, shared: &mut S) -> Result<bool, Broken> {
-        shared.set(&self.key(set), &self.bytes, version)
-    }
-
     fn key(&self, set: u32) -> String {
         format!("tollgate/{LAYOUT}/l/{}/{set}", self.sets)
     }
 
+    #[inline(never)]
     fn find(&self, tag: u64) -> Result<Option<(Range, Slot)>, Broken> {
         let mut start = 0;
         while let Some((range, slot)) = self.raw(start)? {
@@ -180,7 +166,8 @@ impl Table {
         Ok(None)
     }
 
-    fn find_or_make(&self, tag: u64, impatient: bool, now: Instant, make: impl Fn() -> Slot) -> Result<Option<(Range, Opened)>, Broken> {
+    #[inline(never)]
+    fn find_or_make(&self, tag: u64, impatient: bool, now: Instant, make: &dyn Fn() -> Slot) -> Result<Option<(Range, Opened)>, Broken> {
         if let Some((range, slot)) = self.find(tag)? {
             return Ok(Some((range, Opened { slot, displaced: None })));
         }
@@ -194,6 +181,7 @@ impl Table {
         Ok(oldest.map(|(range, displaced)| (range, Opened { slot: make(), displaced: Some(displaced) })))
     }
 
+    #[inline(never)]
     fn slots(&self) -> Result<Vec<(Range, Slot)>, Broken> {
         let mut slots = Vec::with_capacity(WAYS);
         let mut start = 0;
@@ -205,6 +193,7 @@ impl Table {
     }
 
     /// The slot that begins at an offset, `None` at the end. What is malformed is an error, never a fresh slot.
+    #[inline(never)]
     fn raw(&self, start: usize) -> Result<Option<(Range, &[u8])>, Broken> {
         let bytes = self.bytes.get(start..).ok_or(Broken)?;
         if bytes.is_empty() {
