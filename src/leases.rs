@@ -43,8 +43,6 @@ const VISIT_EVERY: u64 = SECOND / 4;
 const FORGOTTEN: u64 = 10 * SECOND;
 /// Sets the sweeper looks at in a tick.
 const SWEEP: u32 = 8;
-/// Limits of which a worker remembers how much it let pass unasked.
-const MOST_OVERAGES: usize = 4_096;
 /// Consumers whose limits were raised lately.
 const MOST_RAISED: usize = 1_024;
 /// The counter of leases, which are numbered over the whole node.
@@ -66,7 +64,7 @@ pub struct Leases {
     /// To be sent when there is an opportunity.
     background: Vec<LeaseAsk>,
     /// Units let pass without a lease.
-    overages: HashMap<(String, String), u64>,
+    overages: Vec<Overage>,
     raised: Raised,
     sweep_at: u32,
 }
@@ -117,7 +115,7 @@ impl Leases {
             waits: HashMap::new(),
             urgent: Vec::new(),
             background: Vec::new(),
-            overages: HashMap::new(),
+            overages: Vec::new(),
             raised: Raised::default(),
             sweep_at: 0,
         }
@@ -220,8 +218,7 @@ impl Leases {
 
     /// Units that were let pass since the last time, to be reported.
     pub fn take_overages(&mut self) -> Vec<Overage> {
-        let overages = self.overages.drain();
-        overages.map(|((consumer, limit), units)| Overage { consumer, limit, units }).collect()
+        std::mem::take(&mut self.overages)
     }
 
     /// Where the slot of a limit is, whose name has this hash.
@@ -477,10 +474,13 @@ impl Leases {
     /// Notes what is let pass of limits that could not be asked.
     fn pass(&mut self, ask: &Ask<'_>, need: u64, unasked: u8) {
         for (position, limit) in ask.tier.leased.iter().enumerate().take(MOST_LIMITS) {
-            let key = (ask.consumer.to_owned(), limit.name.clone());
-            if unasked & (1 << position) != 0 && (self.overages.len() < MOST_OVERAGES || self.overages.contains_key(&key)) {
-                let units = self.overages.entry(key).or_default();
-                *units = units.saturating_add(need);
+            if unasked & (1 << position) == 0 {
+                continue;
+            }
+            let own = self.overages.iter_mut().find(|own| own.consumer == ask.consumer && own.limit == limit.name);
+            match own {
+                Some(own) => own.units = own.units.saturating_add(need),
+                None => self.overages.push(Overage { consumer: ask.consumer.to_owned(), limit: limit.name.clone(), units: need }),
             }
         }
     }

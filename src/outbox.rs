@@ -45,6 +45,8 @@ struct Content {
     sequence: u64,
     /// That report, while it is not acknowledged.
     frozen: Vec<u8>,
+    /// What it says of leases.
+    told: Vec<LeaseAsk>,
     /// What the next one will say.
     open: Report,
 }
@@ -87,6 +89,7 @@ impl Outbox {
                 content.sequence = content.sequence.saturating_add(1);
                 let report = Report { sequence: content.sequence, ..std::mem::take(&mut content.open) };
                 content.frozen = wire::encode(&report).unwrap_or_default();
+                content.told = report.leases;
             }
             frozen = (!content.frozen.is_empty()).then(|| Frozen { sequence: content.sequence, body: content.frozen.clone() });
             freezes
@@ -94,19 +97,22 @@ impl Outbox {
         Ok(frozen)
     }
 
-    /// The report of a number has been taken, or never will be: the next one may follow. What was in it, if it was the one under way.
+    /// The report of a number has been taken, or never will be: the next one may follow. What it said of leases, if it was the one under
+    /// way.
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn clear(&self, sequence: u64, shared: &mut impl SharedData) -> Result<Option<Report>, Broken> {
+    pub fn clear(&self, sequence: u64, shared: &mut impl SharedData) -> Result<Option<Vec<LeaseAsk>>, Broken> {
         let mut told = None;
         let cleared = self.exchange(shared, &mut |content| {
             let clears = content.sequence == sequence && !content.frozen.is_empty();
-            told = clears.then(|| std::mem::take(&mut content.frozen));
+            if clears {
+                content.frozen.clear();
+                told = Some(std::mem::take(&mut content.told));
+            }
             clears
         })?;
-        let told = told.filter(|_| cleared);
-        Ok(told.and_then(|body| wire::decode(&body).ok()))
+        Ok(told.filter(|_| cleared))
     }
 
     /// Changes the content under compare-and-swap; `change` says whether there is something to write. `false`: others were always faster.
@@ -178,22 +184,79 @@ fn is_empty(report: &Report) -> bool {
 
 impl Content {
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.sequence.to_le_bytes().to_vec();
-        bytes.extend(u32::try_from(self.frozen.len()).unwrap_or(u32::MAX).to_le_bytes());
-        bytes.extend_from_slice(&self.frozen);
-        if !is_empty(&self.open) {
-            bytes.extend(wire::encode(&self.open).unwrap_or_default());
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, self.sequence);
+        put_bytes(&mut bytes, &self.frozen);
+        put_number(&mut bytes, self.told.len() as u64);
+        put_number(&mut bytes, self.open.leases.len() as u64);
+        for ask in self.told.iter().chain(&self.open.leases) {
+            put_bytes(&mut bytes, ask.consumer.as_bytes());
+            put_bytes(&mut bytes, ask.limit.as_bytes());
+            let numbers = [ask.lease, ask.number, ask.window, ask.returned, ask.need, ask.waiting, ask.demand, ask.own];
+            numbers.into_iter().chain([u64::from(ask.close)]).for_each(|number| put_number(&mut bytes, number));
+        }
+        put_number(&mut bytes, self.open.used.len() as u64);
+        for used in &self.open.used {
+            put_bytes(&mut bytes, used.credential.as_bytes());
+            put_number(&mut bytes, used.at_ms);
+        }
+        put_number(&mut bytes, self.open.overages.len() as u64);
+        for overage in &self.open.overages {
+            put_bytes(&mut bytes, overage.consumer.as_bytes());
+            put_bytes(&mut bytes, overage.limit.as_bytes());
+            put_number(&mut bytes, overage.units);
         }
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (sequence, bytes) = bytes.split_first_chunk::<8>()?;
-        let (length, bytes) = bytes.split_first_chunk::<4>()?;
-        let (frozen, open) = bytes.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-        let open = if open.is_empty() { Report::default() } else { wire::decode(open).ok()? };
-        Some(Self { sequence: u64::from_le_bytes(*sequence), frozen: frozen.to_vec(), open })
+    fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let from = &mut bytes;
+        let mut content = Self { sequence: number(from)?, frozen: sized(from)?.to_vec(), ..Self::default() };
+        let (told, open) = (number(from)?, number(from)?);
+        for place in 0..told.checked_add(open)? {
+            let (consumer, limit) = (text(from)?, text(from)?);
+            let [lease, count, window, returned] = [number(from)?, number(from)?, number(from)?, number(from)?];
+            let [need, waiting, demand, own] = [number(from)?, number(from)?, number(from)?, number(from)?];
+            let close = number(from)? == 1;
+            let ask = LeaseAsk { consumer, limit, lease, number: count, window, returned, close, need, waiting, demand, own };
+            if place < told { &mut content.told } else { &mut content.open.leases }.push(ask);
+        }
+        for _ in 0..number(from)? {
+            content.open.used.push(Used { credential: text(from)?, at_ms: number(from)? });
+        }
+        for _ in 0..number(from)? {
+            content.open.overages.push(Overage { consumer: text(from)?, limit: text(from)?, units: number(from)? });
+        }
+        bytes.is_empty().then_some(content)
     }
+}
+
+fn put_number(bytes: &mut Vec<u8>, number: u64) {
+    bytes.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_bytes(bytes: &mut Vec<u8>, put: &[u8]) {
+    put_number(bytes, put.len() as u64);
+    bytes.extend_from_slice(put);
+}
+
+#[inline(never)]
+fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*number))
+}
+
+fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(number(bytes)?).ok()?;
+    let (own, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(own)
+}
+
+#[inline(never)]
+fn text(bytes: &mut &[u8]) -> Option<String> {
+    String::from_utf8(sized(bytes)?.to_vec()).ok()
 }
 
 #[cfg(test)]
@@ -209,7 +272,9 @@ mod tests {
 
     fn told(shared: &mut Memory) -> Report {
         let frozen = outbox().freeze(shared).unwrap().unwrap();
-        outbox().clear(frozen.sequence, shared).unwrap().unwrap()
+        let report: Report = wire::decode(&frozen.body).unwrap();
+        assert_eq!(outbox().clear(frozen.sequence, shared), Ok(Some(report.leases.clone())));
+        report
     }
 
     fn ask(lease: u64, number: u64) -> LeaseAsk {
@@ -254,13 +319,14 @@ mod tests {
 
     #[test]
     fn the_value_reads_back_as_written_and_nothing_else_does() {
-        let open = Report { leases: vec![ask(1, 2)], ..Report::default() };
-        let content = Content { sequence: 3, frozen: b"{}".to_vec(), open };
+        let used = Used { credential: "k".to_owned(), at_ms: 7 };
+        let overage = Overage { consumer: "c".to_owned(), limit: "l".to_owned(), units: 3 };
+        let close = LeaseAsk { returned: 4, close: true, consumer: "c".to_owned(), ..ask(1, 2) };
+        let open = Report { sequence: 0, used: vec![used], leases: vec![close], overages: vec![overage] };
+        let content = Content { sequence: 3, frozen: b"{}".to_vec(), told: vec![ask(7, 1)], open };
         let bytes = content.encode();
         assert_eq!(Content::decode(&bytes), Some(content));
-        for cut in 1..bytes.len() {
-            // A value may end before what is open, but nowhere else.
-            assert_eq!(Content::decode(&bytes[..cut]).is_some(), cut == 8 + 4 + 2, "{cut}");
-        }
+        assert!((0..bytes.len()).all(|cut| Content::decode(&bytes[..cut]).is_none()));
+        assert_eq!(Content::decode(&[&bytes[..], b"x"].concat()), None);
     }
 }

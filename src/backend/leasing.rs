@@ -1,7 +1,6 @@
 //! Owns the messages about leases that somebody waits for: they are sent at once, by the worker that noted them. Must not know what a lease
 //! is worth.
 
-use hashbrown::HashMap;
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::wire::{self, LeaseAnswer, LeaseAsk, MOST_ASKS, Settle, Settled};
@@ -11,7 +10,7 @@ use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 /// Messages under way on this worker.
 #[derive(Debug, Default)]
 pub(super) struct Leasing {
-    sent: HashMap<u32, Vec<LeaseAsk>>,
+    sent: Vec<(u32, Vec<LeaseAsk>)>,
     last: u32,
 }
 
@@ -34,7 +33,7 @@ impl Leasing {
             let asks = asks.to_vec();
             let Ok(body) = wire::encode(&Settle { asks: asks.clone() }) else { continue };
             self.last = self.last.wrapping_add(1);
-            self.sent.insert(self.last, asks);
+            self.sent.push((self.last, asks));
             calls.push(Call {
                 purpose: Purpose::Settle { number: self.last, sent: now },
                 method: "POST",
@@ -49,7 +48,8 @@ impl Leasing {
 
     /// Takes the answer to a message.
     pub(super) fn heard(&mut self, answer: Answer<'_>, number: u32, sent: Instant) -> Result<Settlement, CallError> {
-        let asks = self.sent.remove(&number).ok_or(CallError::Failed)?;
+        let position = self.sent.iter().position(|(own, _)| *own == number).ok_or(CallError::Failed)?;
+        let (_, asks) = self.sent.swap_remove(position);
         let Settled { revision, answers } = answer.body().and_then(|body| wire::decode(body).map_err(|_| CallError::Failed))?;
         settlement(asks, answers, revision, sent)
     }

@@ -99,7 +99,7 @@ impl Reporter {
         {
             self.pace.succeeded(now, REPORT_EVERY);
             let Acknowledged { revision, leases, .. } = acknowledged?;
-            return settlement(told.map(|told| told.leases).unwrap_or_default(), leases, revision, sent);
+            return settlement(told.unwrap_or_default(), leases, revision, sent);
         }
         self.pace.failed(now);
         acknowledged.and(Err(CallError::Failed))
