@@ -1,7 +1,7 @@
 # Every target is one script or one command; `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help build envoy run test test-all lint bench clean
+.PHONY: help build envoy run test sim test-all lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ run: build ## a demo upstream, the backend and Envoy with envoy.yaml, in the for
 
 test: ## build, native tests, core under wasm, end to end through Envoy
 	@tools/test.sh
+
+sim: ## simulate the leases: SEEDS=1000 stories, or the one of SEED, printed
+	@tools/sim.sh $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 test-all: ## make test, then the slow extras: more Envoys, the other toolchain, longer fuzzing
 	@tools/test_all.sh

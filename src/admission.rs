@@ -2,6 +2,7 @@
 
 mod asking;
 mod leasing;
+mod spending;
 mod subject;
 mod tokens;
 mod waiting;
@@ -24,11 +25,12 @@ use crate::head::{Field, Head, Malformed, Names};
 use crate::identity::Identity;
 use crate::key_sets::KeySets;
 use crate::leases::Leases;
-use crate::limits::{Ask, Charge, GIVE_BACK_EVERY, Limiter, Outcome, Standings, Subject};
+use crate::limits::{Charge, GIVE_BACK_EVERY, Limiter, Standings};
 use crate::shared::SharedData;
 use crate::tiers::Tiers;
 pub use leasing::Leasing;
-use leasing::{LOOK_EVERY, Leased, Waiters};
+use leasing::{LOOK_EVERY, Waiters};
+use spending::Spent;
 use subject::HashKey;
 pub use waiting::{Awaited, Waited};
 
@@ -247,77 +249,6 @@ impl Gate {
         }
     }
 
-    /// Spends a request's units from the limits it meets, or from none of them.
-    fn spend(
-        &mut self,
-        identity: Option<&Identity>,
-        anonymous_tier: Option<usize>,
-        (route, cost): (u16, u32),
-        waited: Waited,
-        now: Instant,
-        node: &mut impl Node,
-    ) -> Result<Spent, Reason> {
-        let Some(position) = identity.map_or(anonymous_tier, |identity| Some(identity.consumer.tier.get())) else {
-            return Ok(Spent::Nothing);
-        };
-        let tier = self.tiers.get(position).ok_or(Reason::Unavailable)?;
-        if tier.limits.is_empty() && tier.leased.is_empty() {
-            return Ok(Spent::Nothing);
-        }
-        let subject = match identity {
-            Some(identity) => self.hash_key.consumer(&identity.consumer, node),
-            None => {
-                let address = node.source_address().ok_or(Reason::Unavailable)?;
-                self.hash_key.address(&tier.name, address, self.policy.node.ipv6_prefix, node)
-            }
-        };
-        // The node's own limits first: what they refuse costs no call.
-        let (outcome, standings) = self.charge(position, subject, route, cost, now, node).ok_or(Reason::Unavailable)?;
-        let mut limited = Limited { tier: position, standings, charge: None, leasing: None };
-        let charge = match outcome {
-            Outcome::Admitted(charge) => charge,
-            Outcome::Refused { wait } => return Ok(Spent::Refused(Reason::RateLimited, wait, limited)),
-            Outcome::Unavailable => return Ok(Spent::Refused(Reason::Unavailable, None, limited)),
-        };
-        let leased = match identity {
-            Some(identity) => self.lease((position, subject, &identity.consumer), (route, cost), waited, now, node),
-            None => None,
-        };
-        let Some((leased, leasing)) = leased else {
-            return Ok(Spent::Admitted(Limited { charge: Some(charge), ..limited }));
-        };
-        if !matches!(leased, Leased::Admitted)
-            && let Some(tier) = self.tiers.limits(position)
-        {
-            self.limiter.give_back(tier, &charge, &mut limited.standings, now, node, &mut self.counters);
-        }
-        let refused = leasing.refused;
-        limited.leasing = Some(leasing);
-        Ok(match leased {
-            Leased::Admitted => Spent::Admitted(Limited { charge: Some(charge), ..limited }),
-            Leased::Refused { wait } => Spent::Refused(self.tiers.refusal(position, refused), wait, limited),
-            Leased::Waiting { subject, since } => Spent::Waits(Awaited::Units { subject, since }),
-            Leased::Unavailable => Spent::Refused(Reason::Unavailable, None, limited),
-        })
-    }
-
-    /// Spends units of a subject; `None` if there is no such tier.
-    fn charge(
-        &mut self,
-        tier: usize,
-        subject: Subject,
-        route: u16,
-        cost: u32,
-        now: Instant,
-        node: &mut impl Node,
-    ) -> Option<(Outcome, Standings)> {
-        let ask = Ask { tier: self.tiers.limits(tier)?, subject, route, cost, now };
-        Some(match self.hash_key.is_of_node() {
-            true => self.limiter.judge(&ask, node, &mut self.counters),
-            false => self.limiter.judge_alone(&ask, &mut self.counters),
-        })
-    }
-
     /// The changes an admitted request needs: credentials and false claims go, the verified identity comes.
     pub fn edits<'a>(&'a self, permit: &'a Permit, head: &'a Head<'_>) -> impl Iterator<Item = Edit<'a>> {
         let policy = &self.policy;
@@ -403,18 +334,6 @@ impl Gate {
         let tiers = &self.tiers;
         self.limiter.give_back_idle(now, |tier| tiers.limits(tier), shared, &mut self.counters);
     }
-}
-
-/// What became of a request's units.
-enum Spent {
-    /// There is nothing to limit.
-    Nothing,
-    /// All limits admit it.
-    Admitted(Limited),
-    /// It is denied; it may be tried again after so many nanoseconds.
-    Refused(Reason, Option<u64>, Limited),
-    /// Something is being asked for.
-    Waits(Awaited),
 }
 
 /// Why it is not known who asks.

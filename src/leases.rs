@@ -5,10 +5,12 @@
 //! spent: it goes back only to the slot it came from, while that holds the same lease.
 
 mod ask;
+mod exchange;
 mod purse;
 mod reach;
 mod slot;
 mod table;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -25,9 +27,9 @@ use crate::counters::{Counter, Counters};
 use crate::limits::{MOST_LIMITS, Subject};
 use crate::shared::{Broken, SharedData};
 pub use ask::{Ask, Charge, Outcome, Standing, Standings, TierLeases};
-use purse::{Held, Purses};
+use exchange::{Exchanged, Row};
+use purse::Purses;
 use reach::Reach;
-use slot::{Found, Slot};
 pub use table::Place;
 use table::{Fate, Table};
 
@@ -35,18 +37,8 @@ use table::{Fate, Table};
 pub const TICK_EVERY: u64 = SECOND / 20;
 /// An ask that was not answered is sent again after this time.
 const SEND_AGAIN: u64 = SECOND;
-/// A slot nobody used for so long returns what is left.
-const IDLE: u64 = 3 * SECOND / 2;
-/// How often a worker looks after slots it has used.
-const VISIT_EVERY: u64 = SECOND / 4;
-/// A slot that was forgotten, because its worker's memory was lost, is found by who sweeps.
-const FORGOTTEN: u64 = 10 * SECOND;
-/// Sets the sweeper looks at in a tick.
-const SWEEP: u32 = 8;
 /// Consumers whose limits were raised lately.
 const MOST_RAISED: usize = 1_024;
-/// The counter of leases, which are numbered over the whole node.
-const NUMBERS: &str = "tollgate/1/leases";
 
 /// The leases of one worker.
 #[derive(Debug)]
@@ -83,23 +75,6 @@ struct Wait {
 struct Raised {
     all: u64,
     of: HashMap<u64, u64>,
-}
-
-/// Where a row is.
-#[derive(Clone, Copy, Debug)]
-struct Row<'a> {
-    place: Place,
-    subject: Subject,
-    consumer: &'a str,
-    name: &'a str,
-}
-
-/// What came of asking a slot.
-#[derive(Clone, Copy, Debug)]
-enum Exchanged {
-    Held(Held),
-    Refused { wait: u64, standing: Standing },
-    Waiting,
 }
 
 impl Leases {
@@ -272,126 +247,6 @@ impl Leases {
         }
     }
 
-    /// Units of a limit are wanted elsewhere: what is not needed soon is returned.
-    pub fn recall<S: SharedData>(&mut self, place: Place, now: Instant, shared: &mut S) {
-        let mut message = None;
-        let done = self.table.change(place, shared, &mut |slot| {
-            message = None;
-            if !slot.shrink(now) {
-                return Fate::Kept;
-            }
-            slot.ask(0, 0, now);
-            message = Some(slot.send(now));
-            Fate::Changed
-        });
-        self.background.extend(message.filter(|_| done.is_ok()));
-    }
-
-    /// Looks after purses and slots, and answers the tags of subjects whose waiting requests are to be judged again, because another worker has
-    /// heard an answer. One worker of a node `sweeps`: it also looks after slots that no worker remembers.
-    pub fn tick<S: SharedData>(&mut self, sweeps: bool, now: Instant, shared: &mut S, counters: &mut Counters) -> Vec<u64> {
-        let woken = self.answered_elsewhere(now, shared);
-        for back in self.purses.idle(now) {
-            self.put_back(back.place, back.lease, back.units, now, shared, counters);
-        }
-        if now.since(self.visited) >= VISIT_EVERY {
-            self.visited = now;
-            let due: Vec<Place> = self.visits.iter().filter(|(_, due)| now >= **due).map(|(place, _)| *place).collect();
-            for place in due {
-                self.visits.remove(&place);
-                self.look_after(place, IDLE, now, shared);
-            }
-        }
-        if sweeps {
-            for _ in 0..SWEEP.min(self.table.sets()) {
-                self.sweep_at = (self.sweep_at + 1) % self.table.sets();
-                let set = self.sweep_at;
-                for tag in self.table.tags(set, shared).unwrap_or_default() {
-                    self.look_after(Place { set, tag }, FORGOTTEN, now, shared);
-                }
-            }
-        }
-        woken
-    }
-
-    /// Takes units out of a slot; where there are too few, sees to it that they are asked for.
-    #[inline(never)]
-    fn exchange<S: SharedData>(
-        &mut self,
-        row: &Row<'_>,
-        need: u64,
-        impatient: bool,
-        now: Instant,
-        shared: &mut S,
-        counters: &mut Counters,
-    ) -> Result<Exchanged, Broken> {
-        let place = row.place;
-        // The rest of the purse goes back, so that what is left is whole.
-        let rest = self.purses.empty(place).filter(|rest| rest.units > 0);
-        let raised = self.raised.since(row.subject);
-        let chunk = self.purses.chunk(place, need, now);
-        let waits = self.waits.get(&place).copied().unwrap_or_default();
-        let away = self.reach.is_away();
-        let reach = &mut self.reach;
-        let (mut urgent, mut renewal, mut returned) = (None, None, false);
-        let mut exchanged = Exchanged::Waiting;
-        let make = || Slot::new(place.tag, row.consumer, row.name, now);
-        let opened = self.table.open(place, (impatient, now), &make, shared, &mut |slot, shared| {
-            (urgent, renewal) = (None, None);
-            returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, now));
-            let wanted = need.max(chunk.min(slot.units() / 4));
-            let found = slot.take(need, wanted, raised, now);
-            exchanged = Exchanged::Waiting;
-            let fate = match found {
-                Found::Units(units) => {
-                    // With nobody to ask, what is left need not be renewed: that would be a call in vain for each.
-                    if slot.wants_renewal(now) && !away {
-                        slot.ask(0, 0, now);
-                        renewal = Some(slot.send(now));
-                    }
-                    let (lease, until, standing) = (slot.lease(), slot.until(), standing(slot, units, now));
-                    exchanged = Exchanged::Held(Held { lease, units, until, standing });
-                    Fate::Changed
-                }
-                Found::Refused => {
-                    exchanged = Exchanged::Refused { wait: slot.refused_for(now), standing: standing(slot, 0, now) };
-                    Fate::Kept
-                }
-                Found::Pending if !slot.is_due(SEND_AGAIN, now) => Fate::Kept,
-                Found::Pending | Found::Nothing if !reach.may_call(now) => Fate::Kept,
-                Found::Pending => {
-                    urgent = Some(slot.send(now));
-                    Fate::Changed
-                }
-                Found::Nothing => {
-                    slot.open(|| next_number(shared)).ok_or(Broken)?;
-                    slot.ask(need.max(waits.need), need.saturating_add(waits.sum), now);
-                    urgent = Some(slot.send(now));
-                    Fate::Changed
-                }
-            };
-            Ok(if returned && fate == Fate::Kept { Fate::Changed } else { fate })
-        });
-        if let (Some(rest), false) = (rest, returned && opened.is_ok()) {
-            counters.add(Counter::StrandedUnits, rest.units);
-        }
-        let opened = opened?;
-        // A set whose slots are all in use: one of them will be free.
-        let Some(displaced) = opened else {
-            return Ok(Exchanged::Waiting);
-        };
-        self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
-        self.background.extend(renewal);
-        self.urgent.extend(urgent.map(|ask| (place, ask)));
-        self.visits.entry(place).or_insert_with(|| now.after(IDLE));
-        if let Exchanged::Held(held) = exchanged
-            && let Some(back) = self.purses.put(place, held, now)
-        {
-            self.put_back(back.place, back.lease, back.units, now, shared, counters);
-        }
-        Ok(exchanged)
-    }
-
     /// The places of leases, by position of their limits.
     fn places(&self, tier: TierLeases<'_>, subject: Subject, leases: &[u64; MOST_LIMITS]) -> impl Iterator<Item = (Place, u64)> + use<> {
         let mut places = [(Place::default(), 0); MOST_LIMITS];
@@ -399,65 +254,6 @@ impl Leases {
             *place = (self.table.place(subject, *name), *lease);
         }
         places.into_iter().filter(|(_, lease)| *lease != 0)
-    }
-
-    #[inline(never)]
-    fn put_back<S: SharedData>(&mut self, place: Place, lease: u64, units: u64, now: Instant, shared: &mut S, counters: &mut Counters) {
-        if units == 0 {
-            return;
-        }
-        let mut back = false;
-        let done = self.table.change(place, shared, &mut |slot| {
-            back = slot.give_back(lease, units, now);
-            if back { Fate::Changed } else { Fate::Kept }
-        });
-        if !back || done.is_err() {
-            counters.add(Counter::StrandedUnits, units);
-        }
-    }
-
-    /// Returns what a slot holds that nobody used for `idle`, and forgets it; else comes back.
-    #[inline(never)]
-    fn look_after<S: SharedData>(&mut self, place: Place, idle: u64, now: Instant, shared: &mut S) {
-        let (mut message, mut again) = (None, None);
-        let done = self.table.change(place, shared, &mut |slot| {
-            (message, again) = (None, None);
-            if slot.is_idle(idle, now) {
-                message = slot.close(now);
-                return Fate::Freed;
-            }
-            // An ask that was lost is sent again, although nobody waits any more: its answer may hold units.
-            if slot.is_due(FORGOTTEN, now) {
-                (message, again) = (Some(slot.send(now)), Some(now.after(FORGOTTEN)));
-                return Fate::Changed;
-            }
-            again = Some(now.after(IDLE));
-            Fate::Kept
-        });
-        if done == Ok(true) {
-            self.background.extend(message);
-            if let (Some(again), true) = (again, idle == IDLE) {
-                self.visits.insert(place, again);
-            }
-        }
-    }
-
-    /// The subjects for which nothing is under way any more, or not for too long.
-    fn answered_elsewhere<S: SharedData>(&mut self, now: Instant, shared: &mut S) -> Vec<u64> {
-        let mut woken = Vec::new();
-        let table = &mut self.table;
-        self.waits.retain(|place, wait| {
-            let mut waits = false;
-            let _ = table.change(*place, shared, &mut |slot| {
-                waits = slot.is_pending() && !slot.is_due(SEND_AGAIN, now);
-                Fate::Kept
-            });
-            if !waits {
-                woken.push(wait.subject);
-            }
-            waits
-        });
-        woken
     }
 
     fn note_waits(&mut self, ask: &Ask<'_>, need: u64, waiting: u8) {
@@ -492,33 +288,10 @@ impl Raised {
     }
 }
 
-/// How it stands with a slot's window, and units just taken from it.
-fn standing(slot: &Slot, taken: u64, now: Instant) -> Standing {
-    let (limit, left) = slot.standing();
-    Standing { limit, remaining: left.saturating_add(taken).min(limit), until_full: slot.until().since(now) }
-}
-
 /// A hash of a limit's name, for [`TierLeases::names`].
 #[must_use]
 pub fn name_hash(name: &str) -> u64 {
     let mut hasher = SipHasher24::new_with_key(&[0; 16]);
     hasher.write(name.as_bytes());
     hasher.finish128().h1
-}
-
-/// The next lease's number: higher than all this node has given before.
-fn next_number<S: SharedData>(shared: &mut S) -> Option<u64> {
-    for _ in 0..64 {
-        let mut value = Vec::new();
-        let version = shared.get(NUMBERS, &mut value).ok()?;
-        let last = match version {
-            Some(_) => u64::from_le_bytes(value.as_slice().try_into().ok()?),
-            None => 0,
-        };
-        let next = last.checked_add(1)?;
-        if shared.set(NUMBERS, &next.to_le_bytes(), version).ok()? {
-            return Some(next);
-        }
-    }
-    None
 }

@@ -23,6 +23,7 @@ MAY_DEPEND_ON = {
     "tollgate-server": {"tollgate-core"},
     "tollgate-noop": set(),
     "tollgate-tests": None,
+    "tollgate-sim": {"tollgate-core", "tollgate-filter"},
     "tollgate-benches": None,
     "tollgate-fuzz": None,
 }

@@ -13,6 +13,7 @@ format() {
 clippy() {
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy >&2 || die "cargo clippy is missing: rustup component add clippy"
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --package tollgate-sim --features sabotage --locked -- -D warnings
 }
 # What only exists in the module. Debian's clippy may know lints that the workspace's does not: there, what
 # Cargo.toml denies fails, and warnings are only shown.

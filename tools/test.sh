@@ -20,6 +20,8 @@ istio() {
 stage "module and backend" make --no-print-directory build
 stage "Envoy" envoy
 stage "native unit and property tests" native
+stage "simulation of the leases" tools/sim.sh --seeds 1000
+stage "simulation without one rule" tools/sim.sh --seeds 2000 --sabotage --first
 stage "core under wasm" tools/wasm_test.sh
 stage "Istio manifests" istio
 stage "end to end" end_to_end

@@ -1,5 +1,5 @@
 //! Owns the switch that removes one rule of the leases, so that the simulation can show that it would notice. Must not be in what ships:
-//! without the feature `sabotage` every rule holds, and nothing can remove it.
+//! without the feature `sabotage` every rule holds, and nothing can remove it. With it, core has the one global that it may not have.
 
 /// A rule that leases rely on (DESIGN.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,6 @@ pub enum Rule {
     RememberLeases,
     /// A worker gives units back only to the lease it took them from.
     GiveBackToLease,
-    /// What is granted of a global rate and not yet over is part of its bucket.
-    BucketCap,
     /// A grant is enough for what waits, or nothing.
     EnoughOrNothing,
     /// One ask of a row is under way at a time.
@@ -27,7 +25,7 @@ pub enum Rule {
 }
 
 /// Every rule, with the name the simulation shows.
-pub const RULES: [(Rule, &str); 10] = [
+pub const RULES: [(Rule, &str); 9] = [
     (Rule::SilenceBurns, "silence burns"),
     (Rule::AdoptOnce, "adopt once"),
     (Rule::ReturnSealed, "return only what is sealed"),
@@ -35,27 +33,25 @@ pub const RULES: [(Rule, &str); 10] = [
     (Rule::DurableFirst, "durable before answer"),
     (Rule::RememberLeases, "remember ids"),
     (Rule::GiveBackToLease, "full lease id on give-back"),
-    (Rule::BucketCap, "bucket cap"),
     (Rule::EnoughOrNothing, "at least what is needed"),
     (Rule::OnePending, "one pending id"),
 ];
 
+/// The rule that is removed, as its number and one; 0: none.
 #[cfg(feature = "sabotage")]
-thread_local! {
-    static REMOVED: std::cell::Cell<Option<Rule>> = const { std::cell::Cell::new(None) };
-}
+static REMOVED: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);
 
-/// Removes a rule on this thread, or none.
+/// Removes a rule, or none.
 #[cfg(feature = "sabotage")]
 pub fn remove(rule: Option<Rule>) {
-    REMOVED.set(rule);
+    REMOVED.store(rule.map_or(0, |rule| rule as u8 + 1), std::sync::atomic::Ordering::Relaxed);
 }
 
 /// Whether a rule does not hold.
 #[cfg(feature = "sabotage")]
 #[must_use]
 pub fn removed(rule: Rule) -> bool {
-    REMOVED.get() == Some(rule)
+    REMOVED.load(std::sync::atomic::Ordering::Relaxed) == rule as u8 + 1
 }
 
 /// Whether a rule does not hold: never.

@@ -54,6 +54,9 @@ pub(crate) struct Entry {
     pub(crate) closed: bool,
 }
 
+/// What a commit lets out: what it kept, answers by their calls, and what the feed is to tell.
+pub(crate) type Committed = (Vec<Entry>, Vec<(u64, Vec<u8>)>, Vec<(Quota, News)>);
+
 /// The backend.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -123,7 +126,7 @@ impl Ledger {
     }
 
     /// The commit is done: what it kept, the answers that may go out, and what the feed is to tell.
-    pub(crate) fn commit(&mut self) -> (Vec<Entry>, Vec<(u64, Vec<u8>)>, Vec<(Quota, News)>) {
+    pub(crate) fn commit(&mut self) -> Committed {
         let Some(answers) = self.committing.take() else {
             return Default::default();
         };

@@ -77,10 +77,13 @@ struct Worker {
 #[derive(Debug)]
 struct Raced {
     memory: Memory,
-    before: HashMap<String, (u64, Option<(Version, Vec<u8>)>)>,
+    before: HashMap<String, (u64, Before)>,
     reads: u64,
     rng: Rng,
 }
+
+/// What was there before it was written, if anything.
+type Before = Option<(Version, Vec<u8>)>;
 
 /// A worker reads too early by no more than so many reads.
 const A_MOMENT: u64 = 6;

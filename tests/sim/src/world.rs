@@ -192,7 +192,7 @@ impl<'a> World<'a> {
             Step::Begin => self.begin(),
             Step::Committed(life) if life == self.life => self.committed()?,
             Step::Committed(_) => {}
-            Step::ToNode { call, body } => self.to_node(call, &body)?,
+            Step::ToNode { call, body } => self.reaches_node(call, &body)?,
             Step::TimedOut { call } => self.timed_out(call)?,
             Step::Told { node, quota, news, revision } => self.told(node, quota, news, revision)?,
             Step::LedgerUp => self.ledger_down = false,
@@ -417,7 +417,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn to_node(&mut self, call: u64, body: &[u8]) -> Result<(), Broken> {
+    fn reaches_node(&mut self, call: u64, body: &[u8]) -> Result<(), Broken> {
         let Some(sent) = self.calls.get_mut(&call) else { return Ok(()) };
         let (incarnation, purpose, asks) = (sent.node, sent.purpose.clone(), sent.asks.clone());
         let old = self.old.iter().position(|node| node.incarnation == incarnation);

@@ -1,0 +1,159 @@
+//! Owns the exchange between a worker's purses and the node's slots. Must not judge requests.
+
+use tollgate_core::time::Instant;
+
+use super::ask::Standing;
+use super::purse::Held;
+use super::slot::{Found, Slot};
+use super::table::Fate;
+use super::upkeep::IDLE;
+use super::{Leases, Place, SEND_AGAIN};
+use crate::counters::{Counter, Counters};
+use crate::limits::Subject;
+use crate::shared::{Broken, SharedData};
+
+/// The counter of leases, which are numbered over the whole node.
+const NUMBERS: &str = "tollgate/1/leases";
+
+/// Where a row is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    pub(super) place: Place,
+    pub(super) subject: Subject,
+    pub(super) consumer: &'a str,
+    pub(super) name: &'a str,
+}
+
+/// What came of asking a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exchanged {
+    Held(Held),
+    Refused { wait: u64, standing: Standing },
+    Waiting,
+}
+
+impl Leases {
+    /// Takes units out of a slot; where there are too few, sees to it that they are asked for.
+    #[inline(never)]
+    pub(super) fn exchange<S: SharedData>(
+        &mut self,
+        row: &Row<'_>,
+        need: u64,
+        impatient: bool,
+        now: Instant,
+        shared: &mut S,
+        counters: &mut Counters,
+    ) -> Result<Exchanged, Broken> {
+        let place = row.place;
+        // The rest of the purse goes back, so that what is left is whole.
+        let rest = self.purses.empty(place).filter(|rest| rest.units > 0);
+        let raised = self.raised.since(row.subject);
+        let chunk = self.purses.chunk(place, need, now);
+        let waits = self.waits.get(&place).copied().unwrap_or_default();
+        let away = self.reach.is_away();
+        let reach = &mut self.reach;
+        let (mut urgent, mut renewal, mut returned) = (None, None, false);
+        let mut exchanged = Exchanged::Waiting;
+        let make = || Slot::new(place.tag, row.consumer, row.name, now);
+        let opened = self.table.open(place, (impatient, now), &make, shared, &mut |slot, shared| {
+            (urgent, renewal) = (None, None);
+            returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, now));
+            let wanted = need.max(chunk.min(slot.units() / 4));
+            let found = slot.take(need, wanted, raised, now);
+            exchanged = Exchanged::Waiting;
+            let fate = match found {
+                Found::Units(units) => {
+                    // With nobody to ask, what is left need not be renewed: that would be a call in vain for each.
+                    if slot.wants_renewal(now) && !away {
+                        slot.ask(0, 0, now);
+                        renewal = Some(slot.send(now));
+                    }
+                    let (lease, until, standing) = (slot.lease(), slot.until(), standing(slot, units, now));
+                    exchanged = Exchanged::Held(Held { lease, units, until, standing });
+                    Fate::Changed
+                }
+                Found::Refused => {
+                    exchanged = Exchanged::Refused { wait: slot.refused_for(now), standing: standing(slot, 0, now) };
+                    Fate::Kept
+                }
+                Found::Pending if !slot.is_due(SEND_AGAIN, now) => Fate::Kept,
+                Found::Pending | Found::Nothing if !reach.may_call(now) => Fate::Kept,
+                Found::Pending => {
+                    urgent = Some(slot.send(now));
+                    Fate::Changed
+                }
+                Found::Nothing => {
+                    slot.open(|| next_number(shared)).ok_or(Broken)?;
+                    slot.ask(need.max(waits.need), need.saturating_add(waits.sum), now);
+                    urgent = Some(slot.send(now));
+                    Fate::Changed
+                }
+            };
+            Ok(if returned && fate == Fate::Kept { Fate::Changed } else { fate })
+        });
+        if let (Some(rest), false) = (rest, returned && opened.is_ok()) {
+            counters.add(Counter::StrandedUnits, rest.units);
+        }
+        let opened = opened?;
+        // A set whose slots are all in use: one of them will be free.
+        let Some(displaced) = opened else {
+            return Ok(Exchanged::Waiting);
+        };
+        self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
+        self.background.extend(renewal);
+        self.urgent.extend(urgent.map(|ask| (place, ask)));
+        self.visits.entry(place).or_insert_with(|| now.after(IDLE));
+        if let Exchanged::Held(held) = exchanged
+            && let Some(back) = self.purses.put(place, held, now)
+        {
+            self.put_back(back.place, back.lease, back.units, now, shared, counters);
+        }
+        Ok(exchanged)
+    }
+
+    #[inline(never)]
+    pub(super) fn put_back<S: SharedData>(
+        &mut self,
+        place: Place,
+        lease: u64,
+        units: u64,
+        now: Instant,
+        shared: &mut S,
+        counters: &mut Counters,
+    ) {
+        if units == 0 {
+            return;
+        }
+        let mut back = false;
+        let done = self.table.change(place, shared, &mut |slot| {
+            back = slot.give_back(lease, units, now);
+            if back { Fate::Changed } else { Fate::Kept }
+        });
+        if !back || done.is_err() {
+            counters.add(Counter::StrandedUnits, units);
+        }
+    }
+}
+
+/// How it stands with a slot's window, and units just taken from it.
+fn standing(slot: &Slot, taken: u64, now: Instant) -> Standing {
+    let (limit, left) = slot.standing();
+    Standing { limit, remaining: left.saturating_add(taken).min(limit), until_full: slot.until().since(now) }
+}
+
+/// The next lease's number: higher than all this node has given before.
+fn next_number<S: SharedData>(shared: &mut S) -> Option<u64> {
+    for _ in 0..64 {
+        let mut value = Vec::new();
+        let version = shared.get(NUMBERS, &mut value).ok()?;
+        let last = match version {
+            Some(_) => u64::from_le_bytes(value.as_slice().try_into().ok()?),
+            None => 0,
+        };
+        let next = last.checked_add(1)?;
+        if shared.set(NUMBERS, &next.to_le_bytes(), version).ok()? {
+            return Some(next);
+        }
+    }
+    None
+}

@@ -1,0 +1,105 @@
+//! Owns what a worker does about leases by the clock and by the feed: it gives back what is not used. Must not judge requests.
+
+use tollgate_core::time::{Instant, SECOND};
+
+use super::table::Fate;
+use super::{Leases, Place, SEND_AGAIN};
+use crate::counters::Counters;
+use crate::shared::SharedData;
+
+/// A slot nobody used for so long returns what is left.
+pub(super) const IDLE: u64 = 3 * SECOND / 2;
+/// How often a worker looks after slots it has used.
+const VISIT_EVERY: u64 = SECOND / 4;
+/// A slot that was forgotten, because its worker's memory was lost, is found by who sweeps.
+const FORGOTTEN: u64 = 10 * SECOND;
+/// Sets the sweeper looks at in a tick.
+const SWEEP: u32 = 8;
+
+impl Leases {
+    /// Units of a limit are wanted elsewhere: what is not needed soon is returned.
+    pub fn recall<S: SharedData>(&mut self, place: Place, now: Instant, shared: &mut S) {
+        let mut message = None;
+        let done = self.table.change(place, shared, &mut |slot| {
+            message = None;
+            if !slot.shrink(now) {
+                return Fate::Kept;
+            }
+            slot.ask(0, 0, now);
+            message = Some(slot.send(now));
+            Fate::Changed
+        });
+        self.background.extend(message.filter(|_| done.is_ok()));
+    }
+
+    /// Looks after purses and slots, and answers the tags of subjects whose waiting requests are to be judged again, because another worker has
+    /// heard an answer. One worker of a node `sweeps`: it also looks after slots that no worker remembers.
+    pub fn tick<S: SharedData>(&mut self, sweeps: bool, now: Instant, shared: &mut S, counters: &mut Counters) -> Vec<u64> {
+        let woken = self.answered_elsewhere(now, shared);
+        for back in self.purses.idle(now) {
+            self.put_back(back.place, back.lease, back.units, now, shared, counters);
+        }
+        if now.since(self.visited) >= VISIT_EVERY {
+            self.visited = now;
+            let due: Vec<Place> = self.visits.iter().filter(|(_, due)| now >= **due).map(|(place, _)| *place).collect();
+            for place in due {
+                self.visits.remove(&place);
+                self.look_after(place, IDLE, now, shared);
+            }
+        }
+        if sweeps {
+            for _ in 0..SWEEP.min(self.table.sets()) {
+                self.sweep_at = (self.sweep_at + 1) % self.table.sets();
+                let set = self.sweep_at;
+                for tag in self.table.tags(set, shared).unwrap_or_default() {
+                    self.look_after(Place { set, tag }, FORGOTTEN, now, shared);
+                }
+            }
+        }
+        woken
+    }
+
+    /// Returns what a slot holds that nobody used for `idle`, and forgets it; else comes back.
+    #[inline(never)]
+    fn look_after<S: SharedData>(&mut self, place: Place, idle: u64, now: Instant, shared: &mut S) {
+        let (mut message, mut again) = (None, None);
+        let done = self.table.change(place, shared, &mut |slot| {
+            (message, again) = (None, None);
+            if slot.is_idle(idle, now) {
+                message = slot.close(now);
+                return Fate::Freed;
+            }
+            // An ask that was lost is sent again, although nobody waits any more: its answer may hold units.
+            if slot.is_due(FORGOTTEN, now) {
+                (message, again) = (Some(slot.send(now)), Some(now.after(FORGOTTEN)));
+                return Fate::Changed;
+            }
+            again = Some(now.after(IDLE));
+            Fate::Kept
+        });
+        if done == Ok(true) {
+            self.background.extend(message);
+            if let (Some(again), true) = (again, idle == IDLE) {
+                self.visits.insert(place, again);
+            }
+        }
+    }
+
+    /// The subjects for which nothing is under way any more, or not for too long.
+    fn answered_elsewhere<S: SharedData>(&mut self, now: Instant, shared: &mut S) -> Vec<u64> {
+        let mut woken = Vec::new();
+        let table = &mut self.table;
+        self.waits.retain(|place, wait| {
+            let mut waits = false;
+            let _ = table.change(*place, shared, &mut |slot| {
+                waits = slot.is_pending() && !slot.is_due(SEND_AGAIN, now);
+                Fate::Kept
+            });
+            if !waits {
+                woken.push(wait.subject);
+            }
+            waits
+        });
+        woken
+    }
+}
