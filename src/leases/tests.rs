@@ -1,1 +1,309 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use tollgate_core::ledger::{Holder, Row, Window};
+use tollgate_core::limit::{Counted, Leased, Period, Routes};
+
+use super::slot::Slot;
+use super::table::Fate;
+use super::*;
+use crate::limits::Table as Kind;
+use crate::shared::Memory;
+
+const START: u64 = 1_000 * SECOND;
+/// The ledger's clock at `START`, in milliseconds.
+const LEDGER_START: u64 = 5_000_000;
+
+/// A node of some workers, and a ledger that answers when it is told to.
+struct World {
+    shared: Memory,
+    workers: Vec<Leases>,
+    counters: Counters,
+    leased: Vec<Leased>,
+    names: Vec<u64>,
+    rows: Vec<Row>,
+    holders: Vec<Holder>,
+    now: Instant,
+}
+
+fn quota(name: &str) -> Leased {
+    Leased {
+        name: name.to_owned(),
+        counted: Counted::Quota(Period::Day),
+        routes: Routes::All,
+        shadow: false,
+        failure_mode: FailureMode::Deny,
+        degraded: None,
+    }
+}
+
+impl World {
+    fn new(limits: &[u64], workers: usize) -> Self {
+        let leased: Vec<Leased> = (0..limits.len()).map(|position| quota(&format!("q{position}"))).collect();
+        let window = Window { start: LEDGER_START - 1_000, end: LEDGER_START + 3_600_000 };
+        Self {
+            shared: Memory::default(),
+            workers: (0..workers).map(|_| Leases::new(64)).collect(),
+            counters: Counters::default(),
+            names: leased.iter().map(|leased| name_hash(&leased.name)).collect(),
+            leased,
+            rows: limits.iter().map(|limit| Row::new(window, *limit)).collect(),
+            holders: limits.iter().map(|_| Holder::default()).collect(),
+            now: Instant(START),
+        }
+    }
+
+    fn subject() -> Subject {
+        Subject { table: Kind::Consumers, place: 77, tag: 99 }
+    }
+
+    fn ask(&mut self, worker: usize, cost: u32, impatient: bool) -> Outcome {
+        let tier = TierLeases { position: 0, leased: &self.leased, names: &self.names };
+        let ask = Ask { tier, subject: Self::subject(), consumer: "acme", route: 0, cost, impatient, now: self.now };
+        self.workers[worker].judge(&ask, &mut self.shared, &mut self.counters).0
+    }
+
+    fn admits(&mut self, worker: usize, cost: u32) -> bool {
+        matches!(self.ask(worker, cost, false), Outcome::Admitted { .. })
+    }
+
+    /// Judges an ask as the ledger does.
+    fn judge(&mut self, ask: &LeaseAsk) -> LeaseAnswer {
+        let position = self.leased.iter().position(|leased| leased.name == ask.limit).unwrap();
+        let now = LEDGER_START + (self.now.0 - START) / 1_000_000;
+        self.rows[position].settle(&mut self.holders[position], ask, now, 1).answer
+    }
+
+    fn answer(&mut self, worker: usize, ask: &LeaseAsk, answer: &LeaseAnswer) -> bool {
+        let place = self.workers[worker].place(Self::subject(), name_hash(&ask.limit));
+        self.workers[worker].answered(place, answer, 1, self.now, self.now, &mut self.shared)
+    }
+
+    /// The ledger answers whatever a worker asks, or has in the background; so many messages.
+    fn settle(&mut self, worker: usize) -> usize {
+        let mut asks: Vec<LeaseAsk> = self.workers[worker].take_urgent().into_iter().map(|(_, ask)| ask).collect();
+        asks.extend(self.workers[worker].take_background());
+        for ask in &asks {
+            let answer = self.judge(ask);
+            self.answer(worker, ask, &answer);
+        }
+        asks.len()
+    }
+
+    fn tick(&mut self, after: u64) -> Vec<u64> {
+        self.now = self.now.after(after);
+        let (shared, counters) = (&mut self.shared, &mut self.counters);
+        self.workers.iter_mut().flat_map(|worker| worker.tick(false, self.now, shared, counters)).collect()
+    }
+}
+
+#[test]
+fn the_first_request_waits_and_those_after_it_ask_nobody() {
+    let mut world = World::new(&[100_000], 1);
+    assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
+    assert_eq!(world.settle(0), 1);
+    for _ in 0..500 {
+        world.now = world.now.after(1_000_000);
+        assert!(world.admits(0, 1));
+    }
+    assert_eq!(world.settle(0), 0, "there is more than half of it left");
+    assert!(world.rows[0].charged >= 500);
+}
+
+#[test]
+fn workers_share_what_one_has_asked_for() {
+    let mut world = World::new(&[1_000], 2);
+    assert_eq!((world.ask(0, 1, false), world.ask(1, 1, false)), (Outcome::Waiting, Outcome::Waiting));
+    assert!(world.workers[1].take_urgent().is_empty(), "one ask is under way");
+    assert!(world.tick(1_000_000).is_empty(), "nobody has heard anything");
+    assert_eq!(world.settle(0), 1);
+    assert_eq!(world.tick(1_000_000), [99], "the other worker's requests are to be judged again");
+    assert!(world.admits(1, 1) && world.admits(0, 1));
+}
+
+#[test]
+fn an_ask_without_an_answer_is_sent_again_unchanged_and_adopted_once() {
+    let mut world = World::new(&[1_000], 2);
+    world.ask(0, 3, false);
+    let (_, lost) = world.workers[0].take_urgent().pop().unwrap();
+    world.tick(SEND_AGAIN);
+    world.ask(1, 3, false);
+    let (_, again) = world.workers[1].take_urgent().pop().unwrap();
+    assert_eq!(lost, again);
+    let answer = world.judge(&again);
+    assert_eq!(world.judge(&lost), answer);
+    assert!(world.answer(1, &again, &answer) && !world.answer(0, &lost, &answer), "what was adopted is not adopted again");
+    let granted = answer.granted;
+    assert_eq!((0..=granted).filter(|_| world.admits(0, 1)).count() as u64, granted);
+}
+
+#[test]
+fn units_come_from_all_quotas_or_from_none() {
+    let mut world = World::new(&[10, 4], 1);
+    let mut admitted = 0;
+    for _ in 0..60 {
+        admitted += u64::from(world.admits(0, 1));
+        world.settle(0);
+        world.tick(200_000_000);
+    }
+    assert_eq!(admitted, 4);
+    for _ in 0..20 {
+        world.tick(SECOND);
+        world.settle(0);
+    }
+    assert_eq!((world.rows[0].charged, world.rows[1].charged), (4, 4), "what was taken of the first in vain came back");
+}
+
+#[test]
+fn a_spent_quota_costs_one_call_until_it_is_raised() {
+    let mut world = World::new(&[2], 1);
+    let mut calls = 0;
+    for _ in 0..200 {
+        world.ask(0, 1, false);
+        calls += world.settle(0);
+        world.now = world.now.after(10_000_000);
+    }
+    assert!(calls <= 4, "{calls}");
+    let Outcome::Refused { position: 0, wait } = world.ask(0, 1, false) else { panic!("admitted") };
+    assert!(wait > 3_500 * SECOND, "until the window ends: {wait}");
+    world.rows[0].limit = 3;
+    world.workers[0].raised(Some(World::subject()), 2);
+    assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
+    world.settle(0);
+    assert!(world.admits(0, 1) && !world.admits(0, 1));
+}
+
+#[test]
+fn what_nobody_uses_is_returned_and_a_late_answer_finds_nobody() {
+    let mut world = World::new(&[10_000], 1);
+    world.ask(0, 5, false);
+    let (_, ask) = world.workers[0].take_urgent().pop().unwrap();
+    let answer = world.judge(&ask);
+    world.answer(0, &ask, &answer);
+    assert!(world.admits(0, 5));
+    for _ in 0..40 {
+        world.tick(TICK_EVERY);
+    }
+    assert_eq!(world.settle(0), 1);
+    assert_eq!((world.rows[0].charged, world.rows[0].held), (5, 0));
+    assert!(!world.answer(0, &ask, &answer));
+    assert_eq!(world.ask(0, 1, false), Outcome::Waiting, "nothing is left here");
+}
+
+#[test]
+fn what_is_wanted_elsewhere_is_returned_but_for_a_short_time() {
+    let mut world = World::new(&[10_000], 1);
+    world.ask(0, 1, false);
+    world.settle(0);
+    let held = world.rows[0].held;
+    let place = world.workers[0].place(World::subject(), world.names[0]);
+    let (now, shared) = (world.now, &mut world.shared);
+    world.workers[0].recall(place, now, shared);
+    world.settle(0);
+    assert!(world.rows[0].held < held / 2, "{} of {held}", world.rows[0].held);
+}
+
+#[test]
+fn without_the_backend_each_quota_fails_as_it_says_and_what_is_held_is_spent() {
+    for (mode, degraded) in [(FailureMode::Deny, 0), (FailureMode::Allow, 0), (FailureMode::Degrade, 1)] {
+        let mut world = World::new(&[1_000], 1);
+        world.leased[0].failure_mode = mode;
+        world.ask(0, 1, false);
+        world.settle(0);
+        let held = world.rows[0].charged;
+        let now = world.now;
+        for _ in 0..3 {
+            world.workers[0].heard(false, now);
+        }
+        assert!(world.workers[0].is_away());
+        assert!((0..held).all(|_| world.admits(0, 1)), "{held}");
+        let beyond = world.ask(0, 1, false);
+        match mode {
+            FailureMode::Deny => assert_eq!(beyond, Outcome::Unavailable),
+            FailureMode::Allow | FailureMode::Degrade => {
+                assert!(matches!(beyond, Outcome::Admitted { degraded: own, .. } if own == degraded), "{beyond:?}");
+                let overage = Overage { consumer: "acme".to_owned(), limit: "q0".to_owned(), units: 1 };
+                assert_eq!(world.workers[0].take_overages(), [overage]);
+            }
+        }
+    }
+}
+
+#[test]
+fn who_has_waited_long_enough_is_judged_without_an_answer() {
+    let mut world = World::new(&[1_000], 1);
+    assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
+    assert_eq!(world.ask(0, 1, true), Outcome::Unavailable);
+    world.leased[0].failure_mode = FailureMode::Allow;
+    assert!(matches!(world.ask(0, 1, true), Outcome::Admitted { .. }));
+}
+
+#[test]
+fn a_known_exhaustion_outranks_a_quota_that_lets_pass() {
+    let mut world = World::new(&[1], 1);
+    world.leased[0].failure_mode = FailureMode::Allow;
+    world.ask(0, 1, false);
+    world.settle(0);
+    assert!(world.admits(0, 1));
+    world.ask(0, 1, false);
+    world.settle(0);
+    let now = world.now;
+    for _ in 0..3 {
+        world.workers[0].heard(false, now);
+    }
+    assert!(matches!(world.ask(0, 1, false), Outcome::Refused { .. }));
+}
+
+#[test]
+fn a_quota_in_shadow_and_a_request_that_costs_nothing_wait_for_nobody() {
+    let mut world = World::new(&[1], 1);
+    assert!(world.admits(0, 0));
+    world.leased[0].shadow = true;
+    assert!((0..5).all(|_| world.admits(0, 1)));
+    world.settle(0);
+    assert!((0..5).all(|_| world.admits(0, 1)));
+    world.settle(0);
+    assert!(world.admits(0, 1));
+    assert!(world.counters.get(Counter::ShadowRefusal) > 0);
+}
+
+#[test]
+fn after_the_end_of_a_window_nothing_of_it_is_spent() {
+    let mut world = World::new(&[100], 1);
+    world.ask(0, 1, false);
+    world.settle(0);
+    assert!(world.admits(0, 1));
+    world.now = world.now.after(3_600 * SECOND);
+    assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
+    let (_, ask) = world.workers[0].take_urgent().pop().unwrap();
+    assert_eq!((ask.number, ask.window, ask.returned), (1, 0, 0), "a lease of its own");
+}
+
+#[test]
+fn malformed_slots_are_never_fresh_ones() {
+    for garbage in [&b"x"[..], &[0xff; 40], &[0; 9]] {
+        let mut world = World::new(&[100], 1);
+        for set in 0..4 {
+            world.shared.set(&format!("tollgate/1/l/4/{set}"), garbage, None).unwrap();
+        }
+        assert_eq!(world.ask(0, 1, false), Outcome::Unavailable, "{garbage:?}");
+        assert!(world.workers[0].take_urgent().is_empty());
+    }
+}
+
+#[test]
+fn a_full_set_gives_up_what_was_not_used_lately_and_returns_it() {
+    let mut table = Table::new(16);
+    let mut shared = Memory::default();
+    let now = Instant(START);
+    let mut open = |tag: u64, impatient: bool, now: Instant| {
+        let make = || Slot::new(tag, "c", "l", now);
+        let place = Place { set: 0, tag };
+        table.open(place, (impatient, now), &make, &mut shared, &mut |_, _| Ok(Fate::Changed)).unwrap()
+    };
+    for tag in 1..=16 {
+        assert_eq!(open(tag, false, now.after(tag)), Some(None));
+    }
+    assert_eq!(open(17, false, now.after(20)), None, "all were used just now");
+    assert_eq!(open(17, true, now.after(20)).unwrap().unwrap().tag, 1, "who cannot wait takes the oldest");
+    assert_eq!(open(18, false, now.after(2 * SECOND)).unwrap().unwrap().tag, 2);
+}

@@ -24,7 +24,7 @@ pub const LONGEST_LEASE: u64 = 300_000;
 pub const RETRY: u64 = 1_000;
 /// The most leases an incarnation has open in a row: one, and those whose return is on its way.
 pub const MOST_OPEN: usize = 64;
-/// A share of what is free that a holder gets before it has shown what it spends.
+/// A share of what is free that a holder for whom somebody waits gets before it has shown what it spends.
 const FIRST_SHARE: u64 = 64;
 
 /// When a row counts.
@@ -187,7 +187,8 @@ impl Row {
         }
         let active = active.max(1);
         let lasting = u128::from(ask.demand) * u128::from(self.lasting()) / 1_000_000;
-        let lasting = u64::try_from(lasting).unwrap_or(u64::MAX).max(free / active.saturating_mul(FIRST_SHARE));
+        let first = if ask.need > 0 { free / active.saturating_mul(FIRST_SHARE) } else { 0 };
+        let lasting = u64::try_from(lasting).unwrap_or(u64::MAX).max(first);
         let wanted = lasting.saturating_sub(ask.own).max(ask.waiting);
         let fair = (free.saturating_add(ask.own) / active.saturating_mul(2)).saturating_sub(ask.own);
         wanted.min(fair).max(ask.need).min(free)
