@@ -6,6 +6,7 @@
 
 pub mod admin_keys;
 pub mod api_keys;
+pub mod calendar;
 pub mod changes;
 pub mod cli;
 pub mod clock;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::config::document::{self, Limit};
 use tollgate_core::config::{check_tier, default_tiers};
 
-use crate::failure::Failure;
+use crate::calendar::is_time_zone;
+use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
 use crate::store::changes::{Kind, publish};
@@ -164,5 +165,15 @@ fn judge(name: &str, limits: &[Limit]) -> Result<(), Failure> {
     if size > LARGEST_LIMITS {
         return Err(Failure::invalid("limits", format!("{size} bytes as JSON; at most {LARGEST_LIMITS}")));
     }
-    Ok(check_tier(&document::Tier { name: name.to_owned(), limits: limits.to_vec() })?)
+    check_tier(&document::Tier { name: name.to_owned(), limits: limits.to_vec() })?;
+    let mut problems = Problems::default();
+    for (position, limit) in limits.iter().enumerate() {
+        let known = limit.time_zone.as_deref().is_none_or(is_time_zone);
+        problems.check(
+            known,
+            &format!("limits[{position}].time_zone"),
+            "there is no such time zone; a name of the IANA database, such as `Europe/Berlin`",
+        );
+    }
+    problems.finish()
 }
