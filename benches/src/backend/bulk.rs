@@ -2,6 +2,7 @@
 //!
 //! It keeps the keys in memory alone, to present them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,8 +66,8 @@ async fn load_all(data: &Path, groups: &[Group]) -> Result<Vec<Keys>> {
         for number in 0..group.consumers {
             let id = format!("{}-{number}", group.name);
             let (name, tier) = (id.clone(), group.tier.to_owned());
-            let new =
-                NewConsumer { id: Some(id.clone()), organisation: None, name, email: None, tier, scopes: Vec::new(), disabled: false };
+            let (scopes, overrides) = (Vec::new(), BTreeMap::new());
+            let new = NewConsumer { id: Some(id.clone()), organisation: None, name, email: None, tier, scopes, overrides, disabled: false };
             consumers::create(&mut write, &principal, new).await.map_err(failed)?;
             let mut left = group.keys_each;
             while left > 0 {

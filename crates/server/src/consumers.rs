@@ -1,5 +1,7 @@
 //! Owns consumers: who is billed, by which tier, and whether they may pass. Must not know what credentials they have.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::{Failure, Problems};
@@ -33,6 +35,9 @@ pub struct NewConsumer {
     /// What its keys may be used for at most: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// Units of quotas in place of what its tier says, by the limits' names: at most 8, each 1 to 9,007,199,254,740,991. Default: none.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, u64>,
     /// None of its credentials pass. Default: false.
     #[serde(default)]
     pub disabled: bool,
@@ -56,6 +61,9 @@ pub struct ConsumerPatch {
     /// node at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// Units of quotas in place of what its tier says from now on; none: what the tier says. In force when nodes next ask for units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<BTreeMap<String, u64>>,
     /// Whether none of its credentials pass from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
@@ -119,11 +127,22 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewConsumer) 
     problems.check(known, "organisation", "there is no such organisation");
     problems.check(store::tiers::get(write, &new.tier).await?.is_some(), "tier", "there is no such tier");
     problems.scopes("scopes", &new.scopes);
+    problems.overrides("overrides", &new.overrides);
     problems.finish()?;
     let id = new.id.map_or_else(|| random_id(16).map(|random| format!("con_{random}")), Ok)?;
-    let (name, email, tier, scopes, disabled) = (new.name, new.email, new.tier, new.scopes, new.disabled);
-    let (created_at, updated_at) = (write.now(), write.now());
-    let consumer = Consumer { id, organisation, name, email, tier, scopes, disabled, version: 1, created_at, updated_at };
+    let consumer = Consumer {
+        id,
+        organisation,
+        name: new.name,
+        email: new.email,
+        tier: new.tier,
+        scopes: new.scopes,
+        overrides: new.overrides,
+        disabled: new.disabled,
+        version: 1,
+        created_at: write.now(),
+        updated_at: write.now(),
+    };
     if !rows::insert(write, &consumer).await? {
         return Err(Failure::conflict("id", "another consumer has or had this id"));
     }
@@ -157,12 +176,16 @@ pub async fn update(
     if let Some(scopes) = &patch.scopes {
         problems.scopes("scopes", scopes);
     }
+    if let Some(overrides) = &patch.overrides {
+        problems.overrides("overrides", overrides);
+    }
     problems.finish()?;
     let changed = Consumer {
         name: patch.name.unwrap_or_else(|| found.name.clone()),
         email: patch.email.unwrap_or_else(|| found.email.clone()),
         tier: patch.tier.unwrap_or_else(|| found.tier.clone()),
         scopes: patch.scopes.unwrap_or_else(|| found.scopes.clone()),
+        overrides: patch.overrides.unwrap_or_else(|| found.overrides.clone()),
         disabled: patch.disabled.unwrap_or(found.disabled),
         ..found.clone()
     };
@@ -174,7 +197,7 @@ pub async fn update(
     if changed.disabled != found.disabled || changed.scopes != found.scopes {
         // Enabled again: nodes know nothing of its credentials any more, and ask. So do they for the scopes that its keys have now.
         publish(write, Kind::ConsumerOut, id).await?;
-    } else if changed.tier != found.tier {
+    } else if changed.tier != found.tier || changed.overrides != found.overrides {
         publish(write, Kind::Consumer, id).await?;
     }
     write.record(principal, "consumers:update", id).await?;

@@ -1,5 +1,7 @@
 //! Owns keys for the asking: anybody may take one in a tier that is marked `self_service`. Must not tell whether an address is known.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api_keys::{Wish, issue};
@@ -53,6 +55,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, new: NewSelfServiceKey
         email: Some(new.email),
         tier: new.tier,
         scopes: Vec::new(),
+        overrides: BTreeMap::new(),
         disabled: false,
     };
     let consumer = consumers::create(write, &principal, consumer).await?;

@@ -1,5 +1,7 @@
 //! Owns which words callers may give: ids, names, labels, scopes, addresses to write to. Must not know what they are given for.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Time;
 use crate::failure::Problems;
 
@@ -7,6 +9,10 @@ use crate::failure::Problems;
 const LONGEST_NAME: usize = 128;
 /// The most scopes of a key or consumer.
 const MOST_SCOPES: usize = 32;
+/// The most overrides of a consumer: as many as a tier has limits.
+const MOST_OVERRIDES: usize = 8;
+/// The most units of a quota: what every reader of JSON takes for the same number.
+const MOST_UNITS: u64 = (1 << 53) - 1;
 
 impl Problems {
     /// An id that people choose.
@@ -55,6 +61,17 @@ impl Problems {
         }
     }
 
+    /// What a consumer may spend of quotas, by their names, in place of what its tier says. The tier need not have them: it may be another one
+    /// tomorrow.
+    pub(crate) fn overrides(&mut self, field: &str, overrides: &BTreeMap<String, u64>) {
+        self.check(overrides.len() <= MOST_OVERRIDES, field, format!("{} overrides; at most {MOST_OVERRIDES}", overrides.len()));
+        for (name, units) in overrides.iter().take(MOST_OVERRIDES) {
+            let shown: String = name.chars().take(64).collect();
+            self.check(is_limit(name), &format!("{field}.{shown}"), "a limit's name: 1 to 64 lower-case letters, digits, `-` and `_`");
+            self.check((1..=MOST_UNITS).contains(units), &format!("{field}.{shown}"), format!("{units}; 1 to {MOST_UNITS}"));
+        }
+    }
+
     /// When something ends.
     pub(crate) fn expiry(&mut self, field: &str, expiry: Option<Time>, now: Time) {
         self.check(expiry.is_none_or(|expiry| expiry > now), field, "a time that is not over");
@@ -65,6 +82,12 @@ impl Problems {
 pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     id.len() <= 64 && id.bytes().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Whether this can be the name of a limit.
+pub(crate) fn is_limit(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 fn is_scope(scope: &str) -> bool {
@@ -132,6 +155,19 @@ mod tests {
         assert_eq!(wrong(|problems| problems.scopes("scopes", &scopes(&["a", "", "a b", "a"]))), ["scopes[1]", "scopes[2]", "scopes[3]"]);
         let many: Vec<String> = (0..33).map(|number| format!("s{number}")).collect();
         assert_eq!(wrong(|problems| problems.scopes("scopes", &many)), ["scopes"]);
+    }
+
+    #[test]
+    fn overrides_are_few_units_of_limits_by_their_names() {
+        let of = |overrides: &[(&str, u64)]| {
+            let overrides = overrides.iter().map(|(name, units)| ((*name).to_owned(), *units)).collect();
+            wrong(|problems| problems.overrides("overrides", &overrides))
+        };
+        assert!(of(&[("monthly", 1), ("per-day_2", (1 << 53) - 1)]).is_empty());
+        assert_eq!(of(&[("a", 0), ("b", 1 << 53)]), ["overrides.a", "overrides.b"]);
+        assert_eq!(of(&[("Monthly", 1), ("", 1)]), ["overrides.", "overrides.Monthly"]);
+        let names: Vec<String> = (0..9).map(|number| format!("l{number}")).collect();
+        assert_eq!(of(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>()), ["overrides"]);
     }
 
     #[test]

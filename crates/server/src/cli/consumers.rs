@@ -41,7 +41,7 @@ enum Command {
         /// The consumer's id.
         id: String,
     },
-    /// Change a consumer: its name, address, tier or scopes, or whether its keys pass.
+    /// Change a consumer: its name, address, tier, scopes or quotas, or whether its keys pass.
     Update(Update),
     /// Delete a consumer: disable it for good and revoke its keys. The id is not given again.
     Delete {
@@ -66,6 +66,9 @@ struct New {
     /// What its keys may be used for at most; as often as needed.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+    /// Units of a quota in place of what its tier says, by the limit's name; as often as needed.
+    #[arg(long = "override", value_name = "LIMIT=UNITS", value_parser = override_)]
+    overrides: Vec<(String, u64)>,
     /// The id of its organisation. Default: that of the admin key, else `default`.
     #[arg(long, value_name = "ID")]
     organisation: Option<String>,
@@ -78,7 +81,7 @@ struct New {
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
-    .args(["name", "email", "no_email", "tier", "scopes", "no_scopes", "disable", "enable"]))]
+    .args(["name", "email", "no_email", "tier", "scopes", "no_scopes", "overrides", "no_overrides", "disable", "enable"]))]
 struct Update {
     /// The consumer's id.
     id: String,
@@ -100,6 +103,13 @@ struct Update {
     /// No key of it has scopes any more.
     #[arg(long, conflicts_with = "scopes")]
     no_scopes: bool,
+    /// Units of a quota in place of what its tier says, by the limit's name, instead of all overrides it had; as often as needed. In force when
+    /// proxies next ask for units.
+    #[arg(long = "override", value_name = "LIMIT=UNITS", value_parser = override_)]
+    overrides: Vec<(String, u64)>,
+    /// Its quotas are those of its tier.
+    #[arg(long, conflicts_with = "overrides")]
+    no_overrides: bool,
     /// None of its keys pass any more.
     #[arg(long)]
     disable: bool,
@@ -113,6 +123,9 @@ const COLUMNS: &[Column<Consumer>] = &[
     Column::listed("name", |consumer| consumer.name.as_str().into()),
     Column::listed("tier", |consumer| consumer.tier.as_str().into()),
     Column::listed("scopes", |consumer| Cell::words(&consumer.scopes)),
+    Column::alone("overrides", |consumer| {
+        Cell::words(&consumer.overrides.iter().map(|(limit, units)| format!("{limit}={units}")).collect::<Vec<_>>())
+    }),
     Column::listed("status", |consumer| if consumer.disabled { "disabled" } else { "active" }.into()),
     Column::listed("organisation", |consumer| consumer.organisation.as_str().into()),
     Column::alone("email", |consumer| Cell::perhaps(consumer.email.as_ref())),
@@ -145,6 +158,13 @@ pub(super) fn changed(created: Time, updated: Time) -> Cell {
     if updated > created { Cell::Time(updated) } else { Cell::Nothing }
 }
 
+/// Reads `monthly=500000`.
+fn override_(text: &str) -> Result<(String, u64), String> {
+    let (limit, units) = text.split_once('=').ok_or("a limit's name and units, such as `monthly=500000`")?;
+    let units = units.parse().map_err(|_| "units are a whole number, such as in `monthly=500000`")?;
+    Ok((limit.to_owned(), units))
+}
+
 impl New {
     fn document(&self) -> NewConsumer {
         NewConsumer {
@@ -154,6 +174,7 @@ impl New {
             email: self.email.clone(),
             tier: self.tier.clone(),
             scopes: self.scopes.clone(),
+            overrides: self.overrides.iter().cloned().collect(),
             disabled: self.disabled,
         }
     }
@@ -166,6 +187,7 @@ impl Update {
             email: (self.no_email || self.email.is_some()).then(|| self.email.clone()),
             tier: self.tier.clone(),
             scopes: (self.no_scopes || !self.scopes.is_empty()).then(|| self.scopes.clone()),
+            overrides: (self.no_overrides || !self.overrides.is_empty()).then(|| self.overrides.iter().cloned().collect()),
             disabled: (self.disable || self.enable).then_some(self.disable),
         }
     }

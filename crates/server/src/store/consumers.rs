@@ -1,5 +1,7 @@
 //! Owns the rows of consumers. Must not judge them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use sqlx::types::Json;
@@ -25,6 +27,10 @@ pub struct Consumer {
     /// What its keys may be used for at most.
     #[sqlx(json)]
     pub scopes: Vec<String>,
+    /// Units of quotas in place of what its tier says, by the limits' names.
+    #[serde(default)]
+    #[sqlx(json)]
+    pub overrides: BTreeMap<String, u64>,
     /// None of its credentials pass.
     pub disabled: bool,
     /// Counts its changes.
@@ -37,7 +43,7 @@ pub struct Consumer {
 
 const TABLE: Table = Table {
     name: "consumers",
-    columns: "id, organisation, name, email, tier, scopes, disabled, version, created_at, updated_at",
+    columns: "id, organisation, name, email, tier, scopes, overrides, disabled, version, created_at, updated_at",
     id: "id",
     condition: "deleted_at IS NULL",
     changing: &["tier"],
@@ -58,7 +64,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, which: Wh
 /// The consumer of this id, unless it is deleted.
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Consumer>, StoreError> {
     let query = sqlx::query_as(
-        "SELECT id, organisation, name, email, tier, scopes, disabled, version, created_at, updated_at \
+        "SELECT id, organisation, name, email, tier, scopes, overrides, disabled, version, created_at, updated_at \
          FROM consumers WHERE id = ? AND deleted_at IS NULL",
     );
     Ok(query.bind(id).fetch_optional(reader.connection()).await?)
@@ -67,19 +73,21 @@ pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Con
 /// Adds a consumer, unless its id is or was somebody's; answers whether it did.
 pub(crate) async fn insert(write: &mut Write, new: &Consumer) -> Result<bool, StoreError> {
     let query = sqlx::query(
-        "INSERT INTO consumers (id, organisation, name, email, tier, scopes, disabled, version, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO consumers (id, organisation, name, email, tier, scopes, overrides, disabled, version, created_at, updated_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     );
     let query = query.bind(&new.id).bind(&new.organisation).bind(&new.name).bind(&new.email).bind(&new.tier);
-    let query = query.bind(Json(&new.scopes)).bind(new.disabled).bind(new.version).bind(new.created_at).bind(new.updated_at);
+    let query = query.bind(Json(&new.scopes)).bind(Json(&new.overrides)).bind(new.disabled);
+    let query = query.bind(new.version).bind(new.created_at).bind(new.updated_at);
     Ok(query.execute(write.connection()).await?.rows_affected() > 0)
 }
 
 pub(crate) async fn update(write: &mut Write, changed: &Consumer) -> Result<(), StoreError> {
     let query = sqlx::query(
-        "UPDATE consumers SET name = ?, email = ?, tier = ?, scopes = ?, disabled = ?, version = ?, updated_at = ? WHERE id = ?",
+        "UPDATE consumers SET name = ?, email = ?, tier = ?, scopes = ?, overrides = ?, disabled = ?, version = ?, updated_at = ? WHERE id = ?",
     );
-    let query = query.bind(&changed.name).bind(&changed.email).bind(&changed.tier).bind(Json(&changed.scopes)).bind(changed.disabled);
+    let query = query.bind(&changed.name).bind(&changed.email).bind(&changed.tier).bind(Json(&changed.scopes));
+    let query = query.bind(Json(&changed.overrides)).bind(changed.disabled);
     query.bind(changed.version).bind(changed.updated_at).bind(&changed.id).execute(write.connection()).await?;
     Ok(())
 }
@@ -87,7 +95,8 @@ pub(crate) async fn update(write: &mut Write, changed: &Consumer) -> Result<(), 
 /// Marks a consumer as deleted.
 pub(crate) async fn delete(write: &mut Write, id: &str) -> Result<(), StoreError> {
     let query = sqlx::query(
-        "UPDATE consumers SET deleted_at = ?1, updated_at = ?1, version = version + 1, disabled = 1, tier = NULL, email = NULL, scopes = '[]' \
+        "UPDATE consumers SET deleted_at = ?1, updated_at = ?1, version = version + 1, disabled = 1, tier = NULL, email = NULL, scopes = '[]', \
+         overrides = '{}' \
          WHERE id = ?2",
     );
     query.bind(write.now()).bind(id).execute(write.connection()).await?;

@@ -43,6 +43,7 @@ async fn wrong_fields_are_all_named() {
         email: Some("nowhere".to_owned()),
         tier: "gold".to_owned(),
         scopes: words(&["a b"]),
+        overrides: Default::default(),
         disabled: false,
     };
     let made = committed!(backend, |write| consumers::create(write, &backend.admin, new));
@@ -64,6 +65,7 @@ async fn an_id_is_given_once_even_after_its_consumer_is_deleted() {
         email: None,
         tier: acme.tier.clone(),
         scopes: Vec::new(),
+        overrides: Default::default(),
         disabled: false,
     };
     assert_eq!(conflict(committed!(backend, |write| consumers::create(write, &backend.admin, again()))), "id");

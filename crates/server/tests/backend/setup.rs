@@ -85,6 +85,7 @@ impl Backend {
             email: None,
             tier: "free".to_owned(),
             scopes: Vec::new(),
+            overrides: Default::default(),
             disabled: false,
         };
         committed!(self, |write| consumers::create(write, &self.admin, new)).unwrap()

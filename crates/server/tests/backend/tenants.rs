@@ -101,6 +101,7 @@ async fn an_operator_of_an_organisation_reaches_its_consumers_and_keys_alone() {
         email: None,
         tier: "free".to_owned(),
         scopes: Vec::new(),
+        overrides: Default::default(),
         disabled: false,
     };
     let made = committed!(backend, |write| consumers::create(write, &operator, new(Some("theirs"))));
