@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tollgate_core::wire::{Change, Changes, ConsumerChange, CredentialChange, LARGEST_ANSWER, LONGEST_WAIT, MOST_CHANGES};
+use tollgate_core::wire::{Change, Changes, ConsumerChange, CredentialChange, LARGEST_ANSWER, LONGEST_WAIT, MOST_CHANGES, Recall};
 
 use crate::clock::Time;
 use crate::failure::Failure;
@@ -135,5 +135,9 @@ async fn change(snapshot: &mut Snapshot, row: &Row) -> Result<Option<Change>, Fa
         }
         // A tier that is gone had no consumers left, and each of them was told of.
         Kind::Tier => return Ok(store::tiers::get(snapshot, &id).await?.map(|tier| Change { tier: Some(tier.into()), ..change })),
+        Kind::Recall => {
+            let recall = id.split_once('/').map(|(consumer, limit)| Recall { consumer: consumer.to_owned(), limit: limit.to_owned() });
+            return Ok(recall.map(|recall| Change { recall: Some(recall), ..change }));
+        }
     }))
 }

@@ -7,6 +7,7 @@ mod consumers;
 mod hash;
 mod init;
 mod keys;
+mod ledger;
 mod nodes;
 mod openapi;
 mod organisations;
@@ -45,6 +46,7 @@ enum Command {
     Consumers(consumers::Arguments),
     Tiers(tiers::Arguments),
     Nodes(nodes::Arguments),
+    Ledger(ledger::Arguments),
     Organisations(organisations::Arguments),
     AdminKeys(admin_keys::Arguments),
 }
@@ -65,6 +67,7 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Consumers(arguments) => consumers::run(&arguments),
         Command::Tiers(arguments) => tiers::run(&arguments),
         Command::Nodes(arguments) => nodes::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Organisations(arguments) => organisations::run(&arguments),
         Command::AdminKeys(arguments) => admin_keys::run(&arguments),
     }

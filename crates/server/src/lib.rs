@@ -16,6 +16,7 @@ pub mod failure;
 pub mod http;
 pub mod idempotency;
 pub mod init;
+pub mod ledger;
 pub mod nodes;
 pub mod organisations;
 pub mod page;

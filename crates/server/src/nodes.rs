@@ -175,7 +175,9 @@ fn welcome(secrets: &Secrets, credential: &NodeCredential, hello: &Hello, now: T
 /// Whom a presented token stands for; `None`: it is none, is over, or its credential was revoked. Reads memory alone.
 #[must_use]
 pub fn authorize(store: &Store, secrets: &Secrets, presented: &str) -> Option<Incarnation> {
-    token::read(secrets, presented, store.now()).filter(|incarnation| !is_revoked(store, incarnation))
+    let incarnation = token::read(secrets, presented, store.now()).filter(|incarnation| !is_revoked(store, incarnation))?;
+    store.heard_of(&incarnation.incarnation);
+    Some(incarnation)
 }
 
 /// Whether the credential of a node was revoked. Reads memory alone.

@@ -38,6 +38,10 @@ pub enum Permission {
     NodesRead,
     /// Make and revoke the credentials of nodes.
     NodesWrite,
+    /// See what quotas consumers have been granted.
+    LedgerRead,
+    /// Let lost nodes go.
+    LedgerWrite,
 }
 
 /// A named set of permissions.
@@ -46,7 +50,7 @@ pub enum Permission {
 pub enum Role {
     /// Everything, everywhere.
     Admin,
-    /// Sees everything; writes consumers and keys.
+    /// Sees everything; writes consumers and keys, and lets lost nodes go.
     Operator,
     /// The keys of one consumer.
     Developer,
@@ -71,7 +75,7 @@ pub struct Principal {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::OrganisationsRead,
         Self::OrganisationsWrite,
         Self::ConsumersRead,
@@ -86,6 +90,8 @@ impl Permission {
         Self::AdminKeysWrite,
         Self::NodesRead,
         Self::NodesWrite,
+        Self::LedgerRead,
+        Self::LedgerWrite,
     ];
 
     /// Its name, such as `keys:write`.
@@ -106,6 +112,8 @@ impl Permission {
             Self::AdminKeysWrite => "admin_keys:write",
             Self::NodesRead => "nodes:read",
             Self::NodesWrite => "nodes:write",
+            Self::LedgerRead => "ledger:read",
+            Self::LedgerWrite => "ledger:write",
         }
     }
 }
@@ -150,10 +158,14 @@ impl Role {
                         | P::KeysWrite
                         | P::AdminKeysRead
                         | P::NodesRead
+                        | P::LedgerRead
+                        | P::LedgerWrite
                 )
             }
             Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite),
-            Self::Viewer => matches!(permission, P::OrganisationsRead | P::ConsumersRead | P::TiersRead | P::KeysRead | P::NodesRead),
+            Self::Viewer => {
+                matches!(permission, P::OrganisationsRead | P::ConsumersRead | P::TiersRead | P::KeysRead | P::NodesRead | P::LedgerRead)
+            }
         }
     }
 }

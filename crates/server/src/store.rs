@@ -1,4 +1,5 @@
-//! Owns what is kept: one SQLite database in the data directory. Must not decide what may be done with it: operations do.
+//! Owns what is kept: two SQLite databases in the data directory, one of them the ledger's. Must not decide what may be done with it:
+//! operations do.
 //!
 //! One connection writes, one transaction at a time and in the order they were asked for; others read beside it, each a snapshot (SQLite's
 //! write-ahead log). A commit is on the disk before it is acknowledged (`synchronous=FULL`).
@@ -9,6 +10,8 @@ pub(crate) mod api_keys;
 pub(crate) mod changes;
 pub(crate) mod consumers;
 mod error;
+mod heard;
+pub(crate) mod ledger;
 mod listing;
 pub(crate) mod nodes;
 pub(crate) mod organisations;
@@ -62,7 +65,9 @@ struct Inner {
     newest: watch::Sender<u64>,
     /// Ids of node credentials that are revoked: looked up on every request of a node, so they are in memory.
     revoked_nodes: RwLock<HashSet<String>>,
+    heard: heard::Heard,
     lookups: resolve::Lookups,
+    ledger: ledger::Ledger,
 }
 
 /// A connection that reads, one snapshot a statement.
@@ -98,7 +103,7 @@ pub(crate) trait Reader: Send {
 // === impl Store ===
 
 impl Store {
-    /// Opens the database `DIR/tollgate.db`, and makes or migrates it where needed.
+    /// Opens the databases `DIR/tollgate.db` and `DIR/ledger.db`, and makes or migrates them where needed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -106,31 +111,16 @@ impl Store {
         let path = dir.join(DATABASE);
         // SQLite gives its other files the mode of this one.
         fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .pragma("cache_size", (-CACHE_KIB).to_string())
-            .pragma("journal_size_limit", WAL_BYTES.to_string());
-        // Connections are for ever: there is no network that could take them away.
-        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
-        let writer = pool().max_connections(1).acquire_timeout(TURN_TIMEOUT).after_release(|connection, _| {
-            Box::pin(async move {
-                // Where SQLite has itself rolled back, as it may when the disk is full, sqlx still counts a transaction.
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
-        });
-        let writer = writer.connect_with(options.clone()).await?;
+        let options = connect(&path);
+        let writer = pool(1, TURN_TIMEOUT).connect_with(options.clone()).await?;
         sqlx::migrate!().run(&writer).await?;
-        let readers = pool().max_connections(READERS).acquire_timeout(BUSY_TIMEOUT);
         let options = options.read_only(true);
         let lookups = resolve::Lookups::start(SqliteConnection::connect_with(&options).await?);
-        let readers = readers.connect_with(options).await?;
+        let readers = pool(READERS, BUSY_TIMEOUT).connect_with(options).await?;
         let (newest, revoked_nodes) = (watch::Sender::new(0), RwLock::default());
-        let store = Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, lookups }));
+        let ledger = ledger::Ledger::open(dir, readers.clone(), newest.subscribe(), Arc::clone(&clock)).await?;
+        let heard = heard::Heard::new(clock.now());
+        let store = Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, heard, lookups, ledger }));
         let mut read = store.read().await?;
         let revoked = nodes::revoked(&mut read).await?;
         store.0.newest.send_replace(changes::newest(&mut read).await?);
@@ -183,8 +173,9 @@ impl Store {
         write.commit().await
     }
 
-    /// Finishes what is under way and closes the database: it is then one file, without its log.
+    /// Finishes what is under way and closes the databases: each is then one file, without its log.
     pub async fn close(&self) {
+        self.0.ledger.close().await;
         self.0.lookups.close().await;
         self.0.readers.close().await;
         // Last, because only who may write can carry the log over.
@@ -208,6 +199,45 @@ impl Store {
     pub(crate) fn is_revoked_node(&self, id: &str) -> bool {
         self.0.revoked_nodes.read().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
+
+    /// Notes in memory that a node was heard of.
+    pub(crate) fn heard_of(&self, incarnation: &str) {
+        self.0.heard.note(incarnation, self.now());
+    }
+
+    /// When a node was last heard of, or this process began to listen.
+    pub(crate) fn last_heard(&self, incarnation: &str) -> Time {
+        self.0.heard.last(incarnation)
+    }
+}
+
+/// How a database is opened that may be written to.
+fn connect(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", (-CACHE_KIB).to_string())
+        .pragma("journal_size_limit", WAL_BYTES.to_string())
+}
+
+/// So many connections, each waited for no longer than this. They are for ever: there is no network that could take them away.
+fn pool(connections: u32, turn: Duration) -> SqlitePoolOptions {
+    let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    let pool = pool.max_connections(connections).acquire_timeout(turn);
+    if connections > 1 {
+        return pool;
+    }
+    // Who writes is alone.
+    pool.after_release(|connection, _| {
+        Box::pin(async move {
+            // Where SQLite has itself rolled back, as it may when the disk is full, sqlx still counts a transaction.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 // === impl Write ===

@@ -27,6 +27,10 @@ mod hashing;
 mod idempotency;
 #[path = "backend/init.rs"]
 mod init;
+#[path = "backend/leases.rs"]
+mod leases;
+#[path = "backend/ledger.rs"]
+mod ledger;
 #[path = "backend/nodes.rs"]
 mod nodes;
 #[path = "backend/organisations.rs"]

@@ -11,6 +11,8 @@ mod connections;
 mod documents;
 #[path = "http/guessing.rs"]
 mod guessing;
+#[path = "http/leases.rs"]
+mod leases;
 #[path = "http/locked.rs"]
 mod locked;
 #[path = "http/node.rs"]

@@ -53,7 +53,9 @@ needs!(
     AdminKeysRead,
     AdminKeysWrite,
     NodesRead,
-    NodesWrite
+    NodesWrite,
+    LedgerRead,
+    LedgerWrite
 );
 
 /// The holder of a node credential.

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 mod changes;
 mod consumers;
 mod incarnations;
+mod leases;
 mod reports;
 mod resolve;
 
@@ -32,6 +33,7 @@ pub(super) fn router() -> Router<Arc<Backend>> {
         .route("/internal/v1/resolve", post(resolve::resolve))
         .route("/internal/v1/consumers", post(consumers::resolve))
         .route("/internal/v1/changes", get(changes::after))
+        .route("/internal/v1/leases", post(leases::settle))
         .route("/internal/v1/reports", post(reports::apply))
 }
 

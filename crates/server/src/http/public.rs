@@ -12,6 +12,7 @@ mod admin_keys;
 mod api_keys;
 mod consumers;
 mod developer_keys;
+mod ledger;
 mod nodes;
 mod openapi;
 mod organisations;
@@ -44,6 +45,8 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::credentials, nodes::create_credential))
         .routes(routes!(nodes::revoke_credential))
+        .routes(routes!(ledger::list))
+        .routes(routes!(ledger::release))
         .routes(routes!(self_service::create))
         .routes(routes!(openapi::get))
 }

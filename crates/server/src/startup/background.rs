@@ -1,30 +1,84 @@
-//! Owns what the backend does unasked: telling nodes of keys that have expired, and keeping metrics small. Must not stop at a failure.
+//! Owns what the backend does unasked: telling nodes of keys that have expired and of units that are wanted elsewhere, forgetting what is old
+//! in the ledger, and keeping metrics small. Must not stop at a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::changes;
 use crate::failure::Failure;
 use crate::http::backend::Backend;
+use crate::{changes, ledger};
 
 /// How often it looks. Nodes end keys by themselves when their time is over, so this need not be prompt.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How often old leases are looked for.
+const SWEEP_PERIOD: Duration = Duration::from_secs(600);
+/// How long the ledger is left to others between two parts of a sweep.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+
+/// Tells the first of failures in a row, not each.
+struct Failures {
+    what: &'static str,
+    failing: bool,
+}
 
 pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
-    let mut period = tokio::time::interval(PERIOD);
-    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    tokio::join!(expiring(&backend, &metrics), recalling(&backend), sweeping(&backend));
+}
+
+async fn expiring(backend: &Backend, metrics: &PrometheusHandle) {
+    let mut period = every(PERIOD);
+    let mut failures = Failures::of("nodes could not be told of expired keys");
     loop {
         period.tick().await;
         metrics.run_upkeep();
-        match expire(&backend).await {
-            Ok(()) => failing = false,
-            // Told once, not every second.
-            Err(failure) if !failing => {
-                failing = true;
-                tracing::warn!(private = failure.private(), %failure, "nodes could not be told of expired keys");
+        failures.note(expire(backend).await);
+    }
+}
+
+async fn recalling(backend: &Backend) {
+    let mut failures = Failures::of("nodes could not be told that units are wanted elsewhere");
+    loop {
+        failures.note(ledger::recall(&backend.store).await);
+    }
+}
+
+async fn sweeping(backend: &Backend) {
+    let mut period = every(SWEEP_PERIOD);
+    let mut failures = Failures::of("old leases could not be forgotten");
+    loop {
+        period.tick().await;
+        loop {
+            let swept = ledger::sweep(&backend.store).await;
+            let more = swept == Ok(true);
+            failures.note(swept.map(|_| ()));
+            if !more {
+                break;
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+impl Failures {
+    const fn of(what: &'static str) -> Self {
+        Self { what, failing: false }
+    }
+
+    fn note(&mut self, result: Result<(), Failure>) {
+        match result {
+            Ok(()) => self.failing = false,
+            Err(failure) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(private = failure.private(), %failure, "{}", self.what);
             }
             Err(_) => {}
         }

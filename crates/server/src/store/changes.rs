@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     ConsumerOut,
     /// A tier has other limits.
     Tier,
+    /// Units of a quota are wanted elsewhere; the subject is `<consumer>/<limit>`.
+    Recall,
 }
 
 /// A change.
@@ -33,7 +35,7 @@ pub(crate) struct Row {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier];
+    const ALL: [Self; 6] = [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier, Self::Recall];
 
     const fn name(self) -> &'static str {
         match self {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Consumer => "consumer",
             Self::ConsumerOut => "consumer_out",
             Self::Tier => "tier",
+            Self::Recall => "recall",
         }
     }
 }

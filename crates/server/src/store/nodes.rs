@@ -103,6 +103,18 @@ pub(crate) async fn get(reader: &mut impl Reader, incarnation: &str) -> Result<O
     Ok(query.bind(incarnation).fetch_optional(reader.connection()).await?)
 }
 
+/// The incarnation of this id, or those of the nodes that call themselves so.
+pub(crate) async fn named(reader: &mut impl Reader, name: &str) -> Result<Vec<Node>, StoreError> {
+    if let Some(one) = get(reader, name).await? {
+        return Ok(vec![one]);
+    }
+    let query = sqlx::query_as(
+        "SELECT incarnation, credential, node, module, first_seen_at, last_seen_at, last_sequence FROM incarnations WHERE node = ? \
+         ORDER BY seq",
+    );
+    Ok(query.bind(name).fetch_all(reader.connection()).await?)
+}
+
 /// Adds an incarnation, or renews what it says of itself.
 pub(crate) async fn upsert(write: &mut Write, node: &Node) -> Result<(), StoreError> {
     let query = sqlx::query(

@@ -124,12 +124,12 @@ async fn keys_of_an_older_issuer_key_and_pepper_pass_while_those_are_there() {
 fn roles_grant_what_they_are_documented_to() {
     use Permission as P;
     let granted = |role: Role| P::ALL.into_iter().filter(|permission| role.grants(*permission)).collect::<Vec<_>>();
-    let reads = [P::OrganisationsRead, P::ConsumersRead, P::TiersRead, P::KeysRead, P::NodesRead];
+    let reads = [P::OrganisationsRead, P::ConsumersRead, P::TiersRead, P::KeysRead, P::NodesRead, P::LedgerRead];
     assert_eq!(granted(Role::Admin), P::ALL);
     assert_eq!(granted(Role::Developer), [P::OwnKeysRead, P::OwnKeysWrite]);
     assert_eq!(granted(Role::Viewer), reads);
     let mut operator = reads.to_vec();
-    operator.extend([P::ConsumersWrite, P::KeysWrite, P::AdminKeysRead]);
+    operator.extend([P::ConsumersWrite, P::KeysWrite, P::AdminKeysRead, P::LedgerWrite]);
     operator.sort();
     assert_eq!(granted(Role::Operator), operator);
 }

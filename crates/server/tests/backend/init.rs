@@ -46,7 +46,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     for below in ["", "secrets", "tls"] {
         for entry in std::fs::read_dir(dir.join(below)).unwrap().flatten() {
             let name = entry.path().strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
-            if entry.file_type().unwrap().is_file() && !name.starts_with("tollgate.db") {
+            if entry.file_type().unwrap().is_file() && !name.starts_with("tollgate.db") && !name.starts_with("ledger.db") {
                 found.insert(name, std::fs::read(entry.path()).unwrap());
             }
         }
@@ -66,7 +66,7 @@ async fn everything_is_there_and_only_its_owner_can_read_it() {
     assert_eq!(files(&dir).into_keys().collect::<Vec<_>>(), FILES);
     assert_eq!((initialised.made.len(), initialised.kept.len()), (FILES.len(), 0));
     let mode = |name: &str| dir.join(name).metadata().unwrap().permissions().mode() & 0o777;
-    for file in FILES.iter().copied().chain(["tollgate.db"]) {
+    for file in FILES.iter().copied().chain(["tollgate.db", "ledger.db"]) {
         assert_eq!(mode(file), 0o600, "{file}");
     }
     for directory in ["", "secrets", "tls"] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tollgate_core::wire::{LONGEST_WAIT, MOST_USED};
+use tollgate_core::wire::{LONGEST_WAIT, MOST_ASKS, MOST_USED};
 
 use crate::client::{Http2, Reply, call};
 use crate::locked::sha256;
@@ -88,11 +88,13 @@ async fn a_node_is_told_the_tier_of_a_consumer_that_may_pass_and_nothing_of_othe
 async fn other_formats_and_versions_are_refused_by_every_route() {
     let service = Service::start().await;
     let token = service.token().await;
-    for path in ["/internal/v1/resolve", "/internal/v1/consumers", "/internal/v1/reports", "/internal/v1/incarnations"] {
+    for path in
+        ["/internal/v1/resolve", "/internal/v1/consumers", "/internal/v1/leases", "/internal/v1/reports", "/internal/v1/incarnations"]
+    {
         let credential = if path.ends_with("incarnations") { &service.node_credential } else { &token };
         let send = |wire: Value| {
             let message = json!({
-                "wire": wire, "sequence": 1, "sha256": "0".repeat(64), "consumer": "acme", "incarnation_secret": "0".repeat(32), "node": "", "module": ""
+                "wire": wire, "sequence": 1, "asks": [], "sha256": "0".repeat(64), "consumer": "acme", "incarnation_secret": "0".repeat(32), "node": "", "module": ""
             });
             service.node(credential, "POST", path).json(&message).send()
         };
@@ -119,6 +121,10 @@ async fn messages_that_are_none_are_refused() {
     let service = Service::start().await;
     let token = service.token().await;
     let most = |count: usize| json!({"wire": WIRE, "sequence": 1, "used": vec![json!({"credential": "c", "at_ms": 1}); count]}).to_string();
+    let asks = |count: usize| {
+        let ask = json!({"consumer": "c".repeat(64), "limit": "l".repeat(64), "lease": 1_u64 << 53, "number": 1, "returned": 1_u64 << 53});
+        json!({"wire": WIRE, "asks": vec![ask; count]}).to_string()
+    };
     let padded = |length: usize| format!(r#"{{"wire":"{WIRE}","sequence":1,"padding":"{}"}}"#, "x".repeat(length));
     for (path, body, status) in [
         ("/internal/v1/resolve", String::new(), 400),
@@ -131,6 +137,12 @@ async fn messages_that_are_none_are_refused() {
         ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":null}}"#), 400),
         ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":["acme"]}}"#), 400),
         ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":"{}"}}"#, "x".repeat(300_000)), 413),
+        ("/internal/v1/leases", String::new(), 400),
+        ("/internal/v1/leases", format!(r#"{{"wire":"{WIRE}"}}"#), 400),
+        ("/internal/v1/leases", format!(r#"{{"wire":"{WIRE}","asks":[{{}}]}}"#), 400),
+        ("/internal/v1/leases", asks(MOST_ASKS + 1), 400),
+        ("/internal/v1/leases", asks(MOST_ASKS), 200),
+        ("/internal/v1/leases", format!(r#"{{"wire":"{WIRE}","asks":[],"padding":"{}"}}"#, "x".repeat(300_000)), 413),
         ("/internal/v1/reports", format!(r#"{{"wire":"{WIRE}","sequence":0}}"#), 400),
         ("/internal/v1/reports", format!(r#"{{"wire":"{WIRE}","sequence":-1}}"#), 400),
         ("/internal/v1/reports", most(MOST_USED + 1), 400),
@@ -159,6 +171,7 @@ async fn every_route_asks_for_its_own_credential() {
         ("POST", "/internal/v1/resolve", &token),
         ("POST", "/internal/v1/consumers", &token),
         ("GET", "/internal/v1/changes", &token),
+        ("POST", "/internal/v1/leases", &token),
         ("POST", "/internal/v1/reports", &token),
     ] {
         let mut altered = token.clone();

@@ -55,6 +55,7 @@ impl Operation {
             | "list_admin_keys"
             | "list_nodes"
             | "list_node_credentials"
+            | "list_ledger"
             | "get_openapi" => (None, None, 200),
             "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
             "get_organisation" => (Some("default".to_owned()), None, 200),
@@ -83,6 +84,12 @@ impl Operation {
             "revoke_node_credential" => {
                 let made = service.post("/api/v1/node-credentials", &json!({})).await.expect(201);
                 (Some(made["id"].as_str().unwrap().to_owned()), None, 204)
+            }
+            "release_node" => {
+                service.token().await;
+                let nodes = service.get("/api/v1/nodes?limit=200").await.expect(200);
+                let newest = nodes["items"].as_array().unwrap().last().unwrap();
+                (Some(newest["incarnation"].as_str().unwrap().to_owned()), Some(json!({"force": true})), 200)
             }
             "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),
             other => panic!("the operation {other} ({} {}) has no case here: give it one", self.method, self.path),

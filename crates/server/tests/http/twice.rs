@@ -30,7 +30,7 @@ async fn every_operation_that_makes_something_makes_it_once_and_answers_the_same
         first.expect(sample.status);
         let second = call(&operation.id).json(&body).send().await;
         assert!(same(&first, &second), "{}: {} and {}", operation.id, first.text(), second.text());
-        assert!(!second.header("location").is_empty(), "{}", operation.id);
+        assert_eq!(second.header("location").is_empty(), sample.status != 201, "{}", operation.id);
 
         // A body with other white space is another body: what was sent is compared, not what was meant.
         let reply = call(&operation.id).header("content-type", "application/json").body(format!("{body} ")).send().await;

@@ -16,8 +16,5 @@ pub(super) async fn apply(
     KnownNode(incarnation): KnownNode,
     Message(report): Message<Report>,
 ) -> Result<Message<Acknowledged>, Refusal> {
-    let mut write = backend.store.begin().await?;
-    let acknowledged = reports::apply(&mut write, &incarnation, &report).await?;
-    write.commit().await?;
-    Ok(Message(acknowledged))
+    Ok(Message(reports::receive(&backend.store, &incarnation, &report).await?))
 }

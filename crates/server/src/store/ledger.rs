@@ -1,0 +1,147 @@
+//! Owns the ledger as it is kept: a SQLite database of its own beside the other, and who writes to it. Must not judge: `tollgate_core::ledger`
+//! does.
+//!
+//! One connection writes. What is asked is durable before it is answered (`synchronous=FULL`), and nothing about a row or lease is kept in
+//! memory between two transactions.
+
+mod accounts;
+mod batch;
+mod commit;
+mod listing;
+mod records;
+mod release;
+mod sweep;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::SqlitePool;
+use tokio::sync::{Notify, watch};
+use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage, Recall};
+
+use super::{BUSY_TIMEOUT, Store, StoreError, TURN_TIMEOUT, connect, pool};
+use crate::clock::Clock;
+use accounts::Accounts;
+use commit::Queue;
+
+pub use listing::LedgerRow;
+pub(crate) use listing::{Which, list};
+pub(crate) use release::{last_asked, release};
+pub(crate) use sweep::{Before, sweep};
+
+/// The database's name in the data directory.
+const DATABASE: &str = "ledger.db";
+/// Connections that read: only people's lists do.
+const READERS: u32 = 2;
+/// How many reports with overages of an incarnation are told apart, counted back from the newest: as many as of other reports.
+const TOLD_APART: u64 = 1_024;
+
+/// What an incarnation asks.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Whose leases they are.
+    pub(crate) incarnation: String,
+    /// What becomes of them.
+    pub(crate) asks: Vec<LeaseAsk>,
+    /// What it has admitted without a lease.
+    pub(crate) overages: Option<Overages>,
+}
+
+/// Overages of one report.
+#[derive(Debug)]
+pub(crate) struct Overages {
+    /// The report's number: they are applied once.
+    pub(crate) sequence: u64,
+    /// For each row.
+    pub(crate) units: Vec<Overage>,
+}
+
+/// What came of [`Asked`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// The revision the limits were read at.
+    pub(crate) revision: u64,
+    /// One for each ask.
+    pub(crate) answers: Vec<LeaseAnswer>,
+}
+
+/// The ledger.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    queue: Queue,
+    recalls: Arc<Recalls>,
+}
+
+/// Units that are wanted elsewhere, as long as nodes have not been told.
+#[derive(Debug, Default)]
+struct Recalls {
+    wanted: Mutex<BTreeSet<(String, String)>>,
+    any: Notify,
+}
+
+/// Judges what is asked, with others that ask at the same time; it is durable when this returns.
+///
+/// # Errors
+/// [`StoreError`]: nothing is known of what became of it, and it may be asked again.
+pub(crate) async fn settle(store: &Store, asked: Asked) -> Result<Answered, StoreError> {
+    store.0.ledger.queue.settle(asked).await
+}
+
+/// Waits until units are wanted elsewhere, and takes what is wanted.
+pub(crate) async fn recalls(store: &Store) -> Vec<Recall> {
+    let recalls = &store.0.ledger.recalls;
+    loop {
+        let wanted = std::mem::take(&mut *recalls.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        if !wanted.is_empty() {
+            return wanted.into_iter().map(|(consumer, limit)| Recall { consumer, limit }).collect();
+        }
+        recalls.any.notified().await;
+    }
+}
+
+impl Ledger {
+    /// Opens the database `DIR/ledger.db`, and makes or migrates it where needed. `others` read the other database, whose feed is at `newest`.
+    pub(super) async fn open(
+        dir: &Path,
+        others: SqlitePool,
+        newest: watch::Receiver<u64>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let path = dir.join(DATABASE);
+        // SQLite gives its other files the mode of this one.
+        fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        let options = connect(&path);
+        let writer = pool(1, TURN_TIMEOUT).connect_with(options.clone()).await?;
+        sqlx::migrate!("./ledger_migrations").run(&writer).await?;
+        let readers = pool(READERS, BUSY_TIMEOUT).connect_with(options.read_only(true)).await?;
+        let recalls = Arc::new(Recalls::default());
+        let queue = Queue::start(writer.clone(), Accounts::new(others, newest), clock, Arc::clone(&recalls));
+        Ok(Self { writer, readers, queue, recalls })
+    }
+
+    /// Finishes what is under way and closes the database.
+    pub(super) async fn close(&self) {
+        self.queue.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl Recalls {
+    fn want(&self, wanted: impl IntoIterator<Item = (String, String)>) {
+        let mut kept = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.len();
+        kept.extend(wanted);
+        if kept.len() > before {
+            self.any.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

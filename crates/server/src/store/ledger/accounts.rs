@@ -1,0 +1,99 @@
+//! Owns the reading of what consumers may be granted: the quotas of their tiers, and what is theirs in place of them. Must not know what
+//! they were granted.
+//!
+//! It is in the other database, which changes seldom. So what was read is kept until the feed has something new; a consumer that was
+//! not found is looked for again, because one that is made is no news.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row, SqlitePool};
+use tokio::sync::watch;
+use tollgate_core::config::document::Limit;
+
+use super::super::StoreError;
+use crate::calendar::Calendar;
+
+/// Consumers that are remembered; with more, all are forgotten. About 300 bytes each.
+const MOST_KNOWN: usize = 65_536;
+
+/// Many consumers that may pass by their ids, a JSON array.
+pub(crate) const BY_IDS: &str = "SELECT c.id, c.organisation, c.overrides, t.limits FROM json_each(?) j \
+    JOIN consumers c ON c.id = j.value AND c.disabled = 0 AND c.deleted_at IS NULL JOIN tiers t ON t.name = c.tier";
+
+/// Whose quotas there are.
+#[derive(Debug)]
+pub(in super::super) struct Accounts {
+    readers: SqlitePool,
+    newest: watch::Receiver<u64>,
+    /// What is known was read at this revision of the feed, or a newer one.
+    revision: u64,
+    known: HashMap<String, Arc<Account>>,
+}
+
+/// A consumer that may pass.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) organisation: String,
+    quotas: Vec<Quota>,
+}
+
+/// What a consumer may be granted in each period.
+#[derive(Debug)]
+pub(super) struct Quota {
+    name: String,
+    pub(super) units: u64,
+    pub(super) calendar: Calendar,
+}
+
+/// What is read of a consumer.
+struct Read {
+    id: String,
+    account: Account,
+}
+
+impl Accounts {
+    pub(in super::super) fn new(readers: SqlitePool, newest: watch::Receiver<u64>) -> Self {
+        Self { readers, newest, revision: 0, known: HashMap::new() }
+    }
+
+    /// Those of these consumers that may pass, and the revision that is true of.
+    pub(super) async fn of(&mut self, consumers: &HashSet<&str>) -> Result<(u64, HashMap<String, Arc<Account>>), StoreError> {
+        // Before reading: what is committed meanwhile is then read again the next time.
+        let newest = *self.newest.borrow_and_update();
+        if newest != self.revision || self.known.len() > MOST_KNOWN {
+            self.known.clear();
+            self.revision = newest;
+        }
+        let missing: Vec<&str> = consumers.iter().copied().filter(|id| !self.known.contains_key(*id)).collect();
+        if !missing.is_empty() {
+            let found = sqlx::query_as::<_, Read>(BY_IDS).bind(Json(missing)).fetch_all(&self.readers).await?;
+            self.known.extend(found.into_iter().map(|read| (read.id, Arc::new(read.account))));
+        }
+        let known = consumers.iter().filter_map(|id| Some(((*id).to_owned(), Arc::clone(self.known.get(*id)?))));
+        Ok((self.revision, known.collect()))
+    }
+}
+
+impl Account {
+    /// The quota of this name, if the consumer has one.
+    pub(super) fn quota(&self, name: &str) -> Option<&Quota> {
+        self.quotas.iter().find(|quota| quota.name == name)
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Read {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let Json(limits): Json<Vec<Limit>> = row.try_get("limits")?;
+        let Json(overrides): Json<BTreeMap<String, u64>> = row.try_get("overrides")?;
+        let quota = |limit: Limit| {
+            let calendar = Calendar::of(&limit)?;
+            let units = overrides.get(&limit.name).copied().unwrap_or(limit.rate);
+            Some(Quota { name: limit.name, units, calendar })
+        };
+        let account = Account { organisation: row.try_get("organisation")?, quotas: limits.into_iter().filter_map(quota).collect() };
+        Ok(Self { id: row.try_get("id")?, account })
+    }
+}

@@ -1,0 +1,259 @@
+//! Owns one transaction's judgement: loads what is asked about, has `tollgate_core::ledger` judge each ask after the ones before, saves what
+//! changed. Must not begin or commit.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+use tollgate_core::ledger::{Holder, Lease, RETRY, Row, Window};
+use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
+
+use super::super::StoreError;
+use super::accounts::{Account, Quota};
+use super::records::{self, Held, Kept, New};
+use super::{Asked, Overages};
+use crate::clock::Time;
+
+/// How long an incarnation counts as active in a row at least, in milliseconds, however scarce its units are: some retries.
+const ACTIVE_FOR: u64 = 5 * RETRY;
+/// How often nodes are told that units of a row are wanted elsewhere, in milliseconds: as often as whoever is refused asks again.
+const RECALLED_EVERY: u64 = RETRY;
+/// The same as long as nothing was returned or granted since: its holders may be dead, and the feed is everybody's.
+const RECALLED_IN_VAIN_EVERY: u64 = 30_000;
+/// What SQLite can count to.
+const MOST: u64 = i64::MAX as u64;
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// For each of those who asked, an answer to each ask.
+    pub(super) answers: Vec<Vec<LeaseAnswer>>,
+    /// Consumers and limits of which units are wanted elsewhere.
+    pub(super) recalls: Vec<(String, String)>,
+    /// Units granted.
+    pub(super) granted: u64,
+    /// Asks that got less than they needed.
+    pub(super) refused: u64,
+}
+
+/// A row that is asked from.
+struct State<'a> {
+    kept: Kept,
+    /// As it is in the database.
+    before: Kept,
+    /// The quota; `None` where the consumer has it no more: then units only come back.
+    quota: Option<&'a Quota>,
+    /// Incarnations that want from it lately, those that ask now included.
+    active: u64,
+}
+
+/// What an incarnation was granted from a row.
+struct Holding<'a> {
+    row: usize,
+    incarnation: &'a str,
+    before: Vec<Held>,
+    holder: Holder,
+    lasts: HashMap<u64, u64>,
+}
+
+/// Judges what is asked, in its order.
+pub(super) async fn judge(
+    connection: &mut SqliteConnection,
+    asked: &[Asked],
+    accounts: &HashMap<String, Arc<Account>>,
+    now: Time,
+) -> Result<Judged, StoreError> {
+    let now = u64::try_from(now.millis()).unwrap_or(0);
+    let fenced = records::fenced(connection, &asked.iter().map(|asked| asked.incarnation.as_str()).collect()).await?;
+    let (mut rows, places) = rows(connection, asked, accounts, now).await?;
+    let of = |consumer: &str, limit: &str| places.get(&(consumer, limit)).copied().flatten();
+    for asked in asked {
+        let Some(Overages { sequence, units }) = &asked.overages else { continue };
+        if records::insert_report(connection, &asked.incarnation, *sequence, now).await? {
+            for overage in units {
+                if let Some(state) = of(&overage.consumer, &overage.limit).and_then(|place| rows.get_mut(place)) {
+                    state.kept.row.overage = state.kept.row.overage.saturating_add(overage.units).min(MOST);
+                }
+            }
+        }
+    }
+    let asking = asked.iter().filter(|asked| !fenced.contains(&asked.incarnation));
+    let pairs: Vec<(usize, &str)> = asking
+        .flat_map(|asked| asked.asks.iter().filter_map(|ask| Some((of(&ask.consumer, &ask.limit)?, asked.incarnation.as_str()))))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let mut holdings = holdings(connection, &rows, &pairs).await?;
+    count_active(connection, &mut rows, &holdings, now).await?;
+    let mut judged = Judged::default();
+    for asked in asked {
+        let mut answers = Vec::with_capacity(asked.asks.len());
+        for ask in &asked.asks {
+            let place = of(&ask.consumer, &ask.limit);
+            let holding = place.and_then(|place| holdings.get_mut(&(place, asked.incarnation.as_str())));
+            answers.push(match (place.and_then(|place| rows.get_mut(place)), holding) {
+                (Some(state), Some(holding)) => settle(state, holding, ask, now, &mut judged),
+                // Nobody is asked for, or by somebody who is fenced.
+                (..) => LeaseAnswer { lease: ask.lease, number: ask.number, closed: true, ..LeaseAnswer::default() },
+            });
+        }
+        judged.answers.push(answers);
+    }
+    save(connection, &rows, holdings.values()).await?;
+    Ok(judged)
+}
+
+/// The rows in force of all that is named, made where needed, and the place of each; none where there is no such quota.
+#[expect(clippy::type_complexity, reason = "a list and its index")]
+async fn rows<'a>(
+    connection: &mut SqliteConnection,
+    asked: &'a [Asked],
+    accounts: &'a HashMap<String, Arc<Account>>,
+    now: u64,
+) -> Result<(Vec<State<'a>>, HashMap<(&'a str, &'a str), Option<usize>>), StoreError> {
+    let asks = asked.iter().flat_map(|asked| &asked.asks).map(|ask| (ask.consumer.as_str(), ask.limit.as_str()));
+    let overages = asked.iter().filter_map(|asked| asked.overages.as_ref()).flat_map(|overages| &overages.units);
+    let named: HashSet<_> = asks.chain(overages.map(|overage| (overage.consumer.as_str(), overage.limit.as_str()))).collect();
+    let named: Vec<_> = named.into_iter().collect();
+    let mut states: Vec<State<'a>> = Vec::with_capacity(named.len());
+    let mut places = HashMap::with_capacity(named.len());
+    let mut new = Vec::new();
+    for ((consumer, name), kept) in named.iter().copied().zip(records::newest(connection, &named).await?) {
+        let account = accounts.get(consumer);
+        let quota = account.and_then(|account| account.quota(name));
+        let newest = kept.as_ref().map(|kept| kept.row.window);
+        let window = match (quota, newest) {
+            (_, Some(newest)) if now < newest.end => Some(newest),
+            (Some(quota), newest) => period(quota, newest, now),
+            (None, _) => None,
+        };
+        let Some(window) = window else {
+            places.insert((consumer, name), None);
+            continue;
+        };
+        let units = quota.map(|quota| quota.units);
+        let place = states.len();
+        let kept = kept.filter(|kept| kept.row.window == window).unwrap_or_else(|| {
+            let row = Row::new(window, units.unwrap_or(0));
+            let organisation = account.map_or("", |account| account.organisation.as_str());
+            new.push((place, New { consumer, name, organisation, row }));
+            Kept { seq: 0, row, granted: 0, recalled_at: 0, recalled_held: 0 }
+        });
+        places.insert((consumer, name), Some(place));
+        states.push(State { before: kept.clone(), kept, quota, active: 1 });
+    }
+    let (new_places, new): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+    for (place, seq) in new_places.into_iter().zip(records::insert(connection, &new).await?) {
+        if let Some(state) = states.get_mut(place) {
+            (state.kept.seq, state.before.seq) = (seq, seq);
+        }
+    }
+    for state in &mut states {
+        // A raise is in force at once. So is a lowering: nothing more is granted until enough has come back.
+        state.kept.row.limit = state.quota.map_or(state.kept.row.limit, |quota| quota.units);
+    }
+    Ok((states, places))
+}
+
+/// The window that follows, if it has begun: a period of the calendar never ends before now.
+fn period(quota: &Quota, newest: Option<Window>, now: u64) -> Option<Window> {
+    let at = Time::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
+    let window = Window::in_force(newest, quota.calendar.period(at)?, now);
+    (window.start < window.end).then_some(window)
+}
+
+async fn holdings<'a>(
+    connection: &mut SqliteConnection,
+    rows: &[State<'_>],
+    pairs: &[(usize, &'a str)],
+) -> Result<HashMap<(usize, &'a str), Holding<'a>>, StoreError> {
+    let keys: Vec<(i64, &str)> =
+        pairs.iter().map(|(place, incarnation)| (rows.get(*place).map_or(0, |state| state.kept.seq), *incarnation)).collect();
+    let held = records::held(connection, &keys).await?;
+    let holding = |((row, incarnation), before): (&(usize, &'a str), Vec<Held>)| {
+        let holder = Holder { leases: before.iter().map(|held| held.lease).collect() };
+        let lasts = before.iter().map(|held| (held.lease.lease, held.lasts)).collect();
+        ((*row, *incarnation), Holding { row: *row, incarnation, before, holder, lasts })
+    };
+    Ok(pairs.iter().zip(held).map(holding).collect())
+}
+
+/// Counts who wants from each row lately. Those who ask in this batch count for each of them, also for the first.
+async fn count_active(
+    connection: &mut SqliteConnection,
+    rows: &mut [State<'_>],
+    holdings: &HashMap<(usize, &str), Holding<'_>>,
+    now: u64,
+) -> Result<(), StoreError> {
+    let since: Vec<u64> = rows.iter().map(|state| now.saturating_sub((2 * state.kept.row.lasting()).max(ACTIVE_FOR))).collect();
+    let keys: Vec<(i64, u64)> = rows.iter().zip(&since).map(|(state, since)| (state.kept.seq, *since)).collect();
+    let counts = records::active(connection, &keys, now).await?;
+    for (state, count) in rows.iter_mut().zip(counts) {
+        state.active = count;
+    }
+    for holding in holdings.values() {
+        let since = since.get(holding.row).copied().unwrap_or(now);
+        let is_active =
+            |held: &Held| held.lease.asked_at >= since || (!held.lease.closed && held.lease.asked_at.saturating_add(2 * held.lasts) >= now);
+        if !holding.before.iter().any(is_active)
+            && let Some(state) = rows.get_mut(holding.row)
+        {
+            state.active += 1;
+        }
+    }
+    Ok(())
+}
+
+fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now: u64, judged: &mut Judged) -> LeaseAnswer {
+    let found = |holder: &Holder| holder.leases.iter().find(|lease| lease.lease == ask.lease).copied();
+    let before = found(&holding.holder);
+    let ended = state.quota.is_none();
+    // What comes back comes back also to a quota that is no more, since it may be there again before the window ends.
+    let closing = ended.then(|| LeaseAsk { close: true, ..ask.clone() });
+    let settled = state.kept.row.settle(&mut holding.holder, closing.as_ref().unwrap_or(ask), now, state.active);
+    let after = found(&holding.holder);
+    if after != before {
+        holding.lasts.insert(ask.lease, settled.answer.lasts_ms);
+    }
+    let of = |lease: Option<Lease>| lease.map_or(0, |lease| lease.granted);
+    let granted = of(after).saturating_sub(of(before));
+    state.kept.granted = state.kept.granted.saturating_add(granted).min(MOST);
+    judged.granted = judged.granted.saturating_add(granted);
+    judged.refused += u64::from(settled.answer.granted < ask.need);
+    // Alone, nobody is there who could return anything.
+    if settled.recall && state.active > 1 && !ended {
+        let held = state.kept.row.held;
+        let every = if held == state.kept.recalled_held { RECALLED_IN_VAIN_EVERY } else { RECALLED_EVERY };
+        if now.saturating_sub(state.kept.recalled_at) >= every {
+            (state.kept.recalled_at, state.kept.recalled_held) = (now, held);
+            judged.recalls.push((ask.consumer.clone(), ask.limit.clone()));
+        }
+    }
+    if ended { LeaseAnswer { closed: true, granted: 0, ..settled.answer } } else { settled.answer }
+}
+
+/// Saves what changed. A batch of nothing but repetitions changes nothing.
+async fn save<'a>(
+    connection: &mut SqliteConnection,
+    rows: &[State<'_>],
+    holdings: impl Iterator<Item = &'a Holding<'a>>,
+) -> Result<(), StoreError> {
+    let (mut kept, mut forgotten) = (Vec::new(), Vec::new());
+    for holding in holdings {
+        let Some(row) = rows.get(holding.row).map(|state| state.kept.seq) else { continue };
+        for lease in &holding.holder.leases {
+            if !holding.before.iter().any(|held| held.lease == *lease) {
+                let lasts = holding.lasts.get(&lease.lease).copied().unwrap_or(0);
+                kept.push((row, holding.incarnation, Held { lease: *lease, lasts }));
+            }
+        }
+        let is_left = |number: u64| holding.holder.leases.iter().any(|lease| lease.lease == number);
+        forgotten.extend(
+            holding.before.iter().filter(|held| !is_left(held.lease.lease)).map(|held| (row, holding.incarnation, held.lease.lease)),
+        );
+    }
+    records::save_leases(connection, &kept).await?;
+    records::forget(connection, &forgotten).await?;
+    let changed: Vec<&Kept> = rows.iter().filter(|state| state.kept != state.before).map(|state| &state.kept).collect();
+    records::save_rows(connection, &changed).await
+}

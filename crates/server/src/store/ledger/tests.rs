@@ -1,0 +1,215 @@
+//! The ledger under faults: locked, torn away before and after a commit, refused by the disk; and that its statements go by indexes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::{FakeClock, Time};
+use crate::consumers::{self, NewConsumer};
+use crate::permission::Principal;
+use crate::tiers::{self, NewTier};
+
+async fn open(dir: &Path) -> Store {
+    Store::open(dir, Arc::new(FakeClock::at(Time::from_millis(1_000)))).await.unwrap()
+}
+
+/// A store with the consumer `acme`, whose quota is 100 units a day.
+async fn store() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let (mut write, principal) = (store.begin().await.unwrap(), Principal::backend("test"));
+    let limits = serde_json::json!([{"name": "daily", "algorithm": "quota", "rate": 100, "per": "day"}]);
+    let tier = NewTier { name: "free".to_owned(), limits: serde_json::from_value(limits).unwrap(), self_service: false };
+    tiers::create(&mut write, &principal, tier).await.unwrap();
+    let new = serde_json::json!({"id": "acme", "name": "acme", "tier": "free"});
+    let new: NewConsumer = serde_json::from_value(new).unwrap();
+    consumers::create(&mut write, &principal, new).await.unwrap();
+    write.commit().await.unwrap();
+    (dir, store)
+}
+
+/// A connection of another process, as far as SQLite can tell.
+async fn other(dir: &Path) -> SqliteConnection {
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(dir.join(DATABASE))).await.unwrap()
+}
+
+/// The data directory as a process that is killed now leaves it.
+fn image(dir: &Path) -> TempDir {
+    let image = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(dir).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), image.path().join(file.file_name())).unwrap();
+    }
+    image
+}
+
+fn asked(incarnation: u8, lease: u64, units: u64) -> Asked {
+    let (consumer, limit) = ("acme".to_owned(), "daily".to_owned());
+    let ask = LeaseAsk { consumer, limit, lease, number: 1, need: units, waiting: units, ..LeaseAsk::default() };
+    Asked { incarnation: format!("{incarnation:032x}"), asks: vec![ask], overages: None }
+}
+
+async fn granted(store: &Store, asked: Asked) -> Result<u64, StoreError> {
+    settle(store, asked).await.map(|answered| answered.answers[0].granted)
+}
+
+async fn charged(store: &Store) -> Vec<u64> {
+    let which = Which { organisation: None, consumer: None, all: true };
+    let rows = list(store, super::super::Window { after: None, size: 100 }, which).await.unwrap().unwrap();
+    rows.into_iter().map(|row| row.charged).collect()
+}
+
+#[tokio::test]
+async fn it_is_a_file_of_its_own_for_its_owner_alone() {
+    let (dir, store) = store().await;
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+    use std::os::unix::fs::PermissionsExt;
+    for file in [DATABASE, "ledger.db-wal", "ledger.db-shm"] {
+        assert_eq!(dir.path().join(file).metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    store.close().await;
+    assert!(!dir.path().join("ledger.db-wal").exists(), "it is one file");
+    assert!(matches!(granted(&store, asked(1, 2, 10)).await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn what_is_answered_is_in_the_files() {
+    let (dir, store) = store().await;
+    for number in 1..=5 {
+        assert_eq!(granted(&store, asked(number, 1, 10)).await, Ok(10));
+        let image = image(dir.path());
+        let after = open(image.path()).await;
+        assert_eq!(charged(&after).await, [u64::from(number) * 10]);
+        assert_eq!(granted(&after, asked(number, 1, 10)).await, Ok(10), "the same answer");
+        assert_eq!(charged(&after).await, [u64::from(number) * 10]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_judged_and_not_committed_never_was() {
+    let (dir, store) = store().await;
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+    let ledger = &store.0.ledger;
+    let mut accounts = Accounts::new(store.0.readers.clone(), store.newest());
+    let (_, accounts) = accounts.of(&["acme"].into()).await.unwrap();
+    let mut transaction = commit::begin(&ledger.writer).await.unwrap();
+    let judged = batch::judge(&mut transaction, &[asked(2, 1, 50)], &accounts, store.now()).await.unwrap();
+    assert_eq!((judged.answers[0][0].granted, judged.answers[0][0].left), (50, 40));
+    let image = image(dir.path());
+    drop(transaction);
+    for store in [&open(image.path()).await, &store] {
+        assert_eq!(charged(store).await, [10]);
+        assert_eq!(granted(store, asked(2, 1, 60)).await, Ok(60));
+    }
+}
+
+/// A commit that the database refuses at its very end.
+#[tokio::test]
+async fn a_commit_that_fails_answers_nobody() {
+    let (dir, store) = store().await;
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+    let mut other = other(dir.path()).await;
+    for statement in [
+        "CREATE TABLE never (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE broken (id INTEGER REFERENCES never (id) DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TRIGGER breaks AFTER INSERT ON leases BEGIN INSERT INTO broken VALUES (1); END",
+    ] {
+        sqlx::query(statement).execute(&mut other).await.unwrap();
+    }
+    let together: Vec<_> = (2..10)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { granted(&store, asked(number, 1, 10)).await })
+        })
+        .collect();
+    for one in together {
+        let refused = one.await.unwrap();
+        assert!(matches!(&refused, Err(StoreError::Broken(text)) if text.contains("FOREIGN KEY")), "{refused:?}");
+    }
+    assert_eq!(charged(&store).await, [10]);
+    sqlx::query("DROP TRIGGER breaks").execute(&mut other).await.unwrap();
+    assert_eq!(granted(&store, asked(2, 1, 90)).await, Ok(90));
+}
+
+#[tokio::test]
+async fn a_locked_ledger_refuses_and_the_other_database_is_not_held_up() {
+    let (dir, store) = store().await;
+    let mut other = other(dir.path()).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { granted(&store, asked(1, 1, 10)).await }
+    });
+    store.probe().await.unwrap();
+    assert!(!waiting.is_finished());
+    assert!(matches!(waiting.await.unwrap(), Err(StoreError::Unavailable(_))));
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+}
+
+#[tokio::test]
+async fn a_locked_other_database_holds_up_no_grant() {
+    let (_dir, store) = store().await;
+    let write = store.begin().await.unwrap();
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+    drop(write);
+}
+
+#[tokio::test]
+async fn those_who_ask_at_the_same_time_are_committed_together() {
+    let (dir, store) = store().await;
+    // Nobody is answered as long as this is held.
+    let mut other = other(dir.path()).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let asking: Vec<_> = (0..50)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { granted(&store, asked(number, 1, 2)).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let before = dir.path().join("ledger.db-wal").metadata().unwrap().len();
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    for one in asking {
+        assert_eq!(one.await.unwrap(), Ok(2));
+    }
+    assert_eq!(charged(&store).await, [100]);
+    let pages = (dir.path().join("ledger.db-wal").metadata().unwrap().len() - before) / 4_096;
+    assert!(pages <= 40, "{pages} pages for fifty grants");
+}
+
+#[tokio::test]
+async fn statements_go_by_an_index() {
+    let (dir, store) = store().await;
+    drop(store);
+    let mut ledger = other(dir.path()).await;
+    let mut main = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(dir.path().join("tollgate.db"))).await.unwrap();
+    sqlx::query("ANALYZE").execute(&mut ledger).await.unwrap();
+    for (query, is_main) in [
+        (records::NEWEST, false),
+        (records::HELD, false),
+        (records::ACTIVE, false),
+        (records::SAVE_ROWS, false),
+        (records::FORGET, false),
+        (accounts::BY_IDS, true),
+        ("SELECT max(asked_at) FROM leases WHERE incarnation = ? AND closed = 0", false),
+        ("DELETE FROM leases WHERE row IN (SELECT value FROM json_each(?))", false),
+        ("SELECT seq FROM rows WHERE window_end < ? AND swept = 1 LIMIT ?", false),
+        ("SELECT seq FROM rows WHERE seq > ? AND consumer = ? ORDER BY seq LIMIT ?", false),
+        ("SELECT seq FROM rows WHERE seq > ? AND organisation = ? ORDER BY seq LIMIT ?", false),
+        ("SELECT seq FROM rows WHERE seq > ? AND swept = 0 AND window_end > ? ORDER BY seq LIMIT ?", false),
+    ] {
+        let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+        let plan = plan.fetch_all(if is_main { &mut main } else { &mut ledger }).await.unwrap();
+        let plan: Vec<String> = plan.into_iter().map(|step| step.3).collect();
+        let walks = |step: &&String| {
+            let walked = step.strip_prefix("SCAN ").and_then(|table| table.split(' ').next());
+            walked.is_some_and(|walked| ["r", "n", "l", "c", "t", "rows", "leases"].contains(&walked))
+        };
+        assert_eq!(plan.iter().find(walks), None, "{query}: {plan:?}");
+    }
+}
