@@ -38,6 +38,8 @@ struct Arguments {
     /// Where the databases are made anew: on the disk that is measured
     #[arg(long, default_value = "target/bench/ledger")]
     directory: PathBuf,
+    /// Nodes that ask, and asks in each message: `64x1`. Default: a table of several
+    rows: Vec<String>,
     /// What `cargo bench` gives
     #[arg(long, hide = true)]
     bench: bool,
@@ -76,9 +78,18 @@ async fn run(arguments: &Arguments) {
     println!("bare: {:.0} times a second 4 KiB and fdatasync", bare(&arguments.directory));
     let store = Store::open(&arguments.directory, Arc::new(SystemClock)).await.unwrap();
     load(&store, arguments.consumers).await;
+    // The rows are there, as they are but once a day.
+    let mut first = Node::new(0, 0);
+    for consumer in 0..arguments.consumers {
+        let asks = (0..LIMITS.len()).map(|limit| first.next((consumer, limit))).collect();
+        ledger::settle(&store, &first.incarnation, &Settle { asks }).await.unwrap();
+    }
     println!("| nodes | asks each | grants/s | p50 ms | p99 ms | commits/s | asks per commit |");
     println!("| --: | --: | --: | --: | --: | --: | --: |");
-    for (nodes, asks) in [(1, 1), (4, 1), (16, 1), (64, 1), (256, 1), (1_024, 1), (16, 16), (64, 16)] {
+    let usual = ["1x1", "4x1", "16x1", "64x1", "256x1", "1024x1", "16x16", "64x16"].map(str::to_owned).to_vec();
+    for row in if arguments.rows.is_empty() { &usual } else { &arguments.rows } {
+        let (nodes, asks) = row.split_once('x').unwrap();
+        let (nodes, asks): (usize, usize) = (nodes.parse().unwrap(), asks.parse().unwrap());
         let commits = || {
             let rendered = metrics.render();
             let line = rendered.lines().find_map(|line| line.strip_prefix("tollgate_ledger_commits_total "));
@@ -112,13 +123,15 @@ async fn run(arguments: &Arguments) {
     store.close().await;
 }
 
-/// What the disk does without a database.
+/// What the disk does without a database, in a file that does not grow: as a write-ahead log is after its first round.
 fn bare(directory: &Path) -> f64 {
     let file = std::fs::File::create(directory.join("bare")).unwrap();
+    file.write_all_at(&vec![7; 64 * 4_096], 0).unwrap();
+    file.sync_all().unwrap();
     let begun = Instant::now();
     let mut times = 0_u32;
     while begun.elapsed() < Duration::from_secs(1) {
-        file.write_all_at(&[7; 4_096], u64::from(times) * 4_096).unwrap();
+        file.write_all_at(&[7; 4_096], u64::from(times % 64) * 4_096).unwrap();
         file.sync_data().unwrap();
         times += 1;
     }

@@ -34,6 +34,9 @@ pub(crate) use sweep::{Before, sweep};
 
 /// The database's name in the data directory.
 const DATABASE: &str = "ledger.db";
+/// Pages in the write-ahead log after which they are carried over: 16 MiB. Asks write to pages all over the file, and a page that is written often
+/// is carried over once; with a longer log whoever waits for that waits long.
+const CHECKPOINT_PAGES: u32 = 4_096;
 /// Connections that read: only people's lists do.
 const READERS: u32 = 2;
 /// How many reports with overages of an incarnation are told apart, counted back from the newest: as many as of other reports.
@@ -115,7 +118,7 @@ impl Ledger {
         let path = dir.join(DATABASE);
         // SQLite gives its other files the mode of this one.
         fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        let options = connect(&path);
+        let options = connect(&path).pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
         let writer = pool(1, TURN_TIMEOUT).connect_with(options.clone()).await?;
         sqlx::migrate!("./ledger_migrations").run(&writer).await?;
         let readers = pool(READERS, BUSY_TIMEOUT).connect_with(options.read_only(true)).await?;

@@ -64,8 +64,7 @@ pub(super) async fn judge(
     now: Time,
 ) -> Result<Judged, StoreError> {
     let now = u64::try_from(now.millis()).unwrap_or(0);
-    let fenced = records::fenced(connection, &asked.iter().map(|asked| asked.incarnation.as_str()).collect()).await?;
-    let (mut rows, places) = rows(connection, asked, accounts, now).await?;
+    let (fenced, mut rows, places) = rows(connection, asked, accounts, now).await?;
     let of = |consumer: &str, limit: &str| places.get(&(consumer, limit)).copied().flatten();
     for asked in asked {
         let Some(Overages { sequence, units }) = &asked.overages else { continue };
@@ -83,8 +82,7 @@ pub(super) async fn judge(
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
-    let mut holdings = holdings(connection, &rows, &pairs).await?;
-    count_active(connection, &mut rows, &holdings, now).await?;
+    let mut holdings = holdings(connection, &mut rows, &pairs, now).await?;
     let mut judged = Judged::default();
     for asked in asked {
         let mut answers = Vec::with_capacity(asked.asks.len());
@@ -103,14 +101,14 @@ pub(super) async fn judge(
     Ok(judged)
 }
 
-/// The rows in force of all that is named, made where needed, and the place of each; none where there is no such quota.
+/// Who is fenced; the rows in force of all that is named, made where needed; and the place of each, none where there is no such quota.
 #[expect(clippy::type_complexity, reason = "a list and its index")]
 async fn rows<'a>(
     connection: &mut SqliteConnection,
     asked: &'a [Asked],
     accounts: &'a HashMap<String, Arc<Account>>,
     now: u64,
-) -> Result<(Vec<State<'a>>, HashMap<(&'a str, &'a str), Option<usize>>), StoreError> {
+) -> Result<(HashSet<String>, Vec<State<'a>>, HashMap<(&'a str, &'a str), Option<usize>>), StoreError> {
     let asks = asked.iter().flat_map(|asked| &asked.asks).map(|ask| (ask.consumer.as_str(), ask.limit.as_str()));
     let overages = asked.iter().filter_map(|asked| asked.overages.as_ref()).flat_map(|overages| &overages.units);
     let named: HashSet<_> = asks.chain(overages.map(|overage| (overage.consumer.as_str(), overage.limit.as_str()))).collect();
@@ -118,7 +116,9 @@ async fn rows<'a>(
     let mut states: Vec<State<'a>> = Vec::with_capacity(named.len());
     let mut places = HashMap::with_capacity(named.len());
     let mut new = Vec::new();
-    for ((consumer, name), kept) in named.iter().copied().zip(records::newest(connection, &named).await?) {
+    let incarnations = asked.iter().map(|asked| asked.incarnation.as_str()).collect();
+    let (fenced, newest) = records::newest(connection, &incarnations, &named).await?;
+    for ((consumer, name), kept) in named.iter().copied().zip(newest) {
         let account = accounts.get(consumer);
         let quota = account.and_then(|account| account.quota(name));
         let newest = kept.as_ref().map(|kept| kept.row.window);
@@ -152,7 +152,7 @@ async fn rows<'a>(
         // A raise is in force at once. So is a lowering: nothing more is granted until enough has come back.
         state.kept.row.limit = state.quota.map_or(state.kept.row.limit, |quota| quota.units);
     }
-    Ok((states, places))
+    Ok((fenced, states, places))
 }
 
 /// The window that follows, if it has begun: a period of the calendar never ends before now.
@@ -162,46 +162,37 @@ fn period(quota: &Quota, newest: Option<Window>, now: u64) -> Option<Window> {
     (window.start < window.end).then_some(window)
 }
 
+/// What the incarnations that ask were granted from each row; and how many want from it lately. Those who ask in this batch count for each of
+/// them, also for the first.
 async fn holdings<'a>(
     connection: &mut SqliteConnection,
-    rows: &[State<'_>],
+    rows: &mut [State<'_>],
     pairs: &[(usize, &'a str)],
+    now: u64,
 ) -> Result<HashMap<(usize, &'a str), Holding<'a>>, StoreError> {
+    let since: Vec<u64> = rows.iter().map(|state| now.saturating_sub((2 * state.kept.row.lasting()).max(ACTIVE_FOR))).collect();
+    let counted: Vec<(i64, u64)> = rows.iter().zip(&since).map(|(state, since)| (state.kept.seq, *since)).collect();
     let keys: Vec<(i64, &str)> =
         pairs.iter().map(|(place, incarnation)| (rows.get(*place).map_or(0, |state| state.kept.seq), *incarnation)).collect();
-    let held = records::held(connection, &keys).await?;
-    let holding = |((row, incarnation), before): (&(usize, &'a str), Vec<Held>)| {
-        let holder = Holder { leases: before.iter().map(|held| held.lease).collect() };
-        let lasts = before.iter().map(|held| (held.lease.lease, held.lasts)).collect();
-        ((*row, *incarnation), Holding { row: *row, incarnation, before, holder, lasts })
-    };
-    Ok(pairs.iter().zip(held).map(holding).collect())
-}
-
-/// Counts who wants from each row lately. Those who ask in this batch count for each of them, also for the first.
-async fn count_active(
-    connection: &mut SqliteConnection,
-    rows: &mut [State<'_>],
-    holdings: &HashMap<(usize, &str), Holding<'_>>,
-    now: u64,
-) -> Result<(), StoreError> {
-    let since: Vec<u64> = rows.iter().map(|state| now.saturating_sub((2 * state.kept.row.lasting()).max(ACTIVE_FOR))).collect();
-    let keys: Vec<(i64, u64)> = rows.iter().zip(&since).map(|(state, since)| (state.kept.seq, *since)).collect();
-    let counts = records::active(connection, &keys, now).await?;
-    for (state, count) in rows.iter_mut().zip(counts) {
-        state.active = count;
+    let (held, active) = records::held(connection, &keys, &counted, now).await?;
+    for (state, active) in rows.iter_mut().zip(active) {
+        state.active = active;
     }
-    for holding in holdings.values() {
-        let since = since.get(holding.row).copied().unwrap_or(now);
+    let mut holdings = HashMap::with_capacity(pairs.len());
+    for ((row, incarnation), before) in pairs.iter().copied().zip(held) {
+        let since = since.get(row).copied().unwrap_or(now);
         let is_active =
             |held: &Held| held.lease.asked_at >= since || (!held.lease.closed && held.lease.asked_at.saturating_add(2 * held.lasts) >= now);
-        if !holding.before.iter().any(is_active)
-            && let Some(state) = rows.get_mut(holding.row)
+        if !before.iter().any(is_active)
+            && let Some(state) = rows.get_mut(row)
         {
             state.active += 1;
         }
+        let holder = Holder { leases: before.iter().map(|held| held.lease).collect() };
+        let lasts = before.iter().map(|held| (held.lease.lease, held.lasts)).collect();
+        holdings.insert((row, incarnation), Holding { row, incarnation, before, holder, lasts });
     }
-    Ok(())
+    Ok(holdings)
 }
 
 fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now: u64, judged: &mut Judged) -> LeaseAnswer {
@@ -252,8 +243,6 @@ async fn save<'a>(
             holding.before.iter().filter(|held| !is_left(held.lease.lease)).map(|held| (row, holding.incarnation, held.lease.lease)),
         );
     }
-    records::save_leases(connection, &kept).await?;
-    records::forget(connection, &forgotten).await?;
     let changed: Vec<&Kept> = rows.iter().filter(|state| state.kept != state.before).map(|state| &state.kept).collect();
-    records::save_rows(connection, &changed).await
+    records::save(connection, &kept, &forgotten, &changed).await
 }

@@ -33,7 +33,7 @@ pub(crate) async fn release(store: &Store, incarnations: &[String], principal: &
         query.bind(incarnation).bind(now).bind(principal).execute(&mut *transaction).await?;
         let mut rows = records::open(&mut transaction, incarnation, millis).await?;
         let holders: Vec<(i64, &str)> = rows.iter().map(|kept| (kept.seq, incarnation.as_str())).collect();
-        let held = records::held(&mut transaction, &holders).await?;
+        let (held, _) = records::held(&mut transaction, &holders, &[], millis).await?;
         for (kept, held) in rows.iter_mut().zip(held) {
             let mut holder = Holder { leases: held.iter().map(|held| held.lease).collect() };
             released.leases += u64::try_from(holder.open()).unwrap_or(0);
@@ -46,10 +46,8 @@ pub(crate) async fn release(store: &Store, incarnations: &[String], principal: &
                 .collect();
             let gone = held.iter().filter(|held| left(held.lease.lease).is_none());
             let forgotten: Vec<_> = gone.map(|held| (seq, incarnation, held.lease.lease)).collect();
-            records::save_leases(&mut transaction, &saved).await?;
-            records::forget(&mut transaction, &forgotten).await?;
+            records::save(&mut transaction, &saved, &forgotten, &[&*kept]).await?;
         }
-        records::save_rows(&mut transaction, &rows.iter().collect::<Vec<_>>()).await?;
     }
     // In windows that are over nothing can come back.
     let ended = sqlx::query("UPDATE leases SET closed = 1, held = 0 WHERE closed = 0 AND incarnation IN (SELECT value FROM json_each(?))");

@@ -71,6 +71,8 @@ async fn it_is_a_file_of_its_own_for_its_owner_alone() {
     for file in [DATABASE, "ledger.db-wal", "ledger.db-shm"] {
         assert_eq!(dir.path().join(file).metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.0.ledger.writer).await.unwrap();
+    assert_eq!(synchronous, 2, "a commit is on the disk before it is acknowledged");
     store.close().await;
     assert!(!dir.path().join("ledger.db-wal").exists(), "it is one file");
     assert!(matches!(granted(&store, asked(1, 2, 10)).await, Err(StoreError::Unavailable(_))));
@@ -136,6 +138,20 @@ async fn a_commit_that_fails_answers_nobody() {
 }
 
 #[tokio::test]
+async fn of_closed_leases_only_the_newest_is_kept() {
+    let (dir, store) = store().await;
+    for lease in 1..=5 {
+        assert_eq!(granted(&store, asked(1, lease, 10)).await, Ok(10));
+        let mut closing = asked(1, lease, 0);
+        closing.asks.iter_mut().for_each(|ask| (ask.number, ask.window, ask.close) = (2, 0, true));
+        settle(&store, closing).await.unwrap();
+    }
+    let leases: Vec<(i64, bool)> =
+        sqlx::query_as("SELECT lease, closed FROM leases").fetch_all(&mut other(dir.path()).await).await.unwrap();
+    assert_eq!(leases, [(5, true)]);
+}
+
+#[tokio::test]
 async fn a_locked_ledger_refuses_and_the_other_database_is_not_held_up() {
     let (dir, store) = store().await;
     let mut other = other(dir.path()).await;
@@ -189,12 +205,12 @@ async fn statements_go_by_an_index() {
     let mut ledger = other(dir.path()).await;
     let mut main = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(dir.path().join("tollgate.db"))).await.unwrap();
     sqlx::query("ANALYZE").execute(&mut ledger).await.unwrap();
-    for (query, is_main) in [
+    let saves = records::SAVE.split(';').map(|statement| (statement, false));
+    for (query, is_main) in saves.chain([
         (records::NEWEST, false),
         (records::HELD, false),
-        (records::ACTIVE, false),
-        (records::SAVE_ROWS, false),
-        (records::FORGET, false),
+        (records::OPEN, false),
+        (records::INSERT, false),
         (accounts::BY_IDS, true),
         ("SELECT max(asked_at) FROM leases WHERE incarnation = ? AND closed = 0", false),
         ("DELETE FROM leases WHERE row IN (SELECT value FROM json_each(?))", false),
@@ -202,7 +218,7 @@ async fn statements_go_by_an_index() {
         ("SELECT seq FROM rows WHERE seq > ? AND consumer = ? ORDER BY seq LIMIT ?", false),
         ("SELECT seq FROM rows WHERE seq > ? AND organisation = ? ORDER BY seq LIMIT ?", false),
         ("SELECT seq FROM rows WHERE seq > ? AND swept = 0 AND window_end > ? ORDER BY seq LIMIT ?", false),
-    ] {
+    ]) {
         let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
         let plan = plan.fetch_all(if is_main { &mut main } else { &mut ledger }).await.unwrap();
         let plan: Vec<String> = plan.into_iter().map(|step| step.3).collect();
