@@ -33,6 +33,7 @@ mod e2e {
     mod fast;
     mod fuzz;
     mod identity;
+    mod leases;
     mod limit_headers;
     mod limits;
     mod metrics;
