@@ -14,6 +14,7 @@ CREATE TABLE rows (
     charged       INTEGER NOT NULL,
     held          INTEGER NOT NULL,
     overage       INTEGER NOT NULL,
+    told_spent    INTEGER NOT NULL, -- somebody was told that all is spent, and not otherwise since
     recalled_at   INTEGER NOT NULL, -- when nodes were last told that units are wanted elsewhere; 0: never
     recalled_held INTEGER NOT NULL, -- what was held then
     swept         INTEGER NOT NULL DEFAULT 0, -- its leases are deleted

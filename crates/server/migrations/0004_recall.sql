@@ -1,8 +1,8 @@
--- Another kind of change: units of a limit are wanted elsewhere. A CHECK cannot be changed, so the table is made anew.
+-- More kinds of changes: units of a limit are wanted elsewhere, or came free. A CHECK cannot be changed, so the table is made anew.
 CREATE TABLE changes_next (
     revision INTEGER PRIMARY KEY AUTOINCREMENT,
     mark     INTEGER NOT NULL DEFAULT (abs(random() % 9007199254740991) + 1), -- tells it from the same number in another history
-    kind     TEXT    NOT NULL CHECK (kind IN ('credential', 'credential_gone', 'consumer', 'consumer_out', 'tier', 'recall')),
+    kind     TEXT    NOT NULL CHECK (kind IN ('credential', 'credential_gone', 'consumer', 'consumer_out', 'tier', 'recall', 'freed')),
     subject  TEXT    NOT NULL,
     at       INTEGER NOT NULL
 ) STRICT;

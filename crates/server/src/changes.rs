@@ -135,9 +135,10 @@ async fn change(snapshot: &mut Snapshot, row: &Row) -> Result<Option<Change>, Fa
         }
         // A tier that is gone had no consumers left, and each of them was told of.
         Kind::Tier => return Ok(store::tiers::get(snapshot, &id).await?.map(|tier| Change { tier: Some(tier.into()), ..change })),
-        Kind::Recall => {
-            let recall = id.split_once('/').map(|(consumer, limit)| Recall { consumer: consumer.to_owned(), limit: limit.to_owned() });
-            return Ok(recall.map(|recall| Change { recall: Some(recall), ..change }));
+        Kind::Recall | Kind::Freed => {
+            let freed = row.kind == Kind::Freed;
+            let recall = |(consumer, limit): (&str, &str)| Recall { consumer: consumer.to_owned(), limit: limit.to_owned(), freed };
+            return Ok(id.split_once('/').map(recall).map(|recall| Change { recall: Some(recall), ..change }));
         }
     }))
 }

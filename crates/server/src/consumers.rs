@@ -1,10 +1,11 @@
 //! Owns consumers: who is billed, by which tier, and whether they may pass. Must not know what credentials they have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::{Failure, Problems};
+use crate::ledger::quota;
 use crate::organisations;
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
@@ -199,6 +200,11 @@ pub async fn update(
         publish(write, Kind::ConsumerOut, id).await?;
     } else if changed.tier != found.tier || changed.overrides != found.overrides {
         publish(write, Kind::Consumer, id).await?;
+    }
+    // Who was told that all is spent may ask again. With a lower one it is told so again.
+    let names: BTreeSet<&String> = found.overrides.keys().chain(changed.overrides.keys()).collect();
+    for name in names.into_iter().filter(|name| found.overrides.get(*name) != changed.overrides.get(*name)) {
+        publish(write, Kind::Freed, &quota(id, name)).await?;
     }
     write.record(principal, "consumers:update", id).await?;
     Ok(changed)

@@ -86,7 +86,7 @@ pub async fn list(store: &Store, principal: &Principal, filter: &Filter, page: &
     page.of(records::list(store, window, which).await?, |row| row, |row: &LedgerRow| &row.id)
 }
 
-/// Waits until units of some limit are wanted elsewhere, and tells the nodes.
+/// Waits until units of some limit are wanted elsewhere or came free, and tells the nodes.
 ///
 /// # Errors
 /// [`Failure::Unavailable`]: whoever wants them asks again, and it comes back here.
@@ -94,7 +94,8 @@ pub async fn recall(store: &Store) -> Result<(), Failure> {
     let wanted = records::recalls(store).await;
     let mut write = store.begin().await?;
     for recall in wanted {
-        publish(&mut write, Kind::Recall, &format!("{}/{}", recall.consumer, recall.limit)).await?;
+        let kind = if recall.freed { Kind::Freed } else { Kind::Recall };
+        publish(&mut write, kind, &quota(&recall.consumer, &recall.limit)).await?;
     }
     Ok(write.commit().await?)
 }
@@ -107,6 +108,11 @@ pub async fn sweep(store: &Store) -> Result<bool, Failure> {
     let now = store.now();
     let before = Before { leases: now.before(LEASES_KEPT), rows: now.before(ROWS_KEPT), reports: now.before(REPORTS_KEPT) };
     Ok(records::sweep(store, before).await?)
+}
+
+/// How the feed names a limit of a consumer.
+pub(crate) fn quota(consumer: &str, limit: &str) -> String {
+    format!("{consumer}/{limit}")
 }
 
 fn judge_asks(field: &str, asks: &[LeaseAsk]) -> Result<(), Failure> {

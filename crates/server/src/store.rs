@@ -116,9 +116,10 @@ impl Store {
         sqlx::migrate!().run(&writer).await?;
         let options = options.read_only(true);
         let lookups = resolve::Lookups::start(SqliteConnection::connect_with(&options).await?);
+        let accounts = SqliteConnection::connect_with(&options).await?;
         let readers = pool(READERS, BUSY_TIMEOUT).connect_with(options).await?;
         let (newest, revoked_nodes) = (watch::Sender::new(0), RwLock::default());
-        let ledger = ledger::Ledger::open(dir, readers.clone(), newest.subscribe(), Arc::clone(&clock)).await?;
+        let ledger = ledger::Ledger::open(dir, accounts, newest.subscribe(), Arc::clone(&clock)).await?;
         let heard = heard::Heard::new(clock.now());
         let store = Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, heard, lookups, ledger }));
         let mut read = store.read().await?;

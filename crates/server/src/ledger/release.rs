@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::quota;
 use crate::failure::Failure;
 use crate::permission::Principal;
+use crate::store::changes::{Kind, publish};
 use crate::store::{self, Store, Write};
 
 /// A node that was heard of in this time may be alive. Each asks for changes every 25 seconds at least.
@@ -71,6 +73,9 @@ pub async fn release(write: &mut Write, store: &Store, principal: &Principal, no
     let released = store::ledger::release(store, &lost, &principal.name).await?;
     for life in &lost {
         write.record(principal, "ledger:release", life).await?;
+    }
+    for (consumer, limit) in &released.freed {
+        publish(write, Kind::Freed, &quota(consumer, limit)).await?;
     }
     Ok(Released { incarnations: lost, leases: released.leases, units: released.units })
 }

@@ -1,4 +1,4 @@
-//! Owns what the backend does unasked: telling nodes of keys that have expired and of units that are wanted elsewhere, forgetting what is old
+//! Owns what the backend does unasked: telling nodes of keys that have expired and of units that are wanted elsewhere or came free, forgetting what is old
 //! in the ledger, and keeping metrics small. Must not stop at a failure.
 
 use std::sync::Arc;

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Tier,
     /// Units of a quota are wanted elsewhere; the subject is `<consumer>/<limit>`.
     Recall,
+    /// Units of a quota came free; the same subject.
+    Freed,
 }
 
 /// A change.
@@ -35,7 +37,8 @@ pub(crate) struct Row {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier, Self::Recall];
+    const ALL: [Self; 7] =
+        [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier, Self::Recall, Self::Freed];
 
     const fn name(self) -> &'static str {
         match self {
@@ -45,6 +48,7 @@ impl Kind {
             Self::ConsumerOut => "consumer_out",
             Self::Tier => "tier",
             Self::Recall => "recall",
+            Self::Freed => "freed",
         }
     }
 }

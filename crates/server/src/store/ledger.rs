@@ -18,7 +18,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::{Notify, watch};
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage, Recall};
 
@@ -80,12 +80,15 @@ pub(super) struct Ledger {
     recalls: Arc<Recalls>,
 }
 
-/// Units that are wanted elsewhere, as long as nodes have not been told.
+/// Units that are wanted elsewhere or came free, as long as nodes have not been told.
 #[derive(Debug, Default)]
 struct Recalls {
-    wanted: Mutex<BTreeSet<(String, String)>>,
+    wanted: Mutex<BTreeSet<News>>,
     any: Notify,
 }
+
+/// A consumer, a limit, and whether units of it came free; else they are wanted elsewhere.
+type News = (String, String, bool);
 
 /// Judges what is asked, with others that ask at the same time; it is durable when this returns.
 ///
@@ -95,23 +98,24 @@ pub(crate) async fn settle(store: &Store, asked: Asked) -> Result<Answered, Stor
     store.0.ledger.queue.settle(asked).await
 }
 
-/// Waits until units are wanted elsewhere, and takes what is wanted.
+/// Waits until units are wanted elsewhere or came free, and takes what nodes are to be told.
 pub(crate) async fn recalls(store: &Store) -> Vec<Recall> {
     let recalls = &store.0.ledger.recalls;
     loop {
         let wanted = std::mem::take(&mut *recalls.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         if !wanted.is_empty() {
-            return wanted.into_iter().map(|(consumer, limit)| Recall { consumer, limit }).collect();
+            return wanted.into_iter().map(|(consumer, limit, freed)| Recall { consumer, limit, freed }).collect();
         }
         recalls.any.notified().await;
     }
 }
 
 impl Ledger {
-    /// Opens the database `DIR/ledger.db`, and makes or migrates it where needed. `others` read the other database, whose feed is at `newest`.
+    /// Opens the database `DIR/ledger.db`, and makes or migrates it where needed. `other` reads the other
+    /// database, whose feed is at `newest`.
     pub(super) async fn open(
         dir: &Path,
-        others: SqlitePool,
+        other: SqliteConnection,
         newest: watch::Receiver<u64>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
@@ -123,7 +127,7 @@ impl Ledger {
         sqlx::migrate!("./ledger_migrations").run(&writer).await?;
         let readers = pool(READERS, BUSY_TIMEOUT).connect_with(options.read_only(true)).await?;
         let recalls = Arc::new(Recalls::default());
-        let queue = Queue::start(writer.clone(), Accounts::new(others, newest), clock, Arc::clone(&recalls));
+        let queue = Queue::start(writer.clone(), Accounts::new(other, newest), clock, Arc::clone(&recalls));
         Ok(Self { writer, readers, queue, recalls })
     }
 
@@ -136,7 +140,7 @@ impl Ledger {
 }
 
 impl Recalls {
-    fn want(&self, wanted: impl IntoIterator<Item = (String, String)>) {
+    fn want(&self, wanted: impl IntoIterator<Item = News>) {
         let mut kept = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let before = kept.len();
         kept.extend(wanted);

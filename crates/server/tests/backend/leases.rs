@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tollgate_core::wire::{LeaseAnswer, LeaseAsk, MOST_ASKS, Settle};
+use tollgate_core::wire::{LeaseAnswer, LeaseAsk, MOST_ASKS, Recall, Settle};
 use tollgate_server::clock::Time;
 use tollgate_server::consumers::{self, ConsumerPatch};
 use tollgate_server::ledger::{self, Filter, LedgerRow};
@@ -233,6 +233,8 @@ async fn an_override_is_in_force_at_the_next_ask_and_nodes_are_told() {
     override_(&backend, Some(300)).await;
     let told = backend.changes(before).await.changes;
     assert_eq!(told[0].consumer.as_ref().map(|consumer| consumer.id.as_str()), Some("acme"));
+    let freed = Recall { consumer: "acme".to_owned(), limit: "monthly".to_owned(), freed: true };
+    assert_eq!(told[1].recall, Some(freed), "who was told that all is spent asks again");
     let raised = settle(&backend, &node(1), again(&first, 100)).await;
     assert_eq!((raised.granted, raised.limit, raised.left), (100, 300, 100));
     override_(&backend, None).await;

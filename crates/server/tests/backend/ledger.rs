@@ -183,7 +183,7 @@ async fn recalled(backend: &Backend, after: u64) -> Vec<Option<Recall>> {
 async fn holders_are_told_once_a_second_that_units_are_wanted_elsewhere() {
     let backend = with_quota().await;
     let start = backend.revision().await;
-    let wanted = Some(Recall { consumer: "acme".to_owned(), limit: "monthly".to_owned() });
+    let wanted = Some(Recall { consumer: "acme".to_owned(), limit: "monthly".to_owned(), freed: false });
     let all = settle(&backend, &node(1), ask(1, 1, 100)).await;
     assert_eq!(recalled(&backend, start).await, []);
     let mut refused = settle(&backend, &node(2), ask(1, 1, 10)).await;
@@ -209,6 +209,33 @@ async fn holders_are_told_once_a_second_that_units_are_wanted_elsewhere() {
     settle(&backend, &node(1), LeaseAsk { returned: 30, close: true, ..again(&less, 0) }).await;
     assert_eq!(settle(&backend, &node(2), again(&refused, 10)).await.granted, 10);
     assert_eq!(recalled(&backend, start + 3).await, []);
+}
+
+#[tokio::test]
+async fn who_was_told_that_all_is_spent_is_told_once_when_units_come_free() {
+    let mut backend = with_quota().await;
+    let start = backend.revision().await;
+    let freed = [Some(Recall { consumer: "acme".to_owned(), limit: "monthly".to_owned(), freed: true })];
+    let first = settle(&backend, &node(1), ask(1, 1, 60)).await;
+    let lost = settle(&backend, &node(2), ask(1, 1, 40)).await;
+    // All of it is spent, as far as anybody knows.
+    let first = settle(&backend, &node(1), again(&first, 0)).await;
+    let lost = settle(&backend, &node(2), again(&lost, 0)).await;
+    let refused = settle(&backend, &node(3), ask(1, 1, 5)).await;
+    assert!(refused.retry_ms > 1_000, "{refused:?}");
+    restart(&mut backend).await;
+    let first = settle(&backend, &node(1), LeaseAsk { returned: 3, ..again(&first, 0) }).await;
+    assert_eq!(recalled(&backend, start).await, freed);
+    settle(&backend, &node(1), LeaseAsk { returned: 4, ..again(&first, 0) }).await;
+    assert_eq!(recalled(&backend, start + 1).await, []);
+    // So it is when a lost node is let go.
+    let refused = settle(&backend, &node(3), again(&refused, 5)).await;
+    assert!(refused.retry_ms > 1_000, "{refused:?}");
+    settle(&backend, &node(2), LeaseAsk { own: 10, ..again(&lost, 0) }).await;
+    release(&backend, &node(2).incarnation, &FORCE).await.unwrap();
+    assert_eq!(recalled(&backend, start + 1).await, freed);
+    assert_eq!(settle(&backend, &node(3), again(&refused, 5)).await.granted, 5);
+    assert_eq!(recalled(&backend, start + 2).await, []);
 }
 
 #[tokio::test]

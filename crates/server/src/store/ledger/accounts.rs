@@ -1,7 +1,7 @@
 //! Owns the reading of what consumers may be granted: the quotas of their tiers, and what is theirs in place of them. Must not know what
 //! they were granted.
 //!
-//! It is in the other database, which changes seldom. So what was read is kept until the feed has something new; a consumer that was
+//! It is in the other database, which changes seldom, and is read on a connection of its own: no list that others walk holds up grants. So what was read is kept until the feed has something new; a consumer that was
 //! not found is looked for again, because one that is made is no news.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, Row, SqlitePool};
+use sqlx::{Connection, FromRow, Row, SqliteConnection};
 use tokio::sync::watch;
 use tollgate_core::config::document::Limit;
 
@@ -26,7 +26,7 @@ pub(crate) const BY_IDS: &str = "SELECT c.id, c.organisation, c.overrides, t.lim
 /// Whose quotas there are.
 #[derive(Debug)]
 pub(in super::super) struct Accounts {
-    readers: SqlitePool,
+    connection: SqliteConnection,
     newest: watch::Receiver<u64>,
     /// What is known was read at this revision of the feed, or a newer one.
     revision: u64,
@@ -55,8 +55,8 @@ struct Read {
 }
 
 impl Accounts {
-    pub(in super::super) fn new(readers: SqlitePool, newest: watch::Receiver<u64>) -> Self {
-        Self { readers, newest, revision: 0, known: HashMap::new() }
+    pub(in super::super) fn new(connection: SqliteConnection, newest: watch::Receiver<u64>) -> Self {
+        Self { connection, newest, revision: 0, known: HashMap::new() }
     }
 
     /// Those of these consumers that may pass, and the revision that is true of.
@@ -69,11 +69,16 @@ impl Accounts {
         }
         let missing: Vec<&str> = consumers.iter().copied().filter(|id| !self.known.contains_key(*id)).collect();
         if !missing.is_empty() {
-            let found = sqlx::query_as::<_, Read>(BY_IDS).bind(Json(missing)).fetch_all(&self.readers).await?;
+            let found = sqlx::query_as::<_, Read>(BY_IDS).bind(Json(missing)).fetch_all(&mut self.connection).await?;
             self.known.extend(found.into_iter().map(|read| (read.id, Arc::new(read.account))));
         }
         let known = consumers.iter().filter_map(|id| Some(((*id).to_owned(), Arc::clone(self.known.get(*id)?))));
         Ok((self.revision, known.collect()))
+    }
+
+    pub(super) async fn close(self) {
+        // Where this fails the process's end closes it.
+        let _ = self.connection.close().await;
     }
 }
 

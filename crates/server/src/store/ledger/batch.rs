@@ -11,7 +11,7 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 use super::super::StoreError;
 use super::accounts::{Account, Quota};
 use super::records::{self, Held, Kept, New};
-use super::{Asked, Overages};
+use super::{Asked, News, Overages};
 use crate::clock::Time;
 
 /// How long an incarnation counts as active in a row at least, in milliseconds, however scarce its units are: some retries.
@@ -28,8 +28,8 @@ const MOST: u64 = i64::MAX as u64;
 pub(super) struct Judged {
     /// For each of those who asked, an answer to each ask.
     pub(super) answers: Vec<Vec<LeaseAnswer>>,
-    /// Consumers and limits of which units are wanted elsewhere.
-    pub(super) recalls: Vec<(String, String)>,
+    /// What nodes are to be told.
+    pub(super) news: Vec<News>,
     /// Units granted.
     pub(super) granted: u64,
     /// Asks that got less than they needed.
@@ -102,7 +102,6 @@ pub(super) async fn judge(
 }
 
 /// Who is fenced; the rows in force of all that is named, made where needed; and the place of each, none where there is no such quota.
-#[expect(clippy::type_complexity, reason = "a list and its index")]
 async fn rows<'a>(
     connection: &mut SqliteConnection,
     asked: &'a [Asked],
@@ -211,13 +210,16 @@ fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now:
     state.kept.granted = state.kept.granted.saturating_add(granted).min(MOST);
     judged.granted = judged.granted.saturating_add(granted);
     judged.refused += u64::from(settled.answer.granted < ask.need);
+    if settled.freed {
+        judged.news.push((ask.consumer.clone(), ask.limit.clone(), true));
+    }
     // Alone, nobody is there who could return anything.
     if settled.recall && state.active > 1 && !ended {
         let held = state.kept.row.held;
         let every = if held == state.kept.recalled_held { RECALLED_IN_VAIN_EVERY } else { RECALLED_EVERY };
         if now.saturating_sub(state.kept.recalled_at) >= every {
             (state.kept.recalled_at, state.kept.recalled_held) = (now, held);
-            judged.recalls.push((ask.consumer.clone(), ask.limit.clone()));
+            judged.news.push((ask.consumer.clone(), ask.limit.clone(), false));
         }
     }
     if ended { LeaseAnswer { closed: true, granted: 0, ..settled.answer } } else { settled.answer }

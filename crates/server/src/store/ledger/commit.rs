@@ -30,8 +30,11 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiting {
     asked: Asked,
-    answer: oneshot::Sender<Result<Answered, StoreError>>,
+    answer: Answer,
 }
+
+/// Who waits for an answer.
+type Answer = oneshot::Sender<Result<Answered, StoreError>>;
 
 /// Who commits.
 struct Committer {
@@ -83,20 +86,31 @@ impl Committer {
             }
             // Whoever has gone asks again, and need not be waited for by the others.
             together.retain(|waiting| !waiting.answer.is_closed());
-            self.answer(together).await;
+            let (asked, answers): (Vec<Asked>, Vec<_>) = together.into_iter().map(|waiting| (waiting.asked, waiting.answer)).unzip();
+            match self.commit(&asked).await {
+                // What is broken for one must not be for the others, who would come together with it again and again.
+                Err(StoreError::Broken(_)) if asked.len() > 1 => {
+                    for (asked, answer) in asked.into_iter().zip(answers) {
+                        let asked = [asked];
+                        let committed = self.commit(&asked).await;
+                        self.answer(&asked, vec![answer], committed);
+                    }
+                }
+                committed => self.answer(&asked, answers, committed),
+            }
         }
+        self.accounts.close().await;
     }
 
-    async fn answer(&mut self, together: Vec<Waiting>) {
-        let (asked, answers): (Vec<Asked>, Vec<_>) = together.into_iter().map(|waiting| (waiting.asked, waiting.answer)).unzip();
-        match self.commit(&asked).await {
+    fn answer(&self, asked: &[Asked], answers: Vec<Answer>, committed: Result<(u64, Judged), StoreError>) {
+        match committed {
             Ok((revision, judged)) => {
-                count(&asked, &judged);
+                count(asked, &judged);
                 for (answer, answers) in answers.into_iter().zip(judged.answers) {
                     // Whoever asked may have gone.
                     let _ = answer.send(Ok(Answered { revision, answers }));
                 }
-                self.recalls.want(judged.recalls);
+                self.recalls.want(judged.news);
             }
             Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
         }

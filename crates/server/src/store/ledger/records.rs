@@ -15,12 +15,12 @@ use super::super::values::signed;
 /// Which of these incarnations are fenced, and the newest row of each consumer and limit.
 pub(crate) const NEWEST: &str = "SELECT (SELECT json_group_array(f.incarnation) FROM jsonb_each(?1) j JOIN fenced f ON f.incarnation = j.value), \
     (SELECT json_group_array(json_array(j.key, r.seq, json_array(r.window_start, r.window_end, r.units, r.granted, r.charged, r.held, \
-    r.overage, r.recalled_at, r.recalled_held))) FROM jsonb_each(?2) j JOIN rows r ON r.seq = (SELECT n.seq FROM rows n \
+    r.overage, r.told_spent, r.recalled_at, r.recalled_held))) FROM jsonb_each(?2) j JOIN rows r ON r.seq = (SELECT n.seq FROM rows n \
     WHERE n.consumer = j.value ->> 0 AND n.name = j.value ->> 1 ORDER BY n.window_start DESC LIMIT 1))";
 /// New rows.
 pub(crate) const INSERT: &str = "INSERT INTO rows (consumer, name, organisation, window_start, window_end, units, granted, charged, held, \
-    overage, recalled_at, recalled_held) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, \
-    0, 0, 0, 0, 0, 0 FROM jsonb_each(?) j";
+    overage, told_spent, recalled_at, recalled_held) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, \
+    0, 0, 0, 0, 0, 0, 0 FROM jsonb_each(?) j";
 /// The leases of each row and incarnation, and how many incarnations are active in each row: heard of since a time, or with an open lease and
 /// heard of within twice its time.
 pub(crate) const HELD: &str = "SELECT (SELECT json_group_array(json_array(j.key, json_array(l.lease, l.asked, l.granted, l.returned, l.newest, \
@@ -28,8 +28,8 @@ pub(crate) const HELD: &str = "SELECT (SELECT json_group_array(json_array(j.key,
     (SELECT json_group_array(json_array(j.key, (SELECT count(*) FROM (SELECT 1 FROM leases l WHERE l.row = j.value ->> 0 \
     AND (l.asked_at >= j.value ->> 1 OR (l.closed = 0 AND l.asked_at + 2 * l.lasts >= ?3)) GROUP BY l.incarnation)))) FROM jsonb_each(?2) j)";
 /// The rows in force that hold open leases of an incarnation.
-pub(crate) const OPEN: &str = "SELECT json_group_array(json_array(0, r.seq, json_array(r.window_start, r.window_end, r.units, r.granted, \
-    r.charged, r.held, r.overage, r.recalled_at, r.recalled_held))) FROM rows r WHERE r.window_end > ? AND r.seq IN \
+pub(crate) const OPEN: &str = "SELECT json_group_array(json_array(r.consumer, r.name, r.seq, json_array(r.window_start, r.window_end, r.units, \
+    r.granted, r.charged, r.held, r.overage, r.told_spent, r.recalled_at, r.recalled_held))) FROM rows r WHERE r.window_end > ? AND r.seq IN \
     (SELECT l.row FROM leases l WHERE l.closed = 0 AND l.incarnation = ?)";
 /// Leases as they are now, leases that are no more, and rows as they are now.
 pub(crate) const SAVE: &str = "INSERT INTO leases (row, incarnation, lease, asked, granted, returned, newest, held, asked_at, lasts, closed) \
@@ -39,7 +39,7 @@ pub(crate) const SAVE: &str = "INSERT INTO leases (row, incarnation, lease, aske
     asked_at = excluded.asked_at, lasts = excluded.lasts, closed = excluded.closed; \
     DELETE FROM leases WHERE (row, incarnation, lease) IN (SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM jsonb_each(?) j); \
     UPDATE rows SET units = j.value ->> 1, granted = j.value ->> 2, charged = j.value ->> 3, held = j.value ->> 4, overage = j.value ->> 5, \
-    recalled_at = j.value ->> 6, recalled_held = j.value ->> 7 FROM jsonb_each(?) j WHERE rows.seq = j.value ->> 0";
+    told_spent = j.value ->> 6, recalled_at = j.value ->> 7, recalled_held = j.value ->> 8 FROM jsonb_each(?) j WHERE rows.seq = j.value ->> 0";
 
 /// A row, and what is kept with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +68,13 @@ pub(super) struct Held {
 }
 
 /// A row as it is read: which of those asked for it is, its number, and the rest.
-type ReadRow = (usize, i64, [u64; 9]);
+type ReadRow = (usize, i64, [u64; 10]);
 /// A lease as it is read: whose of those asked for it is, and the rest.
 type ReadLease = (usize, [u64; 9]);
+/// A row with its consumer and limit, its number, and the rest.
+type ReadNamed = (String, String, i64, [u64; 10]);
+/// Leases, and how many incarnations are active in each row.
+type ReadHeld = (Json<Vec<ReadLease>>, Json<Vec<(usize, u64)>>);
 
 /// A lease and whose it is.
 pub(super) type Owned<'a, T> = (i64, &'a str, T);
@@ -112,7 +116,7 @@ pub(super) async fn held(
     now: u64,
 ) -> Result<(Vec<Vec<Held>>, Vec<u64>), StoreError> {
     let query = sqlx::query_as(HELD).bind(Json(holders)).bind(Json(rows)).bind(signed(now)?);
-    let (Json(leases), Json(active)): (Json<Vec<ReadLease>>, Json<Vec<(usize, u64)>>) = query.fetch_one(connection).await?;
+    let (Json(leases), Json(active)): ReadHeld = query.fetch_one(connection).await?;
     let mut all = vec![Vec::new(); holders.len()];
     for (position, numbers) in leases {
         if let Some(holder) = all.get_mut(position) {
@@ -144,10 +148,11 @@ pub(super) async fn save(
     }
     let mut kept_rows = Vec::with_capacity(rows.len());
     for kept in rows {
-        let Row { limit, charged, held, overage, .. } = kept.row;
+        let Row { limit, charged, held, overage, told_spent, window: _ } = kept.row;
         let [limit, granted, charged, held] = all_signed([limit, kept.granted, charged, held])?;
         let [overage, recalled_at, recalled_held] = all_signed([overage, kept.recalled_at, kept.recalled_held])?;
-        kept_rows.push((kept.seq, limit, granted, charged, held, overage, recalled_at, recalled_held));
+        let told_spent = u8::from(told_spent);
+        kept_rows.push((kept.seq, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held));
     }
     let query = sqlx::query(SAVE).bind(Json(kept_leases)).bind(Json(forgotten)).bind(Json(kept_rows));
     query.execute(connection).await?;
@@ -178,11 +183,15 @@ pub(super) async fn insert_report(
     Ok(inserted)
 }
 
-/// The rows that are in force at `now` and hold open leases of an incarnation.
-pub(super) async fn open(connection: &mut SqliteConnection, incarnation: &str, now: u64) -> Result<Vec<Kept>, StoreError> {
+/// The rows that are in force at `now` and hold open leases of an incarnation, with their consumers and limits.
+pub(super) async fn open(
+    connection: &mut SqliteConnection,
+    incarnation: &str,
+    now: u64,
+) -> Result<Vec<(String, String, Kept)>, StoreError> {
     let query = sqlx::query_scalar(OPEN).bind(signed(now)?).bind(incarnation);
-    let Json(rows): Json<Vec<ReadRow>> = query.fetch_one(connection).await?;
-    Ok(rows.into_iter().map(|(_, seq, numbers)| Kept::of(seq, numbers)).collect())
+    let Json(rows): Json<Vec<ReadNamed>> = query.fetch_one(connection).await?;
+    Ok(rows.into_iter().map(|(consumer, name, seq, numbers)| (consumer, name, Kept::of(seq, numbers))).collect())
 }
 
 fn placed<T: Clone + Default>(count: usize, records: impl Iterator<Item = (usize, T)>) -> Vec<T> {
@@ -204,9 +213,9 @@ fn all_signed<const N: usize>(numbers: [u64; N]) -> Result<[i64; N], StoreError>
 }
 
 impl Kept {
-    const fn of(seq: i64, numbers: [u64; 9]) -> Self {
-        let [start, end, limit, granted, charged, held, overage, recalled_at, recalled_held] = numbers;
-        let row = Row { window: Window { start, end }, limit, charged, held, overage };
+    const fn of(seq: i64, numbers: [u64; 10]) -> Self {
+        let [start, end, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held] = numbers;
+        let row = Row { window: Window { start, end }, limit, charged, held, overage, told_spent: told_spent != 0 };
         Self { seq, row, granted, recalled_at, recalled_held }
     }
 }

@@ -8,12 +8,14 @@ use super::records::{self, Held};
 use crate::clock::Time;
 
 /// What came back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Released {
     /// Leases that were open.
     pub(crate) leases: u64,
     /// Units.
     pub(crate) units: u64,
+    /// Consumers and limits of which somebody was told that all is spent, and it is no more.
+    pub(crate) freed: Vec<(String, String)>,
 }
 
 /// When an incarnation last asked for one of its open leases.
@@ -32,12 +34,16 @@ pub(crate) async fn release(store: &Store, incarnations: &[String], principal: &
         let query = sqlx::query("INSERT INTO fenced (incarnation, at, principal) VALUES (?, ?, ?) ON CONFLICT DO NOTHING");
         query.bind(incarnation).bind(now).bind(principal).execute(&mut *transaction).await?;
         let mut rows = records::open(&mut transaction, incarnation, millis).await?;
-        let holders: Vec<(i64, &str)> = rows.iter().map(|kept| (kept.seq, incarnation.as_str())).collect();
+        let holders: Vec<(i64, &str)> = rows.iter().map(|(_, _, kept)| (kept.seq, incarnation.as_str())).collect();
         let (held, _) = records::held(&mut transaction, &holders, &[], millis).await?;
-        for (kept, held) in rows.iter_mut().zip(held) {
+        for ((consumer, limit, kept), held) in rows.iter_mut().zip(held) {
             let mut holder = Holder { leases: held.iter().map(|held| held.lease).collect() };
             released.leases += u64::try_from(holder.open()).unwrap_or(0);
             released.units = released.units.saturating_add(kept.row.release(&mut holder));
+            if kept.row.told_spent && kept.row.free() > 0 {
+                kept.row.told_spent = false;
+                released.freed.push((consumer.clone(), limit.clone()));
+            }
             let left = |number: u64| holder.leases.iter().find(|lease| lease.lease == number);
             let (seq, incarnation) = (kept.seq, incarnation.as_str());
             let saved: Vec<_> = held

@@ -96,7 +96,8 @@ async fn what_is_judged_and_not_committed_never_was() {
     let (dir, store) = store().await;
     assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
     let ledger = &store.0.ledger;
-    let mut accounts = Accounts::new(store.0.readers.clone(), store.newest());
+    let main = SqliteConnectOptions::new().filename(dir.path().join("tollgate.db"));
+    let mut accounts = Accounts::new(SqliteConnection::connect_with(&main).await.unwrap(), store.newest());
     let (_, accounts) = accounts.of(&["acme"].into()).await.unwrap();
     let mut transaction = commit::begin(&ledger.writer).await.unwrap();
     let judged = batch::judge(&mut transaction, &[asked(2, 1, 50)], &accounts, store.now()).await.unwrap();
@@ -135,6 +136,36 @@ async fn a_commit_that_fails_answers_nobody() {
     assert_eq!(charged(&store).await, [10]);
     sqlx::query("DROP TRIGGER breaks").execute(&mut other).await.unwrap();
     assert_eq!(granted(&store, asked(2, 1, 90)).await, Ok(90));
+}
+
+/// As after a fault of the disk or of ours.
+#[tokio::test]
+async fn a_row_that_is_broken_holds_up_nobody_but_who_asks_from_it() {
+    let (dir, store) = store().await;
+    let mut write = store.begin().await.unwrap();
+    let new = serde_json::from_value(serde_json::json!({"id": "other", "name": "other", "tier": "free"})).unwrap();
+    consumers::create(&mut write, &Principal::backend("test"), new).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+    let mut ledger = other(dir.path()).await;
+    sqlx::query("UPDATE rows SET charged = -1").execute(&mut ledger).await.unwrap();
+    // They wait for each other and go together.
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut ledger).await.unwrap();
+    let together: Vec<_> = (2..12)
+        .map(|number| {
+            let (store, mut asked) = (store.clone(), asked(number, 1, 10));
+            if number != 5 {
+                asked.asks.iter_mut().for_each(|ask| ask.consumer = "other".to_owned());
+            }
+            tokio::spawn(async move { granted(&store, asked).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    sqlx::query("ROLLBACK").execute(&mut ledger).await.unwrap();
+    for (number, one) in (2..).zip(together) {
+        let granted = one.await.unwrap();
+        assert!(if number == 5 { matches!(granted, Err(StoreError::Broken(_))) } else { granted == Ok(10) }, "{number}: {granted:?}");
+    }
 }
 
 #[tokio::test]
