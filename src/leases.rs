@@ -156,6 +156,9 @@ impl Leases {
         for (place, _) in self.places(ask.tier, ask.subject, &leases) {
             self.purses.spend(place, need, ask.now);
         }
+        for standing in standings.iter_mut().flatten() {
+            standing.remaining = standing.remaining.saturating_sub(need);
+        }
         if unasked != 0 {
             self.pass(ask, need, unasked);
             counters.count(Counter::Degraded);
