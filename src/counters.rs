@@ -67,10 +67,20 @@ pub enum Counter {
     KeySetFailed,
     /// Units of leases that were in a worker's purse when their lease was over: spent as far as the ledger knows.
     StrandedUnits,
+    /// Asks of leases that were sent because a request waited.
+    LeaseAsked,
+    /// Units that the ledger granted.
+    LeasedUnits,
+    /// Units let pass without a lease, because the limit says so.
+    PassedUnits,
+    /// Times the backend counted as gone for leases.
+    LeasesAway,
+    /// Times it counted as back.
+    LeasesBack,
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 35] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -101,6 +111,11 @@ const NAMES: [&str; 30] = [
     "tollgate_key_sets.changed",
     "tollgate_key_sets.failed",
     "tollgate_leases.stranded_units",
+    "tollgate_leases.asked",
+    "tollgate_leases.units",
+    "tollgate_leases.passed_units",
+    "tollgate_leases.away",
+    "tollgate_leases.back",
 ];
 
 impl Counter {
@@ -145,6 +160,11 @@ impl Counter {
             Self::KeySetChanged => 27,
             Self::KeySetFailed => 28,
             Self::StrandedUnits => 29,
+            Self::LeaseAsked => 30,
+            Self::LeasedUnits => 31,
+            Self::PassedUnits => 32,
+            Self::LeasesAway => 33,
+            Self::LeasesBack => 34,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

@@ -161,7 +161,7 @@ impl Leases {
         }
         if unasked != 0 {
             self.pass(ask, need, unasked);
-            counters.count(Counter::Degraded);
+            counters.add(Counter::PassedUnits, need * u64::from(unasked.count_ones()));
         }
         let charge = Charge { subject: ask.subject, units: ask.cost, leases };
         (Outcome::Admitted { charge, degraded: by_mode(FailureMode::Degrade) }, standings)

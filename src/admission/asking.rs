@@ -36,6 +36,8 @@ pub struct Outcomes {
     pub woken: Vec<u32>,
     /// What went wrong, for the log.
     pub error: Option<CallError>,
+    /// The backend counts as gone for leases from now on, or as back.
+    pub away: Option<bool>,
 }
 
 impl Gate {
@@ -232,13 +234,14 @@ impl Gate {
     pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Outcomes {
         if let Purpose::KeySet { issuer, sent } = purpose {
             let (woken, error) = self.key_sets.heard(issuer, sent, answer, now, shared, &mut self.counters);
-            return Outcomes { woken, error };
+            return Outcomes { woken, error, away: None };
         }
         let Some(backend) = self.backend.as_mut().filter(|backend| backend.awaits(purpose)) else {
             return Outcomes::default();
         };
         let heard = backend.heard(purpose, answer, now, shared);
-        let mut outcomes = Outcomes { woken: Vec::new(), error: heard.error };
+        let before = self.leases.is_away();
+        let mut outcomes = Outcomes { woken: Vec::new(), error: heard.error, away: None };
         if heard.error.is_some() {
             self.counters.count(Counter::CallFailed);
         }
@@ -255,9 +258,11 @@ impl Gate {
                     outcomes.woken = self.close_unanswered(place, now, shared);
                 }
             }
-            (None, Purpose::Report { .. } | Purpose::Settle { .. }) if heard.error.is_some() => self.unsettled(now),
+            (None, Purpose::Report { .. } | Purpose::Settle { .. }) if heard.error.is_some() => self.note_reach(false, now),
             (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } | Purpose::KeySet { .. }) => {}
         }
+        let away = self.leases.is_away();
+        outcomes.away = (away != before).then_some(away);
         outcomes
     }
 

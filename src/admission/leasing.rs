@@ -8,6 +8,7 @@ use tollgate_core::wire::Recall;
 
 use super::{Gate, Waited};
 use crate::backend::Settlement;
+use crate::counters::Counter;
 use crate::identity::{Consumer, Namespace};
 use crate::leases::{self, Charge, Outcome, Standings, name_hash};
 use crate::limits::{self, Subject, TierLimits};
@@ -129,7 +130,14 @@ impl Gate {
     fn send_asks(&mut self, now: Instant) {
         let asks: Vec<_> = self.leases.take_urgent().into_iter().map(|(_, ask)| ask).collect();
         if !asks.is_empty() && !self.backend.as_mut().is_some_and(|backend| backend.settle(asks, now)) {
-            self.leases.heard(false, now);
+            self.note_reach(false, now);
+        }
+    }
+
+    /// A message about leases was answered, or not.
+    pub(super) fn note_reach(&mut self, answered: bool, now: Instant) {
+        if self.leases.heard(answered, now) {
+            self.counters.count(if answered { Counter::LeasesBack } else { Counter::LeasesAway });
         }
     }
 
@@ -166,12 +174,14 @@ impl Gate {
 
     /// Takes the ledger's word, and answers the requests that are to be judged again.
     pub(super) fn settled(&mut self, settlement: &Settlement, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
-        self.leases.heard(true, now);
+        self.note_reach(true, now);
         let mut woken = Vec::new();
         for (ask, answer) in &settlement.settled {
             let subject = self.hash_key.of_backend(&ask.consumer, shared);
             let place = self.leases.place(subject, name_hash(&ask.limit));
-            self.leases.answered(place, answer, settlement.revision, settlement.sent, now, shared);
+            if self.leases.answered(place, answer, settlement.revision, settlement.sent, now, shared) {
+                self.counters.add(Counter::LeasedUnits, answer.granted);
+            }
             woken.extend(self.waiters.take(subject.tag, |_, _| true));
         }
         woken
@@ -186,11 +196,6 @@ impl Gate {
             let place = self.leases.place(subject, name_hash(&recall.limit));
             self.leases.recall(place, now, shared);
         }
-    }
-
-    /// A message about leases was not answered.
-    pub(super) fn unsettled(&mut self, now: Instant) {
-        self.leases.heard(false, now);
     }
 }
 

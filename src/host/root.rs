@@ -128,6 +128,10 @@ impl Root {
                 None => abi::log(abi::Level::Info, &format!("tollgate: {name}: works again")),
             }
         }
+        if let Some(away) = outcomes.away {
+            let now = if away { "cannot be asked: limits over all nodes fail as each says" } else { "can be asked again" };
+            abi::log(if away { abi::Level::Error } else { abi::Level::Info }, &format!("tollgate: the ledger {now}"));
+        }
         self.woken.extend(outcomes.woken);
     }
 

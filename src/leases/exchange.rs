@@ -101,7 +101,10 @@ impl Leases {
         };
         self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
         self.background.extend(renewal);
-        self.urgent.extend(urgent.map(|ask| (place, ask)));
+        if let Some(ask) = urgent {
+            counters.count(Counter::LeaseAsked);
+            self.urgent.push((place, ask));
+        }
         self.visits.entry(place).or_insert_with(|| now.after(IDLE));
         if let Exchanged::Held(held) = exchanged
             && let Some(back) = self.purses.put(place, held, now)

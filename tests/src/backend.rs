@@ -106,6 +106,12 @@ impl Backend {
         }
     }
 
+    /// Lets it stand still, until the answer is dropped.
+    #[must_use]
+    pub fn stop(&self) -> parts::Stopped {
+        parts::stop(self.process_id())
+    }
+
     /// The number of its process.
     #[must_use]
     pub fn process_id(&self) -> u32 {

@@ -44,6 +44,17 @@ impl Gate {
         self.address
     }
 
+    /// Ends it as a power failure would: without asking.
+    pub fn kill(&mut self) {
+        parts::end(&mut self.envoy);
+    }
+
+    /// Lets it stand still, until the answer is dropped.
+    #[must_use]
+    pub fn stop(&self) -> parts::Stopped {
+        parts::stop(self.envoy.id())
+    }
+
     /// Everything Envoy has logged.
     #[must_use]
     pub fn log(&self) -> String {

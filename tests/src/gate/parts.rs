@@ -90,6 +90,27 @@ pub(crate) fn leash(process: &Child) -> Child {
         .expect("a leash for Envoy")
 }
 
+/// Lets a process stand still, until the answer is dropped.
+pub(crate) fn stop(process: u32) -> Stopped {
+    signal(process, "STOP");
+    Stopped(process)
+}
+
+/// A process that stands still; it goes on when this is dropped.
+#[derive(Debug)]
+pub struct Stopped(u32);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(self.0, "CONT");
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.expect("kill to run").success(), "no process {process}");
+}
+
 /// Ends a process and waits for it; one that has ended by itself is fine.
 pub(crate) fn end(process: &mut Child) {
     drop(process.kill());

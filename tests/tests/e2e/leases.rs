@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http, Load, NewKey, Setup, plugin, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(4);
 
 fn quota(units: u64, more: &Value) -> Value {
     let mut quota = json!({"name": "daily", "algorithm": "quota", "rate": units, "per": "day"});
@@ -115,6 +116,66 @@ fn a_backend_killed_under_load_never_lets_a_quota_be_exceeded() {
         for gate in &gates {
             gate.assert_untrapped().await;
         }
+    });
+}
+
+#[test]
+fn a_backend_or_a_gate_that_stands_still_neither_loses_nor_doubles_a_unit() {
+    run(async {
+        let (backend, gates, key) = world("leases-stopped", &json!([quota(4_000, &json!({}))]), 3).await;
+        let load = Load::start(&gates.iter().collect::<Vec<_>>(), 2, &call(&key));
+        let some = async |least: u64| {
+            let enough = tokio::time::timeout(
+                LIMIT,
+                until("some to be admitted", 2 * LIMIT, async || (admitted(&load.seen()) >= least).then_some(())),
+            )
+            .await;
+            assert!(enough.is_ok(), "{} of {least}: {}", admitted(&load.seen()), row(&backend).await);
+        };
+        some(500).await;
+        let stopped = backend.stop();
+        // Longer than a lease where little is left, and than requests wait.
+        tokio::time::sleep(LONGER_THAN_A_LEASE).await;
+        drop(stopped);
+        some(1_000).await;
+        let stopped = gates[2].stop();
+        tokio::time::sleep(LONGER_THAN_A_LEASE).await;
+        drop(stopped);
+        some(4_000).await;
+        assert_eq!(admitted(&load.stop().await), 4_000);
+        for gate in &gates {
+            gate.assert_untrapped().await;
+        }
+    });
+}
+
+#[test]
+fn a_gate_that_is_killed_takes_what_it_held_with_it_until_an_operator_lets_it_go() {
+    run(async {
+        let (backend, mut gates, key) = world("leases-gone", &json!([quota(1_000, &json!({}))]), 2).await;
+        let mut connection = Connection::open(gates[1].address(), Http::One).await;
+        let mut taken = 0;
+        for _ in 0..60 {
+            taken += u64::from(connection.send(call(&key)).await.unwrap().reached_upstream());
+        }
+        gates[1].kill();
+        let load = Load::start(&[&gates[0]], 4, &call(&key));
+        until("the rest to be spent", LIMIT, async || load.all_last(429).then_some(())).await;
+        // The living one has nothing left, so all that is outstanding is what the dead one held.
+        let held = row(&backend).await["outstanding"].as_u64().unwrap();
+        let before = taken + admitted(&load.seen());
+        assert!(held > 0 && before + held <= 1_000 + taken, "{before} admitted, {held} held");
+        assert!(before + 2 * held >= 1_000, "{before} admitted, {held} held: more is lost than that");
+        let mut nodes = backend.call("GET", "/api/v1/nodes", None).await["items"].as_array().unwrap().clone();
+        nodes.sort_by_key(|node| node["last_seen_at"].as_str().unwrap().to_owned());
+        let path = format!("/api/v1/nodes/{}/release", nodes[0]["incarnation"].as_str().unwrap());
+        let released = backend.call("POST", &path, Some(&json!({"force": true}))).await;
+        assert_eq!(released["units"], json!(held), "{released}");
+        until("what was released to be spent", LIMIT, async || (taken + admitted(&load.seen()) >= before + held).then_some(())).await;
+        let seen = load.stop().await;
+        assert_eq!(taken + admitted(&seen), before + held);
+        println!("{before} of 1,000 admitted before {held} were released");
+        gates[0].assert_untrapped().await;
     });
 }
 
