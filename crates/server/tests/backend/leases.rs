@@ -197,6 +197,14 @@ async fn a_tier_of_an_unknown_time_zone_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_rate_over_all_nodes_is_refused_as_long_as_nobody_leases_it() {
+    let backend = with_quota().await;
+    let limits = json!([quota("daily", 1, "day"), {"name": "all", "algorithm": "token_bucket", "rate": 1, "per": "1s", "scope": "global"}]);
+    let body: TierBody = serde_json::from_value(json!({"limits": limits})).unwrap();
+    assert_eq!(wrong(committed!(backend, |write| tiers::put(write, &backend.admin, "free", None, body))), ["limits[1].scope"]);
+}
+
+#[tokio::test]
 async fn an_upgrade_raises_the_limit_at_once() {
     let backend = with_quota().await;
     let first = settle(&backend, &node(1), ask(1, 1, 100)).await;
