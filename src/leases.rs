@@ -28,7 +28,7 @@ use crate::limits::{MOST_LIMITS, Subject};
 use crate::shared::{Broken, SharedData};
 pub use ask::{Ask, Charge, Outcome, Standing, Standings, TierLeases};
 use exchange::{Exchanged, Row};
-use purse::Purses;
+use purse::{Back, Purses};
 use reach::Reach;
 pub use table::Place;
 use table::{Fate, Table};
@@ -179,7 +179,7 @@ impl Leases {
         let units = u64::from(charge.units);
         for (place, lease) in self.places(tier, charge.subject, &charge.leases) {
             if !self.purses.give_back(place, lease, units) {
-                self.put_back(place, lease, units, now, shared, counters);
+                self.put_back(Back { place, lease, units, until: Instant(u64::MAX) }, now, shared, counters);
             }
         }
     }

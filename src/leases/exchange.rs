@@ -3,7 +3,7 @@
 use tollgate_core::time::Instant;
 
 use super::ask::Standing;
-use super::purse::Held;
+use super::purse::{Back, Held};
 use super::slot::{Found, Slot};
 use super::table::Fate;
 use super::upkeep::IDLE;
@@ -92,7 +92,7 @@ impl Leases {
             Ok(if returned && fate == Fate::Kept { Fate::Changed } else { fate })
         });
         if let (Some(rest), false) = (rest, returned && opened.is_ok()) {
-            counters.add(Counter::StrandedUnits, rest.units);
+            counters.add(Counter::StrandedUnits, if now < rest.until { rest.units } else { 0 });
         }
         let opened = opened?;
         // A set whose slots are all in use: one of them will be free.
@@ -109,22 +109,15 @@ impl Leases {
         if let Exchanged::Held(held) = exchanged
             && let Some(back) = self.purses.put(place, held, now)
         {
-            self.put_back(back.place, back.lease, back.units, now, shared, counters);
+            self.put_back(back, now, shared, counters);
         }
         Ok(exchanged)
     }
 
     #[inline(never)]
-    pub(super) fn put_back<S: SharedData>(
-        &mut self,
-        place: Place,
-        lease: u64,
-        units: u64,
-        now: Instant,
-        shared: &mut S,
-        counters: &mut Counters,
-    ) {
-        if units == 0 {
+    pub(super) fn put_back<S: SharedData>(&mut self, from: Back, now: Instant, shared: &mut S, counters: &mut Counters) {
+        let Back { place, lease, units, until } = from;
+        if units == 0 || now >= until {
             return;
         }
         let mut back = false;

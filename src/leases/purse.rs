@@ -12,6 +12,8 @@ use super::table::Place;
 const HOLD: u64 = SECOND / 20;
 /// What a purse nobody used for so long holds goes back.
 const IDLE: u64 = SECOND / 10;
+/// What was not spent in so long goes back too, so that the slot is seen to be in use.
+const LONGEST_HOLD: u64 = SECOND;
 /// Purses a worker keeps.
 const MOST_PURSES: usize = 8_192;
 
@@ -42,6 +44,8 @@ pub(super) struct Back {
     pub(super) place: Place,
     pub(super) lease: u64,
     pub(super) units: u64,
+    /// They are worth nothing from here on.
+    pub(super) until: Instant,
 }
 
 /// The purses of a worker.
@@ -87,7 +91,7 @@ impl Purses {
     pub(super) fn empty(&mut self, place: Place) -> Option<Back> {
         let purse = self.purses.peek_mut(&place)?;
         let units = std::mem::take(&mut purse.held.units);
-        Some(Back { place, lease: purse.held.lease, units })
+        Some(Back { place, lease: purse.held.lease, units, until: purse.held.until })
     }
 
     /// How many units to take: twice as many as the last time if those were gone soon, half as many if they lasted long.
@@ -115,10 +119,10 @@ impl Purses {
         self.listed.push(place);
         let purse = Purse { held, filled_at: now, chunk: held.units, used_at: now, listed: true };
         let (place, old) = self.purses.push(place, purse)?;
-        Some(Back { place, lease: old.held.lease, units: old.held.units })
+        Some(Back { place, lease: old.held.lease, units: old.held.units, until: old.held.until })
     }
 
-    /// Takes out what purses hold that were not used lately.
+    /// Takes out what purses hold that were not used lately, or were filled too long ago.
     pub(super) fn idle(&mut self, now: Instant) -> Vec<Back> {
         let mut idle = Vec::new();
         let purses = &mut self.purses;
@@ -126,10 +130,10 @@ impl Purses {
             let Some(purse) = purses.peek_mut(place) else {
                 return false;
             };
-            purse.listed = now.since(purse.used_at) < IDLE;
+            purse.listed = now.since(purse.used_at) < IDLE && now.since(purse.filled_at) < LONGEST_HOLD;
             if !purse.listed {
                 let units = std::mem::take(&mut purse.held.units);
-                idle.push(Back { place: *place, lease: purse.held.lease, units });
+                idle.push(Back { place: *place, lease: purse.held.lease, units, until: purse.held.until });
             }
             purse.listed
         });

@@ -43,6 +43,8 @@ pub(super) struct Slot {
     newest: u64,
     /// When a worker last took something, or wanted to.
     used_at: Instant,
+    /// When it was first seen that nobody uses it any more; 0: not yet.
+    idle_at: Instant,
     /// Units spent lately, in a thousand seconds.
     demand: u64,
     /// When that was measured, and how much had been spent.
@@ -69,7 +71,7 @@ pub(super) struct Slot {
 }
 
 /// Numbers of an encoded slot.
-const NUMBERS: usize = 25;
+const NUMBERS: usize = 26;
 
 /// What a worker finds in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,7 @@ impl Slot {
             self.end();
         }
         self.used_at = now;
+        self.idle_at = Instant(0);
         if self.units >= need && self.lease != 0 {
             let taken = wanted.clamp(need, self.units);
             self.units -= taken;
@@ -113,6 +116,7 @@ impl Slot {
         let own = self.lease == lease && now < self.until || sabotage::removed(Rule::GiveBackToLease);
         if own {
             self.units = self.units.saturating_add(units);
+            self.idle_at = Instant(0);
         }
         own
     }
@@ -211,6 +215,14 @@ impl Slot {
     /// Whether nobody has wanted anything for `idle`, and nothing is under way or worth remembering.
     pub(super) fn is_idle(&self, idle: u64, now: Instant) -> bool {
         self.asked_at == Instant(0) && now.since(self.used_at) >= idle && now >= self.refused_until
+    }
+
+    /// Notes that nobody uses it, and answers whether that was noted at least `long` ago and nothing has come back since.
+    pub(super) fn stays_idle(&mut self, long: u64, now: Instant) -> bool {
+        if self.idle_at == Instant(0) {
+            self.idle_at = now;
+        }
+        now.since(self.idle_at) >= long
     }
 
     /// Ends the lease: the message that returns what is left, if anybody needs to hear it.
@@ -313,6 +325,7 @@ impl Slot {
             &mut self.lasts,
             &mut self.newest,
             &mut self.used_at.0,
+            &mut self.idle_at.0,
             &mut self.demand,
             &mut self.measured_at.0,
             &mut self.measured,

@@ -180,7 +180,7 @@ fn what_nobody_uses_is_returned_and_a_late_answer_finds_nobody() {
     let answer = world.judge(&ask);
     world.answer(0, &ask, &answer);
     assert!(world.admits(0, 5));
-    for _ in 0..40 {
+    for _ in 0..60 {
         world.tick(TICK_EVERY);
     }
     assert_eq!(world.settle(0), 1);

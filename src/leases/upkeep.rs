@@ -9,6 +9,8 @@ use crate::shared::SharedData;
 
 /// A slot nobody used for so long returns what is left.
 pub(super) const IDLE: u64 = 3 * SECOND / 2;
+/// It is closed so long after that was seen: where the whole process stood still, all workers give back first what they hold.
+const SETTLED: u64 = 3 * SECOND / 10;
 /// How often a worker looks after slots it has used.
 const VISIT_EVERY: u64 = SECOND / 4;
 /// A slot that was forgotten, because its worker's memory was lost, is found by who sweeps.
@@ -37,7 +39,7 @@ impl Leases {
     pub fn tick<S: SharedData>(&mut self, sweeps: bool, now: Instant, shared: &mut S, counters: &mut Counters) -> Vec<u64> {
         let woken = self.answered_elsewhere(now, shared);
         for back in self.purses.idle(now) {
-            self.put_back(back.place, back.lease, back.units, now, shared, counters);
+            self.put_back(back, now, shared, counters);
         }
         if now.since(self.visited) >= VISIT_EVERY {
             self.visited = now;
@@ -66,20 +68,24 @@ impl Leases {
         let done = self.table.change(place, shared, &mut |slot| {
             (message, again) = (None, None);
             if slot.is_idle(idle, now) {
-                message = slot.close(now);
-                return Fate::Freed;
+                if slot.stays_idle(SETTLED, now) {
+                    message = slot.close(now);
+                    return Fate::Freed;
+                }
+                again = Some(now.after(SETTLED));
+                return Fate::Changed;
             }
             // An ask that was lost is sent again, although nobody waits any more: its answer may hold units.
             if slot.is_due(FORGOTTEN, now) {
-                (message, again) = (Some(slot.send(now)), Some(now.after(FORGOTTEN)));
+                (message, again) = (Some(slot.send(now)), (idle == IDLE).then(|| now.after(FORGOTTEN)));
                 return Fate::Changed;
             }
-            again = Some(now.after(IDLE));
+            again = (idle == IDLE).then(|| now.after(IDLE));
             Fate::Kept
         });
         if done == Ok(true) {
             self.background.extend(message);
-            if let (Some(again), true) = (again, idle == IDLE) {
+            if let Some(again) = again {
                 self.visits.insert(place, again);
             }
         }

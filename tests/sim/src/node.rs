@@ -106,6 +106,7 @@ pub(crate) struct Node {
     pub(crate) judged: Vec<Judged>,
     /// Of each quota, the cost that was refused last, and when.
     pub(crate) refused: HashMap<Quota, (u32, u64)>,
+    known_stranded: u64,
 }
 
 impl Node {
@@ -124,6 +125,7 @@ impl Node {
             calls: Vec::new(),
             judged: Vec::new(),
             refused: HashMap::new(),
+            known_stranded: 0,
         }
     }
 
@@ -143,6 +145,12 @@ impl Node {
     /// Units that a worker could not give back any more.
     pub(crate) fn stranded(&self) -> u64 {
         self.workers.iter().map(|worker| worker.counters.get(Counter::StrandedUnits)).sum()
+    }
+
+    /// Of those, the ones since this was last asked.
+    pub(crate) fn newly_stranded(&mut self) -> u64 {
+        let stranded = self.stranded();
+        stranded.saturating_sub(std::mem::replace(&mut self.known_stranded, stranded))
     }
 
     /// A request comes.

@@ -70,6 +70,8 @@ struct World<'a> {
     known: Vec<Known>,
     calls: HashMap<u64, Sent>,
     oracle: Oracle,
+    /// Units lost in workers' hands while no window had just ended.
+    stranded: u64,
     ran: Ran,
 }
 
@@ -143,6 +145,7 @@ impl<'a> World<'a> {
             known,
             calls: HashMap::new(),
             oracle: Oracle::default(),
+            stranded: 0,
             ran: Ran::default(),
         }
     }
@@ -324,7 +327,17 @@ impl<'a> World<'a> {
             None => &mut self.nodes[node],
         };
         let incarnation = it.incarnation;
+        let stranded = it.newly_stranded();
         let (calls, judged) = (std::mem::take(&mut it.calls), std::mem::take(&mut it.judged));
+        let (into, period) = (ledger_time(self.now) % self.plan.period, self.plan.period);
+        // Nodes take a window for over a moment before the ledger does.
+        let near_boundary = self.now < TROUBLE && (into < 6_000 || into + 1_000 > period) || self.now.abs_diff(TROUBLE) < 6 * SECOND;
+        if !near_boundary {
+            if stranded > 0 && self.ledger.traces {
+                println!("{:>6} ms  node {incarnation}: {stranded} units are lost in a worker's hands", ledger_time(self.now));
+            }
+            self.stranded += stranded;
+        }
         for judged in judged {
             self.ran.admitted += 1;
             let cost = u64::from(judged.cost);
@@ -488,7 +501,18 @@ impl<'a> World<'a> {
             }
             self.overages(consumer)?;
         }
+        self.nothing_is_lost()?;
         Ok(self.ran)
+    }
+
+    /// No unit is lost in a worker's hands, unless it died, a window ended, or slots were too few for those who shared them.
+    fn nothing_is_lost(&self) -> Result<(), Broken> {
+        let dies = |event: &Event| matches!(event, Event::Crash(_) | Event::HotRestart(_) | Event::Trap(..) | Event::Release);
+        let rows: usize = self.plan.consumers.iter().map(|consumer| consumer.limits.len()).sum();
+        if self.stranded == 0 || rows > 16 || self.plan.events.iter().any(|(_, event)| dies(event)) {
+            return Ok(());
+        }
+        Err(format!("{} units were lost in workers' hands, and nobody died", self.stranded))
     }
 
     /// What was let pass is known to the ledger, unless a process or a VM died with it.
