@@ -267,9 +267,9 @@ async fn overrides_that_cannot_be_are_refused() {
 #[tokio::test]
 async fn nothing_is_granted_of_what_a_consumer_does_not_have() {
     let backend = with_quota().await;
-    let rate = |name: &str, scope: &str| json!({"name": name, "algorithm": "token_bucket", "rate": 5, "per": "1s", "scope": scope});
-    put(&backend, "free", &[quota("monthly", 100, "month"), rate("global", "global"), rate("node", "node")]).await;
-    for (consumer, limit) in [("acme", "daily"), ("acme", "global"), ("acme", "node"), ("nobody", "monthly"), ("a b", "monthly")] {
+    let rate = json!({"name": "node", "algorithm": "token_bucket", "rate": 5, "per": "1s"});
+    put(&backend, "free", &[quota("monthly", 100, "month"), rate]).await;
+    for (consumer, limit) in [("acme", "daily"), ("acme", "node"), ("nobody", "monthly"), ("a b", "monthly")] {
         let asked = LeaseAsk { consumer: consumer.to_owned(), limit: limit.to_owned(), ..ask(7, 1, 1) };
         let answer = settle(&backend, &node(1), asked).await;
         assert_eq!(answer, LeaseAnswer { lease: 7, number: 1, closed: true, ..LeaseAnswer::default() }, "{consumer} {limit}");
