@@ -258,7 +258,7 @@ impl Gate {
                     outcomes.woken = self.close_unanswered(place, now, shared);
                 }
             }
-            (None, Purpose::Report { .. } | Purpose::Settle { .. }) if heard.error.is_some() => self.note_reach(false, now),
+            (None, Purpose::Settle { .. }) if heard.error.is_some() => self.note_reach(false, now),
             (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } | Purpose::KeySet { .. }) => {}
         }
         let away = self.leases.is_away();

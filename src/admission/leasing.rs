@@ -174,7 +174,10 @@ impl Gate {
 
     /// Takes the ledger's word, and answers the requests that are to be judged again.
     pub(super) fn settled(&mut self, settlement: &Settlement, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
-        self.note_reach(true, now);
+        // A report that tells nothing of leases says nothing about who can be asked for them.
+        if !settlement.settled.is_empty() {
+            self.note_reach(true, now);
+        }
         let mut woken = Vec::new();
         for (ask, answer) in &settlement.settled {
             let subject = self.hash_key.of_backend(&ask.consumer, shared);

@@ -203,7 +203,9 @@ impl Node {
             }
         };
         let own = &mut self.workers[worker];
-        own.leases.heard(true, now);
+        if !asks.is_empty() {
+            own.leases.heard(true, now);
+        }
         for (ask, answer) in asks.iter().zip(&answers) {
             let Some((subject, name)) = find(known, ask) else { continue };
             let place = own.leases.place(subject, name);
@@ -219,8 +221,9 @@ impl Node {
     /// No answer came in time.
     pub(crate) fn unanswered(&mut self, purpose: &Purpose, world: u64) {
         let now = self.now(world);
-        let worker = if let Purpose::Urgent { worker, .. } = purpose { *worker } else { 0 };
-        self.workers[worker].leases.heard(false, now);
+        if let Purpose::Urgent { worker, .. } = purpose {
+            self.workers[*worker].leases.heard(false, now);
+        }
     }
 
     /// The feed tells news of a revision.
