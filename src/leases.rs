@@ -26,9 +26,10 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage};
 use crate::counters::{Counter, Counters};
 use crate::limits::{MOST_LIMITS, Subject};
 use crate::shared::{Broken, SharedData};
+use ask::Paid;
 pub use ask::{Ask, Charge, Outcome, Standing, Standings, TierLeases};
 use exchange::{Exchanged, Row};
-use purse::{Back, Purses};
+use purse::{Back, Held, Purses};
 use reach::Reach;
 pub use table::Place;
 use table::{Fate, Table};
@@ -53,6 +54,8 @@ pub struct Leases {
     waits: HashMap<Place, Wait>,
     /// To be sent at once: somebody waits.
     urgent: Vec<(Place, LeaseAsk)>,
+    /// To be sent with the next tick.
+    short: Vec<(Place, LeaseAsk)>,
     /// To be sent when there is an opportunity.
     background: Vec<LeaseAsk>,
     /// Units let pass without a lease.
@@ -89,6 +92,7 @@ impl Leases {
             visited: Instant(0),
             waits: HashMap::new(),
             urgent: Vec::new(),
+            short: Vec::new(),
             background: Vec::new(),
             overages: Vec::new(),
             raised: Raised::default(),
@@ -100,7 +104,7 @@ impl Leases {
     pub fn judge<S: SharedData>(&mut self, ask: &Ask<'_>, shared: &mut S, counters: &mut Counters) -> (Outcome, Standings) {
         let mut standings = Standings::default();
         let need = u64::from(ask.cost);
-        let mut leases = [0; MOST_LIMITS];
+        let mut leases = [Paid::default(); MOST_LIMITS];
         let (mut waiting, mut unasked) = (0_u8, 0_u8);
         let mut refused: Option<(usize, u64)> = None;
         for (position, limit) in ask.tier.leased.iter().enumerate().take(MOST_LIMITS) {
@@ -116,27 +120,27 @@ impl Leases {
                 None if need == 0 => continue,
                 None => self.exchange(&row, need, ask.impatient, ask.now, shared, counters),
             };
-            let (lease, standing) = match held {
-                Ok(Exchanged::Held(held)) => (held.lease, Some(held.standing)),
+            let (paid, standing) = match held {
+                Ok(Exchanged::Held(Held { lease, until, standing, .. })) => (Paid { lease, until }, Some(standing)),
                 Ok(Exchanged::Refused { wait, standing }) => {
                     if limit.shadow {
                         counters.count(Counter::ShadowRefusal);
                     } else if refused.is_none_or(|(_, longest)| wait > longest) {
                         refused = Some((position, wait));
                     }
-                    (0, Some(standing))
+                    (Paid::default(), Some(standing))
                 }
                 Ok(Exchanged::Waiting) if !ask.impatient && !self.reach.is_away() => {
                     waiting |= u8::from(!limit.shadow) << position;
-                    (0, None)
+                    (Paid::default(), None)
                 }
                 Ok(Exchanged::Waiting) | Err(Broken) => {
                     unasked |= u8::from(!limit.shadow) << position;
-                    (0, None)
+                    (Paid::default(), None)
                 }
             };
             if let (Some(own), Some(entry)) = (leases.get_mut(position), standings.get_mut(position)) {
-                (*own, *entry) = (lease, standing);
+                (*own, *entry) = (paid, standing);
             }
         }
         if let Some((position, wait)) = refused {
@@ -177,9 +181,9 @@ impl Leases {
         counters: &mut Counters,
     ) {
         let units = u64::from(charge.units);
-        for (place, lease) in self.places(tier, charge.subject, &charge.leases) {
-            if !self.purses.give_back(place, lease, units) {
-                self.put_back(Back { place, lease, units, until: Instant(u64::MAX) }, now, shared, counters);
+        for (place, Paid { lease, until }) in self.places(tier, charge.subject, &charge.leases) {
+            if !self.purses.give_back(place, lease, units, until) {
+                self.put_back(Back { place, lease, units, until }, now, shared, counters);
             }
         }
     }
@@ -251,12 +255,12 @@ impl Leases {
     }
 
     /// The places of leases, by position of their limits.
-    fn places(&self, tier: TierLeases<'_>, subject: Subject, leases: &[u64; MOST_LIMITS]) -> impl Iterator<Item = (Place, u64)> + use<> {
-        let mut places = [(Place::default(), 0); MOST_LIMITS];
-        for ((place, name), lease) in places.iter_mut().zip(tier.names).zip(leases) {
-            *place = (self.table.place(subject, *name), *lease);
+    fn places(&self, tier: TierLeases<'_>, subject: Subject, leases: &[Paid; MOST_LIMITS]) -> impl Iterator<Item = (Place, Paid)> + use<> {
+        let mut places = [(Place::default(), Paid::default()); MOST_LIMITS];
+        for ((place, name), paid) in places.iter_mut().zip(tier.names).zip(leases) {
+            *place = (self.table.place(subject, *name), *paid);
         }
-        places.into_iter().filter(|(_, lease)| *lease != 0)
+        places.into_iter().filter(|(_, paid)| paid.lease != 0)
     }
 
     fn note_waits(&mut self, ask: &Ask<'_>, need: u64, waiting: u8) {

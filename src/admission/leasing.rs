@@ -166,6 +166,7 @@ impl Gate {
         if !(asks.is_empty() && overages.is_empty()) {
             backend.note_leases(asks, overages);
         }
+        self.send_asks(now);
         let mut woken: Vec<u32> = subjects.into_iter().flat_map(|subject| self.waiters.take(subject, |_, _| true)).collect();
         let waiting: Vec<u64> = self.waiters.of.keys().copied().collect();
         woken.extend(waiting.into_iter().flat_map(|subject| self.waiters.take(subject, |_, until| now >= until)));

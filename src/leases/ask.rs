@@ -65,15 +65,24 @@ pub struct Charge {
     pub subject: Subject,
     /// Units, from each limit.
     pub units: u32,
-    /// The leases they are of, by position of the limit; 0: nothing was spent there.
-    pub(super) leases: [u64; MOST_LIMITS],
+    /// The leases they are of, by position of the limit.
+    pub(super) leases: [Paid; MOST_LIMITS],
+}
+
+/// A lease that units were spent from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Paid {
+    /// Its number; 0: nothing was spent.
+    pub(super) lease: u64,
+    /// Given back later than this, the units are worth nothing.
+    pub(super) until: Instant,
 }
 
 impl Charge {
     /// The number of the lease that paid for the limit at a position; 0: none did.
     #[must_use]
     pub fn lease(&self, position: usize) -> u64 {
-        self.leases.get(position).copied().unwrap_or_default()
+        self.leases.get(position).map_or(0, |paid| paid.lease)
     }
 }
 

@@ -57,18 +57,18 @@ impl Leases {
         let make = || Slot::new(place.tag, row.consumer, row.name, now);
         let opened = self.table.open(place, (impatient, now), &make, shared, &mut |slot, shared| {
             (urgent, renewal) = (None, None);
-            returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, now));
+            returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, rest.until, now));
             let wanted = need.max(chunk.min(slot.units() / 4));
             let found = slot.take(need, wanted, raised, now);
             exchanged = Exchanged::Waiting;
             let fate = match found {
-                Found::Units(units) => {
+                Found::Units(units, until) => {
                     // With nobody to ask, what is left need not be renewed: that would be a call in vain for each.
                     if slot.wants_renewal(now) && !away {
                         slot.ask(0, 0, now);
-                        renewal = Some(slot.send(now));
+                        renewal = Some((slot.is_short(), slot.send(now)));
                     }
-                    let (lease, until, standing) = (slot.lease(), slot.until(), standing(slot, units, now));
+                    let (lease, standing) = (slot.lease(), standing(slot, units, now));
                     exchanged = Exchanged::Held(Held { lease, units, until, standing });
                     Fate::Changed
                 }
@@ -100,7 +100,11 @@ impl Leases {
             return Ok(Exchanged::Waiting);
         };
         self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
-        self.background.extend(renewal);
+        match renewal {
+            Some((true, ask)) => self.short.push((place, ask)),
+            Some((false, ask)) => self.background.push(ask),
+            None => {}
+        }
         if let Some(ask) = urgent {
             counters.count(Counter::LeaseAsked);
             self.urgent.push((place, ask));
@@ -122,7 +126,7 @@ impl Leases {
         }
         let mut back = false;
         let done = self.table.change(place, shared, &mut |slot| {
-            back = slot.give_back(lease, units, now);
+            back = slot.give_back(lease, units, until, now);
             if back { Fate::Changed } else { Fate::Kept }
         });
         if !back || done.is_err() {
@@ -134,7 +138,7 @@ impl Leases {
 /// How it stands with a slot's window, and units just taken from it.
 fn standing(slot: &Slot, taken: u64, now: Instant) -> Standing {
     let (limit, left) = slot.standing();
-    Standing { limit, remaining: left.saturating_add(taken).min(limit), until_full: slot.until().since(now) }
+    Standing { limit, remaining: left.saturating_add(taken).min(limit), until_full: slot.full_at().since(now) }
 }
 
 /// The next lease's number: higher than all this node has given before.

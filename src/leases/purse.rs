@@ -78,9 +78,10 @@ impl Purses {
         }
     }
 
-    /// Units of a request that is not charged after all; `false` if the purse is of another lease.
-    pub(super) fn give_back(&mut self, place: Place, lease: u64, units: u64) -> bool {
-        let Some(purse) = self.purses.get_mut(&place).filter(|purse| purse.held.lease == lease && purse.held.units > 0) else {
+    /// Units of a request that is not charged after all, good until `until`; `false` if the purse is of another lease, or good for longer.
+    pub(super) fn give_back(&mut self, place: Place, lease: u64, units: u64, until: Instant) -> bool {
+        let takes = |held: &Held| held.lease == lease && held.units > 0 && held.until <= until;
+        let Some(purse) = self.purses.get_mut(&place).filter(|purse| takes(&purse.held)) else {
             return false;
         };
         purse.held.units = purse.held.units.saturating_add(units);

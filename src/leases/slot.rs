@@ -2,6 +2,9 @@
 //!
 //! A slot has at most one lease and at most one ask under way. An ask is noted here before it is sent, is made again from the slot
 //! alone, and its answer counts only for as long as it is noted (DESIGN.md, Leases).
+//!
+//! Units of a quota are good until its window ends, and the lease with them. Those of a rate expire, grant by grant, and the lease lives
+//! on: a slot knows those of the newest grant from the older ones, spends the older ones first and returns only newest ones.
 
 use tollgate_core::ledger::SHORTEST_LEASE;
 use tollgate_core::sabotage::{self, Rule};
@@ -33,8 +36,15 @@ pub(super) struct Slot {
     returned: u64,
     /// The ledger's name of the window; 0: not known yet.
     window: u64,
-    /// Nothing is taken from here on: the window is over.
+    /// The units are worth nothing from here on: the window is over, or those of the newest grant have expired.
     until: Instant,
+    /// Of a rate: for how long units may be spent after a grant was asked for, in milliseconds. 0: it is a quota.
+    life: u64,
+    /// Of the units, those of older grants, and when they expire.
+    older: u64,
+    older_until: Instant,
+    /// When all of the limit can be had again.
+    full_at: Instant,
     /// The lease should be settled from here on.
     lasts_until: Instant,
     /// For how long it was granted, in milliseconds.
@@ -71,13 +81,13 @@ pub(super) struct Slot {
 }
 
 /// Numbers of an encoded slot.
-const NUMBERS: usize = 26;
+const NUMBERS: usize = 30;
 
 /// What a worker finds in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// So many units, which are the worker's now.
-    Units(u64),
+    /// So many units, which are the worker's now, until then.
+    Units(u64, Instant),
     /// Not enough, and the ledger has no more for the time being.
     Refused,
     /// An ask is under way.
@@ -95,15 +105,19 @@ impl Slot {
     /// Takes what a request needs, and up to `wanted` with it. `raised`: refusals of older revisions are no longer true.
     #[inline(never)]
     pub(super) fn take(&mut self, need: u64, wanted: u64, raised: u64, now: Instant) -> Found {
-        if self.window != 0 && now >= self.until {
-            self.end();
-        }
+        self.expire(now);
         self.used_at = now;
         self.idle_at = Instant(0);
         if self.units >= need && self.lease != 0 {
-            let taken = wanted.clamp(need, self.units);
+            // Of older units alone, where they are enough: what is taken together expires together.
+            let (most, until) = match self.older {
+                0 => (self.units, self.until),
+                older => (if older >= need { older } else { self.units }, self.older_until),
+            };
+            let taken = wanted.clamp(need, most);
             self.units -= taken;
-            return Found::Units(taken);
+            self.older = self.older.saturating_sub(taken);
+            return Found::Units(taken, until);
         }
         if now < self.refused_until && need >= self.refused_need && self.refused_at >= raised {
             return Found::Refused;
@@ -111,14 +125,41 @@ impl Slot {
         if self.asked_at == Instant(0) || sabotage::removed(Rule::OnePending) { Found::Nothing } else { Found::Pending }
     }
 
-    /// Puts back what a worker took of a lease and did not spend; `false` if the lease is another one now.
-    pub(super) fn give_back(&mut self, lease: u64, units: u64, now: Instant) -> bool {
+    /// Puts back what a worker took of a lease and did not spend, and might have until `until`; `false` if the lease is another one now.
+    pub(super) fn give_back(&mut self, lease: u64, units: u64, until: Instant, now: Instant) -> bool {
         let own = self.lease == lease && now < self.until || sabotage::removed(Rule::GiveBackToLease);
         if own {
+            self.expire(now);
+            if self.life > 0 && until != self.until {
+                self.older_until = if self.older > 0 { self.older_until.min(until) } else { until };
+                self.older = self.older.saturating_add(units);
+            }
             self.units = self.units.saturating_add(units);
             self.idle_at = Instant(0);
         }
         own
+    }
+
+    /// Drops what is worth nothing any more.
+    fn expire(&mut self, now: Instant) {
+        if self.life == 0 {
+            if self.window != 0 && now >= self.until {
+                self.end();
+            }
+            return;
+        }
+        if sabotage::removed(Rule::RatesExpire) {
+            return;
+        }
+        let expired = match self.older {
+            _ if now >= self.until => self.units,
+            older if now >= self.older_until => older,
+            _ => 0,
+        };
+        self.units -= expired;
+        self.older = self.older.saturating_sub(expired);
+        // Nobody has spent them.
+        self.measured = self.measured.saturating_add(expired);
     }
 
     /// A new lease, if there is none.
@@ -126,17 +167,20 @@ impl Slot {
         if self.lease == 0 {
             self.lease = lease()?;
             (self.number, self.granted, self.returned, self.measured) = (0, 0, 0, 0);
+            (self.units, self.older) = (0, 0);
         }
         Some(())
     }
 
     /// Notes an ask for what waits, or for nothing but to last. What is left is too little for who waits: it is returned with the ask, so that
-    /// the ledger can make a whole of it.
+    /// the ledger can make a whole of it. Of a rate, what would only expire is returned too.
     #[inline(never)]
     pub(super) fn ask(&mut self, need: u64, waiting: u64, now: Instant) {
         self.measure(now);
         if need > 0 {
             self.seal(self.units);
+        } else if self.life > 0 {
+            self.seal(self.units.saturating_sub(self.spends_in(self.lasts)));
         }
         self.number += 1;
         self.asked_at = now;
@@ -160,7 +204,13 @@ impl Slot {
     /// Whether the lease should be renewed although nobody waits: it is half spent or its time is over, and there is enough for all.
     pub(super) fn wants_renewal(&self, now: Instant) -> bool {
         let runs_out = self.units < self.newest / 2 || now >= self.lasts_until;
-        self.lease != 0 && self.asked_at == Instant(0) && self.lasts > SHORTEST_LEASE && now >= self.refused_until && runs_out
+        let enough = self.lasts > SHORTEST_LEASE || self.life > 0;
+        self.lease != 0 && self.asked_at == Instant(0) && enough && now >= self.refused_until && runs_out
+    }
+
+    /// Whether a renewal is worth a message of its own: what there is lasts no longer than until the node next reports.
+    pub(super) const fn is_short(&self) -> bool {
+        self.life > 0
     }
 
     /// Takes the answer to an ask, whose message was sent at `sent`; `false` if it is not under way.
@@ -179,13 +229,24 @@ impl Slot {
             }
             return true;
         }
+        self.expire(now);
+        self.window = answer.window;
+        self.life = answer.expires_in_ms;
+        self.full_at = sent.after(answer.full_in_ms.saturating_mul(MILLISECOND));
+        if self.life == 0 {
+            self.until = self.full_at;
+        } else if answer.granted > 0 {
+            if self.older == 0 {
+                self.older_until = self.until;
+            }
+            self.older = self.units;
+            self.until = sent.after(self.life.saturating_mul(MILLISECOND));
+        }
         self.units = self.units.saturating_add(answer.granted);
         self.granted = self.granted.saturating_add(answer.granted);
         if answer.granted > 0 {
             self.newest = answer.granted;
         }
-        self.window = answer.window;
-        self.until = sent.after(answer.window_ends_in_ms.saturating_mul(MILLISECOND));
         self.lasts = answer.lasts_ms;
         self.lasts_until = sent.after(answer.lasts_ms.saturating_mul(MILLISECOND));
         (self.limit, self.left) = (answer.limit, answer.left);
@@ -194,17 +255,17 @@ impl Slot {
         }
         if answer.retry_ms > 0 {
             let retry = answer.retry_ms.saturating_mul(MILLISECOND).min(LONGEST_REFUSAL);
-            self.refused_until = now.after(retry).after(self.tag.wrapping_mul(answer.number) % (retry / JITTER).max(1)).min(self.until);
+            let latest = if self.life == 0 { self.until } else { Instant(u64::MAX) };
+            self.refused_until = now.after(retry).after(self.tag.wrapping_mul(answer.number) % (retry / JITTER).max(1)).min(latest);
             (self.refused_need, self.refused_at) = (self.need, revision);
-            self.spent = u64::from(answer.retry_ms >= answer.window_ends_in_ms);
+            self.spent = u64::from(self.life == 0 && answer.retry_ms >= answer.full_in_ms);
         }
         true
     }
 
     /// Takes all units out but those for a short time, to be returned; `true` if an ask must tell of it.
     pub(super) fn shrink(&mut self, now: Instant) -> bool {
-        let kept = u128::from(self.demand) * u128::from(SHORTEST_LEASE) / 1_000_000;
-        let rest = self.units.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX));
+        let rest = self.units.saturating_sub(self.spends_in(SHORTEST_LEASE));
         if rest == 0 || self.lease == 0 || self.asked_at != Instant(0) || now >= self.until {
             return false;
         }
@@ -248,8 +309,9 @@ impl Slot {
         self.lease
     }
 
-    pub(super) const fn until(&self) -> Instant {
-        self.until
+    /// When all of the limit can be had again, as far as is known.
+    pub(super) const fn full_at(&self) -> Instant {
+        self.full_at
     }
 
     pub(super) const fn units(&self) -> u64 {
@@ -266,16 +328,23 @@ impl Slot {
         if self.spent == 0 { self.refused_until.since(now) } else { self.until.since(now) }
     }
 
+    /// Takes units out, to be returned. Of a rate only those of the newest grant: the ledger credits none of others.
     fn seal(&mut self, units: u64) {
+        let units = units.min(self.units.saturating_sub(self.older));
         self.returned = self.returned.saturating_add(units);
         if !sabotage::removed(Rule::ReturnSealed) {
             self.units = self.units.saturating_sub(units);
         }
     }
 
+    /// Units that will be spent in so many milliseconds.
+    fn spends_in(&self, millis: u64) -> u64 {
+        u64::try_from(u128::from(self.demand) * u128::from(millis) / 1_000_000).unwrap_or(u64::MAX)
+    }
+
     /// The lease is no more, nor what is left of it.
     fn end(&mut self) {
-        (self.lease, self.units, self.window, self.newest) = (0, 0, 0, 0);
+        (self.lease, self.units, self.older, self.window, self.newest) = (0, 0, 0, 0, 0);
         (self.asked_at, self.refused_until) = (Instant(0), Instant(0));
     }
 
@@ -321,6 +390,10 @@ impl Slot {
             &mut self.returned,
             &mut self.window,
             &mut self.until.0,
+            &mut self.life,
+            &mut self.older,
+            &mut self.older_until.0,
+            &mut self.full_at.0,
             &mut self.lasts_until.0,
             &mut self.lasts,
             &mut self.newest,

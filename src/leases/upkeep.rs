@@ -38,6 +38,7 @@ impl Leases {
     /// heard an answer. One worker of a node `sweeps`: it also looks after slots that no worker remembers.
     pub fn tick<S: SharedData>(&mut self, sweeps: bool, now: Instant, shared: &mut S, counters: &mut Counters) -> Vec<u64> {
         let woken = self.answered_elsewhere(now, shared);
+        self.urgent.append(&mut self.short);
         for back in self.purses.idle(now) {
             self.put_back(back, now, shared, counters);
         }

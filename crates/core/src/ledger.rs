@@ -1,5 +1,5 @@
 //! Owns the arithmetic of the ledger: what a quota owes in a window, what may be granted from it, and which messages count. Must not keep
-//! anything, read a clock or know who asks.
+//! anything, read a clock or know who asks. What is granted of rates is in `rates`.
 //!
 //! A *row* is one quota of one consumer in one window. A *lease* is what one incarnation of a node was granted from a row: its first ask
 //! opens it, further asks let it grow, its holder closes it. Asks of a lease are numbered, and what it returns is told as a total, so a
@@ -10,11 +10,17 @@
 //!
 //! Times are milliseconds since 1970 by the ledger's clock.
 
+mod holder;
+mod rates;
+
 #[cfg(test)]
 mod tests;
 
 use crate::sabotage::{self, Rule};
 use crate::wire::{LeaseAnswer, LeaseAsk};
+use holder::Heard;
+pub use holder::{Holder, Lease};
+pub use rates::RateRow;
 
 /// How long a grant should last where little is left, in milliseconds.
 pub const SHORTEST_LEASE: u64 = 2_000;
@@ -51,35 +57,6 @@ pub struct Row {
     pub overage: u64,
     /// Somebody was told that all is spent, and has not been told otherwise.
     pub told_spent: bool,
-}
-
-/// What an incarnation was granted from a row under one number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lease {
-    /// The lease's number, the incarnation's own: newer leases have higher ones.
-    pub lease: u64,
-    /// The number of the newest ask that was judged.
-    pub asked: u64,
-    /// Units granted, in all.
-    pub granted: u64,
-    /// Units returned, in all.
-    pub returned: u64,
-    /// Units the newest ask was granted: what is answered if it comes again.
-    pub newest: u64,
-    /// This lease's part of the row's [`Row::held`].
-    pub held: u64,
-    /// When its holder last spoke.
-    pub asked_at: u64,
-    /// Nothing is granted under this number any more.
-    pub closed: bool,
-}
-
-/// All that an incarnation was granted from a row: its open leases, and the newest one also when it is closed, so that no older number
-/// can be opened again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// In the order of their numbers.
-    pub leases: Vec<Lease>,
 }
 
 /// What an ask came to.
@@ -128,38 +105,22 @@ impl Row {
 
     /// Judges an ask of `holder` at `now`; `active` incarnations want from the row lately, this one included.
     pub fn settle(&mut self, holder: &mut Holder, ask: &LeaseAsk, now: u64, active: u64) -> Settled {
-        let Some(lease) = holder.find(ask, self.window) else {
-            return Settled { answer: self.answer(ask, now, 0, true, self.held), recall: false, freed: false };
+        let (lease, came_back, closes) = match holder.hear(ask, self.window.start) {
+            Heard::Closed => return Settled { answer: self.answer(ask, now, 0, true, self.held), recall: false, freed: false },
+            Heard::Again { granted, held, .. } => {
+                let elsewhere = self.held.saturating_sub(held);
+                return Settled { answer: self.answer(ask, now, granted, false, elsewhere), recall: false, freed: false };
+            }
+            Heard::New { lease, came_back, closes } => (lease, came_back, closes),
         };
-        if ask.number <= lease.asked {
-            // Judged before. Only the newest is answered with what it was granted: nobody waits for an older one.
-            let granted = if ask.number == lease.asked { lease.newest } else { 0 };
-            let elsewhere = self.held.saturating_sub(lease.held);
-            return Settled { answer: self.answer(ask, now, granted, false, elsewhere), recall: false, freed: false };
-        }
-        // More than was granted cannot have been sealed: nothing is taken back, and the lease is over.
-        let impossible = ask.returned > lease.granted;
-        let returned = if impossible { lease.returned } else { lease.returned.max(ask.returned) };
-        let came_back = returned - lease.returned;
-        self.charged = self.charged.saturating_sub(came_back);
         let elsewhere = self.held.saturating_sub(lease.held);
-        let closed = ask.close || impossible;
-        let granted = if closed { 0 } else { self.grant(ask, active) };
-        let own = ask.own.min(lease.granted - returned);
-        *lease = Lease {
-            lease: lease.lease,
-            asked: ask.number,
-            granted: lease.granted.saturating_add(granted),
-            returned,
-            newest: granted,
-            held: if closed { 0 } else { own.saturating_add(granted) },
-            asked_at: now,
-            closed,
-        };
+        self.charged = self.charged.saturating_sub(came_back);
+        let granted = if closes { 0 } else { self.grant(ask, active) };
+        lease.judged(ask, came_back, granted, closes, now);
         self.charged = self.charged.saturating_add(granted);
         self.held = elsewhere.saturating_add(lease.held);
         holder.forget_closed();
-        let answer = self.answer(ask, now, granted, closed, elsewhere);
+        let answer = self.answer(ask, now, granted, closes, elsewhere);
         let freed = self.told_spent && came_back > 0 && self.free() > 0;
         self.told_spent = (self.told_spent || answer.retry_ms > RETRY) && !freed;
         Settled { answer, recall: granted < ask.need && elsewhere > 0, freed }
@@ -203,7 +164,8 @@ impl Row {
             granted,
             lasts_ms: self.lasting(),
             window: self.window.start,
-            window_ends_in_ms: until_end,
+            full_in_ms: until_end,
+            expires_in_ms: 0,
             limit: self.limit,
             left: self.free(),
             retry_ms: match granted < ask.need {
@@ -214,38 +176,5 @@ impl Row {
                 false => 0,
             },
         }
-    }
-}
-
-impl Holder {
-    /// The lease of an ask, opened if this is its first; `None` if it is closed, or never was opened here.
-    fn find(&mut self, ask: &LeaseAsk, window: Window) -> Option<&mut Lease> {
-        let highest = self.leases.last().map_or(0, |lease| lease.lease);
-        if let Some(position) = self.leases.iter().position(|lease| lease.lease == ask.lease) {
-            let lease = self.leases.get_mut(position)?;
-            // A number is asked under in one window only.
-            return (!lease.closed && (ask.number == 1 || ask.window == window.start)).then_some(lease);
-        }
-        if ask.lease <= highest && !sabotage::removed(Rule::RememberLeases) {
-            return None;
-        }
-        let opens = ask.number == 1 && !ask.close && self.open() < MOST_OPEN;
-        self.leases.push(Lease { lease: ask.lease, closed: !opens, ..Lease::default() });
-        self.leases.sort_unstable_by_key(|lease| lease.lease);
-        self.forget_closed();
-        if opens { self.leases.iter_mut().find(|lease| lease.lease == ask.lease) } else { None }
-    }
-
-    /// Open leases.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.leases.iter().filter(|lease| !lease.closed).count()
-    }
-
-    /// Forgets closed leases but the newest.
-    fn forget_closed(&mut self) {
-        let newest = self.leases.last().map_or(0, |lease| lease.lease);
-        let removed = sabotage::removed(Rule::RememberLeases);
-        self.leases.retain(|lease| !lease.closed || (lease.lease == newest && !removed));
     }
 }

@@ -22,10 +22,14 @@ pub enum Rule {
     EnoughOrNothing,
     /// One ask of a row is under way at a time.
     OnePending,
+    /// A rate's bucket never holds more than its capacity.
+    BucketCap,
+    /// Units of a rate expire.
+    RatesExpire,
 }
 
 /// Every rule, with the name the simulation shows.
-pub const RULES: [(Rule, &str); 9] = [
+pub const RULES: [(Rule, &str); 11] = [
     (Rule::SilenceBurns, "silence burns"),
     (Rule::AdoptOnce, "adopt once"),
     (Rule::ReturnSealed, "return only what is sealed"),
@@ -35,6 +39,8 @@ pub const RULES: [(Rule, &str); 9] = [
     (Rule::GiveBackToLease, "full lease id on give-back"),
     (Rule::EnoughOrNothing, "at least what is needed"),
     (Rule::OnePending, "one pending id"),
+    (Rule::BucketCap, "bucket cap"),
+    (Rule::RatesExpire, "units of a rate expire"),
 ];
 
 /// The rule that is removed, as its number and one; 0: none.

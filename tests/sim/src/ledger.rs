@@ -1,8 +1,10 @@
 //! Owns the simulated backend: the ledger's real arithmetic over records in memory, of which some are durable. Must not know nodes.
+//! Accounts of rates are not durable at all.
 
 use std::collections::{BTreeMap, HashMap};
 
-use tollgate_core::ledger::{Holder, Lease, Row, SHORTEST_LEASE, Window};
+use tollgate_core::ledger::{Holder, Lease, RateRow, Row, SHORTEST_LEASE, Window};
+use tollgate_core::limit::Rate;
 use tollgate_core::sabotage::{Rule, removed};
 use tollgate_core::wire::{Acknowledged, LeaseAnswer, LeaseAsk, Report, Settle, Settled, decode, encode};
 
@@ -64,6 +66,8 @@ pub(crate) struct Ledger {
     pub(crate) working: Records,
     durable: Records,
     pub(crate) limits: HashMap<Quota, u64>,
+    rates: HashMap<Quota, Rate>,
+    accounts: HashMap<Quota, RateRow<u64>>,
     pub(crate) names: HashMap<(String, String), Quota>,
     /// The period's length in milliseconds, and when it becomes endless.
     period: u64,
@@ -84,11 +88,19 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(limits: HashMap<Quota, u64>, names: HashMap<(String, String), Quota>, period: u64, endless_from: u64) -> Self {
+    pub(crate) fn new(
+        limits: HashMap<Quota, u64>,
+        rates: HashMap<Quota, Rate>,
+        names: HashMap<(String, String), Quota>,
+        period: u64,
+        endless_from: u64,
+    ) -> Self {
         Self {
             working: Records::default(),
             durable: Records::default(),
             limits,
+            rates,
+            accounts: HashMap::new(),
             names,
             period,
             endless_from,
@@ -139,6 +151,7 @@ impl Ledger {
         let entries = std::mem::take(&mut self.entries);
         self.waiting.clear();
         self.news.clear();
+        self.accounts.clear();
         let committed = self.committing.take().is_some() && committed;
         if committed {
             self.durable = self.working.clone();
@@ -194,7 +207,8 @@ impl Ledger {
         if report.sequence > *newest {
             *newest = report.sequence;
             for overage in &report.overages {
-                if let Some(quota) = self.names.get(&(overage.consumer.clone(), overage.limit.clone())).copied() {
+                let quota = self.names.get(&(overage.consumer.clone(), overage.limit.clone())).copied();
+                if let Some(quota) = quota.filter(|quota| self.limits.contains_key(quota)) {
                     let key = self.row(quota, now);
                     if let Some(row) = self.working.rows.get_mut(&key) {
                         row.overage += overage.units;
@@ -212,6 +226,14 @@ impl Ledger {
         };
         if self.working.fenced.contains(&incarnation) {
             return closed;
+        }
+        if let Some(rate) = self.rates.get(&quota) {
+            let answer = self.accounts.entry(quota).or_insert_with(|| RateRow::new(*rate, now)).settle(incarnation, ask, now);
+            self.useless += u64::from(answer.granted > 0 && answer.granted < ask.need);
+            if self.traces {
+                println!("{now:>6} ms  node {incarnation} {ask:?}\n           {answer:?}\n           {:?}", self.accounts.get(&quota));
+            }
+            return answer;
         }
         let key = self.row(quota, now);
         if self.expires {

@@ -1,9 +1,11 @@
 //! Owns what must hold: it follows each unit from its grant to the request it let pass. Must not influence anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+
+use tollgate_core::limit::Rate;
 
 use super::ledger::{Entry, Key, Ledger, Quota};
-use super::plan::{CALM, SECOND, TROUBLE};
+use super::plan::{CALM, MS, SECOND, TROUBLE};
 
 /// A lease: its incarnation, its number and its row. A message that comes twice may open a lease in two windows; its holder adopts one.
 type Lease = (u64, u64, Key);
@@ -34,7 +36,28 @@ pub(crate) struct Oracle {
     /// Since when there has been something to be had of each row, and how much at least.
     free: HashMap<Key, (u64, u64)>,
     reports: HashMap<(u64, u64), u32>,
+    rates: HashMap<Quota, Rated>,
 }
+
+/// What was admitted of a rate.
+#[derive(Debug, Default)]
+struct Rated {
+    /// When, and how much; of a sliding window, as long as that may count.
+    admitted: VecDeque<(u64, u64)>,
+    sum: u64,
+    /// How far a token bucket is from full, in units by nanoseconds of its period: below 0 where the ledger has lost what it knew.
+    level: i128,
+    at: u64,
+    /// Times the ledger has lost what it knew, lately.
+    lost: Vec<u64>,
+    /// What was admitted near the end.
+    lately: u64,
+}
+
+/// How long units of a token bucket may be spent, in nanoseconds, with what a message that comes late in a millisecond adds.
+const LIFE: u64 = 2 * SECOND + MS;
+/// From when on it is looked at whether a rate is used in full.
+pub(crate) const USED_FROM: u64 = TROUBLE + 5 * SECOND;
 
 /// The most asks for one row that a node may send in a second: halves of halves of what is left, and retries.
 const MOST_ASKS: u32 = 60;
@@ -86,6 +109,54 @@ impl Oracle {
             return Err(format!("row {key:?}: {spent} units admitted, of at most {most}"));
         }
         self.covered((incarnation, lease, key))
+    }
+
+    /// A request was admitted, and units of a rate spent for it.
+    pub(crate) fn rated(&mut self, quota: Quota, rate: &Rate, units: u64, now: u64) -> Result<(), Broken> {
+        let of = self.rates.entry(quota).or_default();
+        of.lately += if now >= USED_FROM { units } else { 0 };
+        match rate {
+            Rate::TokenBucket(bucket) => {
+                let [rate, period, burst] = bucket.numbers().map(i128::from);
+                let drained = of.level - i128::from(now - of.at) * rate;
+                (of.level, of.at) = (drained.max(of.level.min(0)) + i128::from(units) * period, now);
+                let capacity = (burst * period).max(i128::from(SECOND) * rate);
+                let most = capacity + i128::from(LIFE) * rate;
+                if of.level > most {
+                    return Err(format!("rate {quota:?}: {} units too many are admitted", (of.level - most).div_euclid(period) + 1));
+                }
+            }
+            Rate::SlidingWindow(window) => {
+                let length = window.longest_hold() * tollgate_core::window::SUB_WINDOWS;
+                while of.admitted.front().is_some_and(|(at, _)| at + length <= now) {
+                    of.sum -= of.admitted.pop_front().map_or(0, |(_, units)| units);
+                }
+                of.admitted.push_back((now, units));
+                of.sum += units;
+                let lost = of.lost.iter().filter(|at| **at + length > now).count() as u64;
+                if of.sum > u64::from(window.limit()) * (1 + lost) {
+                    return Err(format!("rate {quota:?}: {} units admitted in a window of {}, after {lost} losses", of.sum, window.limit()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ledger has lost what it knew of rates: each may give its burst once more.
+    pub(crate) fn rates_lost(&mut self, rates: &HashMap<Quota, Rate>, now: u64) {
+        for (quota, rate) in rates {
+            let of = self.rates.entry(*quota).or_default();
+            of.lost.push(now);
+            if let Rate::TokenBucket(bucket) = rate {
+                let [rate, period, burst] = bucket.numbers().map(i128::from);
+                of.level -= (burst * period).max(i128::from(SECOND) * rate);
+            }
+        }
+    }
+
+    /// Units of a rate that were admitted since [`USED_FROM`].
+    pub(crate) fn rated_lately(&self, quota: Quota) -> u64 {
+        self.rates.get(&quota).map_or(0, |of| of.lately)
     }
 
     /// An operator released a lease whose holder is gone.

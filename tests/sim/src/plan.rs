@@ -1,6 +1,9 @@
 //! Owns what a seed means: who is there, what they ask for, and what goes wrong when. Must not run anything.
 
 use fastrand::Rng;
+use tollgate_core::bucket::TokenBucket;
+use tollgate_core::limit::Rate;
+use tollgate_core::window::SlidingWindow;
 
 /// Nanoseconds in a millisecond.
 pub(crate) const MS: u64 = 1_000_000;
@@ -28,11 +31,14 @@ pub(crate) struct Plan {
     pub(crate) all_ask: bool,
 }
 
-/// A consumer with one or two quotas.
+/// A consumer with one or two limits.
 #[derive(Debug)]
 pub(crate) struct Consumer {
+    /// Units of its quotas.
     pub(crate) limits: Vec<u64>,
-    /// A failure mode for each.
+    /// Its rates; the positions of these limits follow those of the quotas.
+    pub(crate) rates: Vec<Rate>,
+    /// A failure mode for each limit.
     pub(crate) modes: Vec<&'static str>,
     /// Costs of its requests.
     pub(crate) costs: Vec<u32>,
@@ -116,7 +122,7 @@ impl Plan {
 
 impl Consumer {
     fn new(rng: &mut Rng) -> Self {
-        let quotas = rng.usize(1..=2);
+        let (quotas, rates) = [(1, 0), (1, 0), (2, 0), (2, 0), (1, 1), (0, 1), (0, 1), (0, 2)][rng.usize(0..8)];
         let modes = ["deny", "deny", "deny", "allow", "degrade"];
         let costs = match rng.u8(0..3) {
             0 => vec![1],
@@ -125,11 +131,22 @@ impl Consumer {
         };
         Self {
             limits: (0..quotas).map(|_| units(rng)).collect(),
-            modes: (0..quotas).map(|_| modes[rng.usize(0..modes.len())]).collect(),
+            rates: (0..rates).map(|_| rate(rng)).collect(),
+            modes: (0..quotas + rates).map(|_| modes[rng.usize(0..modes.len())]).collect(),
             costs,
             rate: [2, 10, 40, 150][rng.usize(0..4)],
         }
     }
+}
+
+fn rate(rng: &mut Rng) -> Rate {
+    if rng.u8(0..3) == 0 {
+        return Rate::SlidingWindow(SlidingWindow::new(rng.u32(8..2_000), rng.u64(10..40) * SECOND).unwrap());
+    }
+    // Some a second, or some a minute; and what may come at once is little or much.
+    let (units, period) = if rng.bool() { (rng.u64(1..300), SECOND) } else { (rng.u64(8..600), 60 * SECOND) };
+    let burst = (units * [1, 1, 4, 10][rng.usize(0..4)] / [1, 1, 5][rng.usize(0..3)]).max(8);
+    Rate::TokenBucket(TokenBucket::new(units, period, burst).unwrap())
 }
 
 fn units(rng: &mut Rng) -> u64 {
@@ -155,6 +172,7 @@ fn event(rng: &mut Rng, nodes: usize, workers: usize, consumers: &[Consumer]) ->
         9 => Event::LedgerPause(long / 2),
         10 | 11 => Event::Silence(consumer, long),
         12 => Event::Release,
+        _ if consumers[consumer].limits.is_empty() => Event::Silence(consumer, long),
         _ => Event::Limit { consumer, limit: rng.usize(0..consumers[consumer].limits.len()), units: units(rng) },
     }
 }

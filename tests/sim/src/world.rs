@@ -11,8 +11,8 @@ use tollgate_core::wire::LeaseAsk;
 
 use super::ledger::{Ledger, Message, News, Quota};
 use super::node::{Known, Node, Purpose, TICK_EVERY, TIMEOUT, name_hash};
-use super::oracle::{Broken, Oracle};
-use super::plan::{CALM, Event, MS, Plan, SECOND, TROUBLE};
+use super::oracle::{Broken, Oracle, USED_FROM};
+use super::plan::{CALM, Consumer, Event, MS, Plan, SECOND, TROUBLE};
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +68,7 @@ struct World<'a> {
     life: u64,
     silent_until: Vec<u64>,
     known: Vec<Known>,
+    rates: HashMap<Quota, Rate>,
     calls: HashMap<u64, Sent>,
     oracle: Oracle,
     /// Units lost in workers' hands while no window had just ended.
@@ -111,16 +112,22 @@ impl<'a> World<'a> {
             .enumerate()
             .map(|(position, consumer)| Known {
                 name: format!("c{position}"),
-                leased: consumer.modes.iter().enumerate().map(|(limit, mode)| leased(limit, mode)).collect(),
-                names: (0..consumer.limits.len()).map(name_hash).collect(),
+                leased: consumer.modes.iter().enumerate().map(|(limit, mode)| leased(consumer, limit, mode)).collect(),
+                names: (0..consumer.modes.len()).map(name_hash).collect(),
             })
             .collect();
         let mut limits = HashMap::new();
+        let mut rates = HashMap::new();
         let mut names = HashMap::new();
         for (consumer, of) in plan.consumers.iter().enumerate() {
             for (limit, units) in of.limits.iter().enumerate() {
                 limits.insert((consumer, limit), *units);
-                names.insert((known[consumer].name.clone(), known[consumer].leased[limit].name.clone()), (consumer, limit));
+            }
+            for (position, rate) in of.rates.iter().enumerate() {
+                rates.insert((consumer, of.limits.len() + position), *rate);
+            }
+            for (limit, leased) in known[consumer].leased.iter().enumerate() {
+                names.insert((known[consumer].name.clone(), leased.name.clone()), (consumer, limit));
             }
         }
         let nodes = (0..plan.nodes).map(|node| Node::new(node as u64 + 1, plan.workers, plan.slots, &mut rng)).collect();
@@ -137,12 +144,13 @@ impl<'a> World<'a> {
             cut: vec![0; plan.nodes],
             gone: Vec::new(),
             incarnations: plan.nodes as u64,
-            ledger: Ledger::new(limits, names, plan.period, ledger_time(TROUBLE)),
+            ledger: Ledger::new(limits, rates.clone(), names, plan.period, ledger_time(TROUBLE)),
             ledger_down: false,
             ledger_stops: 0,
             life: 0,
             silent_until: vec![0; plan.consumers.len()],
             known,
+            rates,
             calls: HashMap::new(),
             oracle: Oracle::default(),
             stranded: 0,
@@ -232,6 +240,7 @@ impl<'a> World<'a> {
                 for entry in self.ledger.crash(committed) {
                     self.oracle.judged(&entry)?;
                 }
+                self.oracle.rates_lost(&self.rates, self.now);
                 self.life += 1;
                 self.ledger_down = true;
                 self.at(self.now + long, Step::LedgerUp);
@@ -342,9 +351,12 @@ impl<'a> World<'a> {
             self.ran.admitted += 1;
             let cost = u64::from(judged.cost);
             for (limit, lease) in judged.leases.iter().enumerate() {
-                match lease {
-                    0 => self.oracle.passed((judged.consumer, limit), cost, self.now),
-                    lease => self.oracle.spent(incarnation, *lease, cost)?,
+                let quota = (judged.consumer, limit);
+                match (self.rates.get(&quota), *lease) {
+                    (Some(_), 0) => {}
+                    (Some(rate), _) => self.oracle.rated(quota, rate, cost, self.now)?,
+                    (None, 0) => self.oracle.passed(quota, cost, self.now),
+                    (None, lease) => self.oracle.spent(incarnation, lease, cost)?,
                 }
             }
         }
@@ -493,13 +505,14 @@ impl<'a> World<'a> {
                 }
             }
             let most = rows.iter().map(|row| row.limit).min().unwrap_or(0);
-            if let ([row], [key], true) = (rows.as_slice(), keys.as_slice(), faultless && self.wanted(consumer) > most) {
+            if let ([row], [key], true) = (rows.as_slice(), keys.as_slice(), faultless && of.rates.is_empty() && self.wanted(consumer) > most) {
                 let left = row.limit.saturating_sub(self.oracle.spent_of(*key) + row.overage);
                 if left >= smallest + stranded {
                     return Err(format!("consumer {consumer}: nothing went wrong, and {left} units of {row:?} are left"));
                 }
             }
             self.overages(consumer)?;
+            self.rates_are_used(consumer)?;
         }
         self.nothing_is_lost()?;
         Ok(self.ran)
@@ -508,8 +521,10 @@ impl<'a> World<'a> {
     /// No unit is lost in a worker's hands, unless it died, a window ended, or slots were too few for those who shared them.
     fn nothing_is_lost(&self) -> Result<(), Broken> {
         let dies = |event: &Event| matches!(event, Event::Crash(_) | Event::HotRestart(_) | Event::Trap(..) | Event::Release);
-        let rows: usize = self.plan.consumers.iter().map(|consumer| consumer.limits.len()).sum();
-        if self.stranded == 0 || rows > 16 || self.plan.events.iter().any(|(_, event)| dies(event)) {
+        let rows: usize = self.plan.consumers.iter().map(|consumer| consumer.modes.len()).sum();
+        // With a rate's account, its leases are lost.
+        let forgets = |event: &Event| matches!(event, Event::LedgerCrash(_)) && !self.rates.is_empty();
+        if self.stranded == 0 || rows > 16 || self.plan.events.iter().any(|(_, event)| dies(event) || forgets(event)) {
             return Ok(());
         }
         Err(format!("{} units were lost in workers' hands, and nobody died", self.stranded))
@@ -530,6 +545,22 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// Where one rate is all there is, and much more is wanted, it is used almost in full.
+    fn rates_are_used(&self, consumer: usize) -> Result<(), Broken> {
+        let of = &self.plan.consumers[consumer];
+        let ([rate @ Rate::TokenBucket(_)], []) = (of.rates.as_slice(), of.limits.as_slice()) else { return Ok(()) };
+        let long = self.now - USED_FROM;
+        let most = rate.refill(long);
+        let used = self.oracle.rated_lately((consumer, 0));
+        let costs = u64::from(of.costs.iter().copied().max().unwrap_or(1));
+        // Where a second's units are few requests, what waits for a dear one is a good part of all.
+        let cheap = rate.refill(SECOND) >= 4 * costs;
+        if cheap && self.wanted(consumer) > 4 * most && used + 2 * costs < most / 10 * 8 {
+            return Err(format!("consumer {consumer}: {used} units are admitted in {} ms, and {rate:?} has {most}", long / MS));
+        }
+        Ok(())
+    }
+
     /// Units that were asked for in the calm, or somewhat less.
     fn wanted(&self, consumer: usize) -> u64 {
         let of = &self.plan.consumers[consumer];
@@ -539,7 +570,9 @@ impl<'a> World<'a> {
     }
 }
 
-fn leased(limit: usize, mode: &str) -> Leased {
+fn leased(consumer: &Consumer, limit: usize, mode: &str) -> Leased {
+    let rate = limit.checked_sub(consumer.limits.len()).and_then(|rate| consumer.rates.get(rate));
+    let counted = rate.map_or(Counted::Quota(Period::Day), |rate| Counted::Rate(*rate));
     let failure_mode = match mode {
         "allow" => FailureMode::Allow,
         "degrade" => FailureMode::Degrade,
@@ -548,5 +581,5 @@ fn leased(limit: usize, mode: &str) -> Leased {
     let degraded = (failure_mode == FailureMode::Degrade)
         .then(|| tollgate_core::bucket::TokenBucket::new(10, SECOND, 10).map(Rate::TokenBucket))
         .flatten();
-    Leased { name: format!("q{limit}"), counted: Counted::Quota(Period::Day), routes: Routes::All, shadow: false, failure_mode, degraded }
+    Leased { name: format!("q{limit}"), counted, routes: Routes::All, shadow: false, failure_mode, degraded }
 }

@@ -86,19 +86,22 @@ pub struct LeaseAnswer {
     /// After this time the holder should settle, whether or not it has spent what it holds.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lasts_ms: u64,
-    /// Names the window the units belong to.
+    /// Names the window the units belong to, or the account of a rate.
     #[serde(default, skip_serializing_if = "is_default")]
     pub window: u64,
-    /// Until the window ends.
+    /// Until all of the limit may be had again: a quota's window ends then, and with it the lease.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub window_ends_in_ms: u64,
-    /// Units of the window.
+    pub full_in_ms: u64,
+    /// After this time nothing that was granted by this ask may be spent or returned. 0: not before the window ends.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub expires_in_ms: u64,
+    /// Units of the limit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limit: u64,
-    /// Units of it that nobody has been granted.
+    /// Units of it that may still be granted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub left: u64,
-    /// Less than needed was granted: when to ask again. 0: enough was granted.
+    /// Units are scarce: once what was granted is spent, when to ask again. 0: at any time.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry_ms: u64,
 }

@@ -90,7 +90,7 @@ async fn units_are_granted_from_the_month_in_force() {
     let answer = settle(&backend, &node(1), ask(1, 1, 30)).await;
     assert_eq!((answer.lease, answer.number, answer.granted, answer.left, answer.limit, answer.closed), (1, 1, 30, 70, 100, false));
     assert_eq!(answer.window, millis("2026-01-01T00:00:00Z"));
-    assert_eq!(answer.window_ends_in_ms, 18 * 86_400_000);
+    assert_eq!(answer.full_in_ms, 18 * 86_400_000);
     let settled = ledger::settle(&backend.store, &node(1), &Settle { asks: Vec::new() }).await.unwrap();
     assert_eq!((settled.answers.len(), settled.revision), (0, backend.revision().await));
 }
@@ -175,7 +175,7 @@ async fn days_begin_in_the_time_zone_of_the_limit() {
     tokyo["time_zone"] = json!("Asia/Tokyo");
     put(&backend, "free", &[tokyo]).await;
     let first = settle(&backend, &node(1), ask(1, 1, 10)).await;
-    assert_eq!((first.granted, first.window, first.window_ends_in_ms), (10, millis("2026-01-13T15:00:00Z"), 15 * 3_600_000));
+    assert_eq!((first.granted, first.window, first.full_in_ms), (10, millis("2026-01-13T15:00:00Z"), 15 * 3_600_000));
     backend.clock.advance(Duration::from_secs(15 * 3_600));
     let second = settle(&backend, &node(1), ask(2, 1, 10)).await;
     assert_eq!((second.granted, second.window), (10, millis("2026-01-14T15:00:00Z")));
@@ -184,7 +184,7 @@ async fn days_begin_in_the_time_zone_of_the_limit() {
     assert_eq!(settle(&backend, &node(1), ask(3, 1, 1)).await.window, second.window);
     backend.clock.advance(DAY);
     let third = settle(&backend, &node(1), ask(4, 1, 1)).await;
-    assert_eq!((third.window, third.window_ends_in_ms), (millis("2026-01-15T15:00:00Z"), 9 * 3_600_000));
+    assert_eq!((third.window, third.full_in_ms), (millis("2026-01-15T15:00:00Z"), 9 * 3_600_000));
 }
 
 #[tokio::test]
