@@ -8,6 +8,9 @@
 //! more: with less there would be nothing to lease. A *sliding window* is charged in the last sub-window its units may be spent in, which
 //! therefore is as long as they live: no window admits more than its limit.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use super::holder::Heard;
