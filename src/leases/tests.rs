@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-use tollgate_core::ledger::{Holder, Row, Window};
+use tollgate_core::ledger::{Holder, RateRow, Row, Window};
 use tollgate_core::limit::{Counted, Leased, Period, Routes};
 
 use super::slot::Slot;
@@ -8,6 +8,8 @@ use super::table::Fate;
 use super::*;
 use crate::limits::Table as Kind;
 use crate::shared::Memory;
+
+mod rates;
 
 const START: u64 = 1_000 * SECOND;
 /// The ledger's clock at `START`, in milliseconds.
@@ -22,6 +24,8 @@ struct World {
     names: Vec<u64>,
     rows: Vec<Row>,
     holders: Vec<Holder>,
+    /// The account of the first limit, where that is a rate.
+    rate: Option<RateRow<u8>>,
     now: Instant,
 }
 
@@ -48,6 +52,7 @@ impl World {
             leased,
             rows: limits.iter().map(|limit| Row::new(window, *limit)).collect(),
             holders: limits.iter().map(|_| Holder::default()).collect(),
+            rate: None,
             now: Instant(START),
         }
     }
@@ -70,6 +75,9 @@ impl World {
     fn judge(&mut self, ask: &LeaseAsk) -> LeaseAnswer {
         let position = self.leased.iter().position(|leased| leased.name == ask.limit).unwrap();
         let now = LEDGER_START + (self.now.0 - START) / 1_000_000;
+        if let Some(rate) = &mut self.rate {
+            return rate.settle(1, ask, now);
+        }
         self.rows[position].settle(&mut self.holders[position], ask, now, 1).answer
     }
 
