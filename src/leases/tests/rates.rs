@@ -3,6 +3,7 @@
 use tollgate_core::bucket::TokenBucket;
 use tollgate_core::limit::Rate;
 
+use super::super::purse::{Held, Purses};
 use super::super::slot::Found;
 use super::*;
 
@@ -73,6 +74,24 @@ fn units_that_have_expired_are_not_there_and_the_lease_lives_on() {
 }
 
 #[test]
+fn what_has_expired_was_not_spent() {
+    let mut slot = slot(&[(20, 0, 10), (20, 1, 0)]);
+    assert_eq!(slot.take(1, 1, 0, after(3_000)), Found::Nothing);
+    slot.ask(1, 1, after(3_000));
+    // Ten in the first second, and nothing in the two after it.
+    assert_eq!(slot.send(after(3_000)).demand, 5_000);
+}
+
+#[test]
+fn units_do_not_live_longer_in_a_purse_that_was_filled_later() {
+    let mut purses = Purses::default();
+    let (place, standing) = (Place::default(), Standing { limit: 9, remaining: 9, until_full: 0 });
+    purses.put(place, Held { lease: 7, units: 5, until: after(2_000), standing }, after(0));
+    assert!(!purses.give_back(place, 7, 1, after(1_999)));
+    assert!(purses.give_back(place, 7, 1, after(2_000)));
+}
+
+#[test]
 fn only_units_of_the_newest_grant_are_returned() {
     let mut slot = slot(&[(20, 0, 10), (20, 1, 0)]);
     slot.ask(99, 99, after(1_500));
@@ -119,15 +138,24 @@ fn a_rate_is_renewed_before_it_is_spent_and_without_waiting_for_the_next_report(
 
 #[test]
 fn what_a_worker_holds_expires_too() {
-    let mut world = world(10, 10, 1);
-    assert_eq!(world.ask(0, 4, false), Outcome::Waiting);
-    world.settle(0);
-    let Outcome::Admitted { charge, .. } = world.ask(0, 4, false) else { panic!("refused") };
+    let mut world = world(1_000, 1_000, 1);
+    let mut charges = Vec::new();
+    let place = world.workers[0].place(World::subject(), world.names[0]);
+    while charges.len() < 50 || world.workers[0].purses.find(place, 1, world.now).is_none() {
+        world.now = world.now.after(1_000_000);
+        match world.ask(0, 1, false) {
+            Outcome::Admitted { charge, .. } => charges.push(charge),
+            _ => drop(world.settle(0)),
+        }
+    }
+    let tier = TierLeases { position: 0, leased: &world.leased, names: &world.names };
     world.now = world.now.after(LIFE);
-    let (tier, now) = (TierLeases { position: 0, leased: &world.leased, names: &world.names }, world.now);
-    world.workers[0].give_back(tier, &charge, now, &mut world.shared, &mut world.counters);
+    let now = world.now;
+    for charge in &charges {
+        world.workers[0].give_back(tier, charge, now, &mut world.shared, &mut world.counters);
+    }
     assert_eq!(world.counters.get(Counter::StrandedUnits), 0, "time has refilled them at the ledger");
-    assert_eq!(world.ask(0, 4, false), Outcome::Waiting);
+    assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
 }
 
 #[test]
