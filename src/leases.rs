@@ -19,7 +19,7 @@ use std::hash::Hasher;
 
 use hashbrown::HashMap;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use tollgate_core::limit::FailureMode;
+use tollgate_core::limit::{Counted, FailureMode};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage};
 
@@ -277,7 +277,8 @@ impl Leases {
     /// Notes what is let pass of limits that could not be asked.
     fn pass(&mut self, ask: &Ask<'_>, need: u64, unasked: u8) {
         for (position, limit) in ask.tier.leased.iter().enumerate().take(MOST_LIMITS) {
-            if unasked & (1 << position) == 0 {
+            // Of a rate nobody need know: time has refilled it.
+            if unasked & (1 << position) == 0 || matches!(limit.counted, Counted::Rate(_)) {
                 continue;
             }
             let own = self.overages.iter_mut().find(|own| own.consumer == ask.consumer && own.limit == limit.name);

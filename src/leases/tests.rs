@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use tollgate_core::ledger::{Holder, RateRow, Row, Window};
-use tollgate_core::limit::{Counted, Leased, Period, Routes};
+use tollgate_core::limit::{Leased, Period, Routes};
 
 use super::slot::Slot;
 use super::table::Fate;

@@ -3,7 +3,7 @@
 mod schema;
 
 use serde::{Deserialize, Serialize};
-use tollgate_core::config::document::{self, Algorithm, Limit, Scope};
+use tollgate_core::config::document::{self, Limit};
 use tollgate_core::config::{check_tier, default_tiers};
 
 use crate::calendar::is_time_zone;
@@ -173,13 +173,6 @@ fn judge(name: &str, limits: &[Limit]) -> Result<(), Failure> {
             known,
             &format!("limits[{position}].time_zone"),
             "there is no such time zone; a name of the IANA database, such as `Europe/Berlin`",
-        );
-        // The ledger leases no rates so far: of this limit nobody could ever be granted anything.
-        let served = limit.algorithm == Algorithm::Quota || limit.scope != Some(Scope::Global);
-        problems.check(
-            served,
-            &format!("limits[{position}].scope"),
-            "`global` is served for quotas only; a rate is counted by each `node`",
         );
     }
     problems.finish()

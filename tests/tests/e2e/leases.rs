@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http, Load, NewKey, Setup, plugin, run, until};
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(4);
 
 fn quota(units: u64, more: &Value) -> Value {
@@ -15,7 +15,7 @@ fn quota(units: u64, more: &Value) -> Value {
 }
 
 /// A backend with a consumer in a tier of these limits, and so many gates before it.
-async fn world(name: &str, limits: &Value, gates: usize) -> (Backend, Vec<Gate>, NewKey) {
+pub(super) async fn world(name: &str, limits: &Value, gates: usize) -> (Backend, Vec<Gate>, NewKey) {
     let backend = Backend::start(name).await;
     backend.call("PUT", "/api/v1/tiers/metered", Some(&json!({"limits": limits}))).await;
     backend.new_consumer("acme", "metered").await;
@@ -32,11 +32,11 @@ async fn world(name: &str, limits: &Value, gates: usize) -> (Backend, Vec<Gate>,
     (backend, started, key)
 }
 
-fn call(key: &NewKey) -> Call {
+pub(super) fn call(key: &NewKey) -> Call {
     Call::get("/a").bearer(&key.key)
 }
 
-async fn one(gate: &Gate, key: &NewKey) -> Answer {
+pub(super) async fn one(gate: &Gate, key: &NewKey) -> Answer {
     Connection::open(gate.address(), Http::One).await.send(call(key)).await.unwrap()
 }
 
@@ -46,7 +46,7 @@ async fn row(backend: &Backend) -> Value {
     listed["items"][0].clone()
 }
 
-fn admitted(seen: &[Vec<tollgate_tests::load::Sent>]) -> u64 {
+pub(super) fn admitted(seen: &[Vec<tollgate_tests::load::Sent>]) -> u64 {
     seen.iter().flatten().filter(|sent| sent.answer.reached_upstream()).count() as u64
 }
 

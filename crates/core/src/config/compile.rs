@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use super::problem::{Problem, Problems};
 use super::{Environment, document as doc};
+use crate::limit::{Counted, Rate, Routes};
 use crate::policy::{Answers, BodyStyle, NodeSizes, Policy, ResetForm, Tier, is_id};
 use crate::requirement::Requirement;
 use crate::route::{Matcher, PathPattern, Route};
@@ -33,7 +34,7 @@ pub fn compile(document: &doc::Plugin, environment: &dyn Environment) -> Result<
 /// # Errors
 /// Every problem found.
 pub fn compile_tier(tier: &doc::Tier, policy: &Policy) -> Result<Tier, Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, requirements: Vec::new() };
+    let mut compiler = Compiler::of_foreign_tiers();
     // The last route is the default one, which has no entry in a document.
     let names: Vec<&str> = policy.routes.iter().rev().skip(1).rev().map(|route| route.name.as_str()).collect();
     let tier = compiler.tier("tier", tier, &names);
@@ -45,9 +46,19 @@ pub fn compile_tier(tier: &doc::Tier, policy: &Policy) -> Result<Tier, Problems>
 /// # Errors
 /// Every problem found.
 pub fn check_tier(tier: &doc::Tier) -> Result<(), Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, requirements: Vec::new() };
+    let mut compiler = Compiler::of_foreign_tiers();
     let _ = compiler.tier("", tier, &[]);
     if compiler.problems.is_empty() { Ok(()) } else { Err(Problems(compiler.problems)) }
+}
+
+/// The rate of a limit that is counted over all nodes; `None` if it is a quota, each node's own, or wrong.
+#[must_use]
+pub fn global_rate(limit: &doc::Limit) -> Option<Rate> {
+    let leased = limit.is_leased().then(|| Compiler::of_foreign_tiers().leased("", limit, Routes::All)).flatten()?;
+    match leased.counted {
+        Counted::Rate(rate) => Some(rate),
+        Counted::Quota(_) => None,
+    }
 }
 
 /// The tiers in force where a document names none: free 100/min, basic 500/min, pro 1,000/min, enterprise unlimited.
@@ -85,6 +96,11 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
+    /// For tiers that are judged apart from a plugin's configuration.
+    fn of_foreign_tiers() -> Self {
+        Self { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, requirements: Vec::new() }
+    }
+
     fn problem(&mut self, path: impl Into<String>, found: impl Into<String>, allowed: impl Into<String>) {
         self.problems.push(Problem::new(path, found, allowed));
     }

@@ -142,7 +142,8 @@ pub struct Limit {
     pub algorithm: Algorithm,
     /// Units per period: 1 to 1,000,000,000; of a quota: 1 to 9,007,199,254,740,991.
     pub rate: u64,
-    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`. Of a quota: `day` or `month`, by the calendar.
+    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`; of a `global` sliding window at least `10s`. Of a quota: `day` or `month`,
+    /// by the calendar.
     pub per: String,
     /// Units a token bucket holds. Default: `rate`.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -95,7 +95,8 @@ fn limits_over_all_nodes_are_told_from_those_of_each_node() {
         {"name": "daily", "algorithm": "quota", "rate": 9, "per": "day", "failure_mode": "degrade", "degrade_to": {"rate": 2, "per": "1s"}},
         {"name": "all", "algorithm": "token_bucket", "rate": 7, "per": "1s", "scope": "global"},
     ]});
-    let tier = compile_tier(&serde_json::from_value(tier).unwrap(), &policy).unwrap();
+    let document = serde_json::from_value(tier).unwrap();
+    let tier = compile_tier(&document, &policy).unwrap();
     let [own] = &*tier.limits else { panic!("{:?}", tier.limits) };
     let [monthly, daily, all] = &*tier.leased else { panic!("{:?}", tier.leased) };
     assert_eq!((own.name.as_str(), own.failure_mode, own.window_seconds), ("own", FailureMode::Degrade, 1));
@@ -104,6 +105,8 @@ fn limits_over_all_nodes_are_told_from_those_of_each_node() {
     assert_eq!(daily.degraded.unwrap().capacity(), 2);
     let Counted::Rate(rate) = all.counted else { panic!("{all:?}") };
     assert_eq!((all.failure_mode, all.degraded), (FailureMode::Degrade, Some(rate)));
+    let rates: Vec<_> = document.limits.iter().map(global_rate).collect();
+    assert_eq!(rates, [None, None, None, Some(rate)]);
 }
 
 #[test]
@@ -133,6 +136,9 @@ fn wrong_limits_over_all_nodes_are_named() {
     );
     one(json!({"degrade_to": {"rate": 1, "per": "1s"}}), "degrade_to: found a value; allowed: none but with `failure_mode: degrade`");
     one(json!({"failure_mode": "degrade", "degrade_to": {"rate": 0, "per": "1s"}}), "degrade_to.rate: found 0; allowed: 1 to 1000000000");
+    let window = |per: &str| said(json!({"name": "g", "algorithm": "sliding_window", "rate": 5, "per": per, "scope": "global"}));
+    let found = |per| format!("limits[0].per: found `{per}`; allowed: at least `10s` for a `sliding_window` over all nodes; or a `token_bucket`");
+    assert_eq!((window("9s"), window("10s")), (vec![found("9s")], Vec::new()));
     let zone = json!({"name": "g", "algorithm": "token_bucket", "rate": 5, "per": "1s", "scope": "global", "time_zone": "UTC"});
     assert_eq!(said(zone), ["limits[0].time_zone: found a value; allowed: none but for a quota"]);
 }

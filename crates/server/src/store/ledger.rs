@@ -8,6 +8,7 @@ mod accounts;
 mod batch;
 mod commit;
 mod listing;
+mod rates;
 mod records;
 mod release;
 mod sweep;

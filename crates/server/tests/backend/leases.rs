@@ -197,11 +197,29 @@ async fn a_tier_of_an_unknown_time_zone_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_rate_over_all_nodes_is_refused_as_long_as_nobody_leases_it() {
-    let backend = with_quota().await;
-    let limits = json!([quota("daily", 1, "day"), {"name": "all", "algorithm": "token_bucket", "rate": 1, "per": "1s", "scope": "global"}]);
-    let body: TierBody = serde_json::from_value(json!({"limits": limits})).unwrap();
-    assert_eq!(wrong(committed!(backend, |write| tiers::put(write, &backend.admin, "free", None, body))), ["limits[1].scope"]);
+async fn a_rate_over_all_nodes_is_leased_from_one_account_and_begins_anew_with_the_backend() {
+    let mut backend = with_quota().await;
+    let all = json!({"name": "all", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 50, "scope": "global"});
+    put(&backend, "free", &[quota("monthly", 1_000, "month"), all.clone()]).await;
+    let of = |lease, number, need| LeaseAsk { limit: "all".to_owned(), ..ask(lease, number, need) };
+    let first = settle(&backend, &node(1), of(1, 1, 30)).await;
+    assert_eq!((first.granted, first.limit, first.left, first.expires_in_ms), (30, 50, 20, 2_000));
+    assert_eq!(settle(&backend, &node(2), of(1, 1, 30)).await.granted, 0);
+    assert_eq!(settle(&backend, &node(1), of(1, 1, 30)).await.granted, 30, "the same answer");
+    backend.clock.advance(Duration::from_secs(1));
+    let again = LeaseAsk { window: first.window, ..of(1, 2, 30) };
+    assert_eq!(settle(&backend, &node(2), LeaseAsk { lease: 2, number: 1, ..again.clone() }).await.granted, 30);
+    assert_eq!(settle(&backend, &node(1), ask(2, 1, 30)).await.granted, 30, "a quota beside it");
+    let listed = rows(&backend, false).await;
+    assert_eq!(listed.iter().map(|row| row.limit.as_str()).collect::<Vec<_>>(), ["monthly"], "a rate has no row");
+    // A rate that is raised is so at once, and one that is gone grants nothing.
+    put(&backend, "free", &[json!({"name": "all", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 90, "scope": "global"})]).await;
+    assert_eq!(settle(&backend, &node(3), of(1, 1, 40)).await.granted, 40);
+    restart(&mut backend).await;
+    assert!(settle(&backend, &node(1), again).await.closed, "of an account that is no more");
+    assert_eq!(settle(&backend, &node(1), of(3, 1, 90)).await.granted, 90);
+    put(&backend, "free", &[quota("monthly", 1_000, "month")]).await;
+    assert!(settle(&backend, &node(1), of(4, 1, 1)).await.closed);
 }
 
 #[tokio::test]

@@ -8,12 +8,14 @@ use crate::config::{document as doc, units};
 use crate::limit::{Counted, FailureMode, Leased, Limit, Period, Rate, Routes};
 use crate::policy::Tier;
 use crate::time::{Instant, SECOND, seconds_ceil};
-use crate::window::SlidingWindow;
+use crate::window::{SUB_WINDOWS, SlidingWindow};
 
 /// The most limits a tier has: they are judged together on each request, and their state is one shared value.
 const MOST_LIMITS: usize = 8;
 /// The largest rate and burst.
 const LARGEST_RATE: u64 = 1_000_000_000;
+/// The shortest sliding window over all nodes: what is leased of one is good for a thirtieth of it, and must reach the node in that time.
+const SHORTEST_LEASED_WINDOW: u64 = 10 * SECOND;
 /// The largest quota: what JSON's numbers hold exactly.
 const LARGEST_QUOTA: u64 = (1 << 53) - 1;
 
@@ -76,14 +78,21 @@ impl Compiler<'_> {
     }
 
     /// A limit that is counted over all nodes.
-    fn leased(&mut self, path: &str, limit: &doc::Limit, routes: Routes) -> Option<Leased> {
+    pub(super) fn leased(&mut self, path: &str, limit: &doc::Limit, routes: Routes) -> Option<Leased> {
         let counted = if limit.algorithm == doc::Algorithm::Quota {
             self.quota(path, limit).map(Counted::Quota)
         } else {
             if limit.time_zone.is_some() {
                 self.problem(format!("{path}.time_zone"), "a value", "none but for a quota");
             }
-            self.rate(path, limit).map(Counted::Rate)
+            let rate = self.rate(path, limit);
+            if let Some(Rate::SlidingWindow(window)) = rate
+                && window.longest_hold() < SHORTEST_LEASED_WINDOW / SUB_WINDOWS
+            {
+                let allowed = "at least `10s` for a `sliding_window` over all nodes; or a `token_bucket`";
+                self.problem(format!("{path}.per"), quoted(&limit.per), allowed);
+            }
+            rate.map(Counted::Rate)
         };
         let failure_mode = failure_mode(limit);
         let degraded = match (&limit.degrade_to, failure_mode, counted) {

@@ -1,8 +1,9 @@
-//! Owns the reading of what consumers may be granted: the quotas of their tiers, and what is theirs in place of them. Must not know what
+//! Owns the reading of what consumers may be granted: the limits of their tiers, and what is theirs in place of them. Must not know what
 //! they were granted.
 //!
-//! It is in the other database, which changes seldom, and is read on a connection of its own: no list that others walk holds up grants. So what was read is kept until the feed has something new; a consumer that was
-//! not found is looked for again, because one that is made is no news.
+//! It is in the other database, which changes seldom, and is read on a connection of its own: no list that others walk holds up grants. So
+//! what was read is kept until the feed has something new; a consumer that was not found is looked for again, because one that is made is no
+//! news.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use sqlx::types::Json;
 use sqlx::{Connection, FromRow, Row, SqliteConnection};
 use tokio::sync::watch;
 use tollgate_core::config::document::Limit;
+use tollgate_core::config::global_rate;
+use tollgate_core::limit::Rate;
 
 use super::super::StoreError;
 use crate::calendar::Calendar;
@@ -38,6 +41,7 @@ pub(in super::super) struct Accounts {
 pub(super) struct Account {
     pub(super) organisation: String,
     quotas: Vec<Quota>,
+    rates: Vec<(String, Rate)>,
 }
 
 /// What a consumer may be granted in each period.
@@ -83,6 +87,11 @@ impl Accounts {
 }
 
 impl Account {
+    /// The rate over all nodes of this name, if the consumer has one.
+    pub(super) fn rate(&self, name: &str) -> Option<Rate> {
+        self.rates.iter().find(|(own, _)| own == name).map(|(_, rate)| *rate)
+    }
+
     /// The quota of this name, if the consumer has one.
     pub(super) fn quota(&self, name: &str) -> Option<&Quota> {
         self.quotas.iter().find(|quota| quota.name == name)
@@ -93,12 +102,14 @@ impl FromRow<'_, SqliteRow> for Read {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
         let Json(limits): Json<Vec<Limit>> = row.try_get("limits")?;
         let Json(overrides): Json<BTreeMap<String, u64>> = row.try_get("overrides")?;
+        let rates = limits.iter().filter_map(|limit| Some((limit.name.clone(), global_rate(limit)?))).collect();
         let quota = |limit: Limit| {
             let calendar = Calendar::of(&limit)?;
             let units = overrides.get(&limit.name).copied().unwrap_or(limit.rate);
             Some(Quota { name: limit.name, units, calendar })
         };
-        let account = Account { organisation: row.try_get("organisation")?, quotas: limits.into_iter().filter_map(quota).collect() };
+        let quotas = limits.into_iter().filter_map(quota).collect();
+        let account = Account { organisation: row.try_get("organisation")?, quotas, rates };
         Ok(Self { id: row.try_get("id")?, account })
     }
 }

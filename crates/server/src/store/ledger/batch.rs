@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 use tollgate_core::ledger::{Holder, Lease, RETRY, Row, Window};
+use tollgate_core::limit::Rate;
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 
 use super::super::StoreError;
 use super::accounts::{Account, Quota};
+use super::rates::Rates;
 use super::records::{self, Held, Kept, New};
 use super::{Asked, News, Overages};
 use crate::clock::Time;
@@ -61,9 +63,11 @@ pub(super) async fn judge(
     connection: &mut SqliteConnection,
     asked: &[Asked],
     accounts: &HashMap<String, Arc<Account>>,
+    rates: &mut Rates,
     now: Time,
 ) -> Result<Judged, StoreError> {
     let now = u64::try_from(now.millis()).unwrap_or(0);
+    rates.tick(now);
     let (fenced, mut rows, places) = rows(connection, asked, accounts, now).await?;
     let of = |consumer: &str, limit: &str| places.get(&(consumer, limit)).copied().flatten();
     for asked in asked {
@@ -87,6 +91,13 @@ pub(super) async fn judge(
     for asked in asked {
         let mut answers = Vec::with_capacity(asked.asks.len());
         for ask in &asked.asks {
+            if let Some(rate) = rate(accounts, &ask.consumer, &ask.limit).filter(|_| !fenced.contains(&asked.incarnation)) {
+                let answer = rates.settle(&asked.incarnation, rate, ask);
+                judged.granted = judged.granted.saturating_add(answer.granted);
+                judged.refused += u64::from(answer.granted < ask.need);
+                answers.push(answer);
+                continue;
+            }
             let place = of(&ask.consumer, &ask.limit);
             let holding = place.and_then(|place| holdings.get_mut(&(place, asked.incarnation.as_str())));
             answers.push(match (place.and_then(|place| rows.get_mut(place)), holding) {
@@ -101,6 +112,11 @@ pub(super) async fn judge(
     Ok(judged)
 }
 
+/// The rate that a limit of a consumer is, if it is one.
+fn rate(accounts: &HashMap<String, Arc<Account>>, consumer: &str, limit: &str) -> Option<Rate> {
+    accounts.get(consumer)?.rate(limit)
+}
+
 /// Who is fenced; the rows in force of all that is named, made where needed; and the place of each, none where there is no such quota.
 async fn rows<'a>(
     connection: &mut SqliteConnection,
@@ -111,7 +127,8 @@ async fn rows<'a>(
     let asks = asked.iter().flat_map(|asked| &asked.asks).map(|ask| (ask.consumer.as_str(), ask.limit.as_str()));
     let overages = asked.iter().filter_map(|asked| asked.overages.as_ref()).flat_map(|overages| &overages.units);
     let named: HashSet<_> = asks.chain(overages.map(|overage| (overage.consumer.as_str(), overage.limit.as_str()))).collect();
-    let named: Vec<_> = named.into_iter().collect();
+    // Rates have no rows; and what was let pass of one has flowed in meanwhile.
+    let named: Vec<_> = named.into_iter().filter(|(consumer, limit)| rate(accounts, consumer, limit).is_none()).collect();
     let mut states: Vec<State<'a>> = Vec::with_capacity(named.len());
     let mut places = HashMap::with_capacity(named.len());
     let mut new = Vec::new();

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::super::StoreError;
 use super::accounts::Accounts;
 use super::batch::{self, Judged};
+use super::rates::Rates;
 use super::{Answered, Asked, Recalls};
 use crate::clock::Clock;
 
@@ -40,6 +41,7 @@ type Answer = oneshot::Sender<Result<Answered, StoreError>>;
 struct Committer {
     writer: SqlitePool,
     accounts: Accounts,
+    rates: Rates,
     clock: Arc<dyn Clock>,
     recalls: Arc<Recalls>,
 }
@@ -49,7 +51,7 @@ impl Queue {
     pub(super) fn start(writer: SqlitePool, accounts: Accounts, clock: Arc<dyn Clock>, recalls: Arc<Recalls>) -> Self {
         let (sender, waiting) = mpsc::channel(MOST_WAITING);
         let closing = Arc::new(Notify::new());
-        tokio::spawn(Committer { writer, accounts, clock, recalls }.run(waiting, Arc::clone(&closing)));
+        tokio::spawn(Committer { writer, accounts, rates: Rates::default(), clock, recalls }.run(waiting, Arc::clone(&closing)));
         Self { waiting: sender, closing }
     }
 
@@ -122,7 +124,7 @@ impl Committer {
         let consumers: HashSet<&str> = asks.chain(overages.map(|overage| overage.consumer.as_str())).collect();
         let (revision, accounts) = self.accounts.of(&consumers).await?;
         let mut transaction = begin(&self.writer).await?;
-        let judged = batch::judge(&mut transaction, asked, &accounts, self.clock.now()).await?;
+        let judged = batch::judge(&mut transaction, asked, &accounts, &mut self.rates, self.clock.now()).await?;
         transaction.commit().await?;
         Ok((revision, judged))
     }

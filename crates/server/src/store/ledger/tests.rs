@@ -100,7 +100,7 @@ async fn what_is_judged_and_not_committed_never_was() {
     let mut accounts = Accounts::new(SqliteConnection::connect_with(&main).await.unwrap(), store.newest());
     let (_, accounts) = accounts.of(&["acme"].into()).await.unwrap();
     let mut transaction = commit::begin(&ledger.writer).await.unwrap();
-    let judged = batch::judge(&mut transaction, &[asked(2, 1, 50)], &accounts, store.now()).await.unwrap();
+    let judged = batch::judge(&mut transaction, &[asked(2, 1, 50)], &accounts, &mut rates::Rates::default(), store.now()).await.unwrap();
     assert_eq!((judged.answers[0][0].granted, judged.answers[0][0].left), (50, 40));
     let image = image(dir.path());
     drop(transaction);

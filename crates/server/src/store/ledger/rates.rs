@@ -1,0 +1,69 @@
+//! Owns the accounts of rates over all nodes, which are in memory alone: what was charged drains by itself, and a backend that starts anew
+//! gives each consumer its burst once more. Must not judge: `tollgate_core::ledger` does.
+
+use std::collections::HashMap;
+
+use tollgate_core::ledger::RateRow;
+use tollgate_core::limit::Rate;
+use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
+
+/// How often accounts that are full again are forgotten, in milliseconds.
+const SWEPT_EVERY: u64 = 10_000;
+
+/// What is known of rates.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    /// By consumer and limit; holders by their incarnation.
+    accounts: HashMap<(String, String), RateRow<String>>,
+    /// The clock's last reading, and the time that has passed by it: a clock that is put back does not stop anything from flowing in.
+    read: u64,
+    passed: u64,
+    swept: u64,
+}
+
+impl Rates {
+    /// Reads the clock, in milliseconds. To be done before asks are judged.
+    pub(super) fn tick(&mut self, clock: u64) {
+        // It names accounts, and none should have the name of one that was before the backend started.
+        self.passed = if self.read == 0 { clock } else { self.passed.saturating_add(clock.saturating_sub(self.read)) };
+        self.read = clock;
+        if self.passed.saturating_sub(self.swept) >= SWEPT_EVERY {
+            self.swept = self.passed;
+            self.accounts.retain(|_, row| !row.is_idle(self.passed));
+        }
+    }
+
+    /// Judges an ask of an incarnation.
+    pub(super) fn settle(&mut self, incarnation: &str, rate: Rate, ask: &LeaseAsk) -> LeaseAnswer {
+        let key = (ask.consumer.clone(), ask.limit.clone());
+        let row = self.accounts.entry(key).or_insert_with(|| RateRow::new(rate, self.passed));
+        row.set_rate(rate);
+        row.settle(incarnation.to_owned(), ask, self.passed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::bucket::TokenBucket;
+
+    use super::*;
+
+    fn ask(number: u64, need: u64) -> LeaseAsk {
+        LeaseAsk { lease: number, number: 1, need, waiting: need, ..LeaseAsk::default() }
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_stops_nothing_and_accounts_that_are_full_are_forgotten() {
+        let rate = Rate::TokenBucket(TokenBucket::new(10, 1_000_000_000, 50).unwrap());
+        let mut rates = Rates::default();
+        rates.tick(1_000_000);
+        assert_eq!((rates.settle("a", rate, &ask(1, 50)).granted, rates.settle("b", rate, &ask(1, 1)).granted), (50, 0));
+        rates.tick(5_000);
+        rates.tick(6_000);
+        assert_eq!(rates.settle("b", rate, &ask(2, 10)).granted, 10);
+        rates.tick(10_000);
+        assert_eq!(rates.accounts.len(), 1);
+        rates.tick(60_000);
+        assert_eq!(rates.accounts.len(), 0);
+    }
+}
