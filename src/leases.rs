@@ -15,6 +15,7 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use hashbrown::HashMap;
@@ -51,7 +52,7 @@ pub struct Leases {
     visits: HashMap<Place, Instant>,
     visited: Instant,
     /// What waits on this worker.
-    waits: HashMap<Place, Wait>,
+    waits: BTreeMap<Place, Wait>,
     /// To be sent at once: somebody waits.
     urgent: Vec<(Place, LeaseAsk)>,
     /// To be sent with the next tick.
@@ -90,7 +91,7 @@ impl Leases {
             reach: Reach::default(),
             visits: HashMap::new(),
             visited: Instant(0),
-            waits: HashMap::new(),
+            waits: BTreeMap::new(),
             urgent: Vec::new(),
             short: Vec::new(),
             background: Vec::new(),

@@ -21,6 +21,7 @@ stage "module and backend" make --no-print-directory build
 stage "Envoy" envoy
 stage "native unit and property tests" native
 stage "simulation of the leases" tools/sim.sh --seeds 1000
+stage "simulation replays a seed exactly" tools/sim_replays.sh
 stage "simulation without one rule" tools/sim.sh --seeds 2000 --sabotage --first
 stage "core under wasm" tools/wasm_test.sh
 stage "Istio manifests" istio

@@ -19,7 +19,7 @@ const LAYOUT: u8 = 1;
 const MOST_RETRIES: u32 = 64;
 
 /// Where a row's slot is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The set.
     pub(super) set: u32,

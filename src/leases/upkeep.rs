@@ -44,7 +44,9 @@ impl Leases {
         }
         if now.since(self.visited) >= VISIT_EVERY {
             self.visited = now;
-            let due: Vec<Place> = self.visits.iter().filter(|(_, due)| now >= **due).map(|(place, _)| *place).collect();
+            let mut due: Vec<Place> = self.visits.iter().filter(|(_, due)| now >= **due).map(|(place, _)| *place).collect();
+            // In an order that is the same each time, so that a simulation replays.
+            due.sort_unstable();
             for place in due {
                 self.visits.remove(&place);
                 self.look_after(place, IDLE, now, shared);

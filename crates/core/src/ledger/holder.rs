@@ -122,6 +122,11 @@ impl Holder {
         self.leases.iter().any(|lease| lease.asked_at >= since)
     }
 
+    /// Whether it had units when it last spoke, which was since then.
+    pub(super) fn has_held_since(&self, since: u64) -> bool {
+        self.leases.iter().any(|lease| lease.held > 0 && lease.asked_at >= since)
+    }
+
     /// Forgets leases of which nothing was heard since; `false` if there are no others.
     pub(super) fn forget_silent(&mut self, since: u64) -> bool {
         self.leases.retain(|lease| lease.asked_at >= since);

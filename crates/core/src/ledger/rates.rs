@@ -30,6 +30,8 @@ const AHEAD: u64 = SECOND;
 const RETRY: u64 = 100;
 /// Unless so few units a second are each holder's part that a call for each is no more.
 const FEW: u64 = 1_000 / RETRY;
+/// When to ask again at the latest while others hold units that they may return.
+const RETRY_HELD: u64 = 1_000;
 /// When to ask again at the latest.
 const LONGEST_RETRY: u64 = 60_000;
 /// Who has not asked for so long is forgotten, in milliseconds: its units have expired, and so have its messages.
@@ -65,24 +67,25 @@ impl<K: Ord> RateRow<K> {
         self.holders.retain(|_, holder| holder.forget_silent(now.saturating_sub(REMEMBERED)));
         let life = life(&self.rate);
         let mut holder = self.holders.remove(&from).unwrap_or_default();
-        let others = self.holders.values().filter(|holder| holder.has_asked_since(now.saturating_sub(2 * life)));
-        let active = 1 + u64::try_from(others.count()).unwrap_or(u64::MAX);
+        let active = 1 + self.holders.values().filter(|other| other.has_asked_since(now.saturating_sub(2 * life))).count();
+        let held = self.holders.values().any(|other| other.has_held_since(now.saturating_sub(life)));
+        let longest = if held { RETRY_HELD } else { LONGEST_RETRY };
         let answer = match holder.hear(ask, self.since) {
             Heard::Closed => self.answer(ask, now, (0, 0), true),
             Heard::Again { granted, at, .. } => {
                 // What was granted then has grown older since.
                 let left = life.saturating_sub(now.saturating_sub(at));
                 let granted = if left > 0 { granted } else { 0 };
-                let answer = self.answer(ask, now, (granted, self.retry(granted, ask, now)), false);
+                let answer = self.answer(ask, now, (granted, self.retry(granted, ask, now).min(longest)), false);
                 LeaseAnswer { expires_in_ms: left.max(1), ..answer }
             }
             Heard::New { lease, came_back, closes } => {
                 // What comes back is of the newest grant (the holder returns no other), which was at the newest ask, if any.
                 self.give_back(came_back.min(lease.newest), lease.asked_at, now);
-                let (granted, scarce) = if closes { (0, false) } else { self.grant(ask, active, now) };
+                let (granted, scarce) = if closes { (0, false) } else { self.grant(ask, u64::try_from(active).unwrap_or(u64::MAX), now) };
                 lease.judged(ask, came_back, granted, closes, now);
                 let pace = if scarce { RETRY } else { 0 };
-                self.answer(ask, now, (granted, self.retry(granted, ask, now).max(pace)), closes)
+                self.answer(ask, now, (granted, self.retry(granted, ask, now).min(longest).max(pace)), closes)
             }
         };
         holder.forget_closed();
@@ -103,7 +106,7 @@ impl<K: Ord> RateRow<K> {
         }
     }
 
-    /// Units for an ask, charged: enough to last, at most a fair part of what there is, at least what somebody waits for, or none. And
+    /// Units for an ask, charged: enough to last, at most a fair half of what there is, at least what somebody waits for, or none. And
     /// whether they are so few that who asks again at once would ask for each request.
     fn grant(&mut self, ask: &LeaseAsk, active: u64, now: u64) -> (u64, bool) {
         let leased = self.leased();
@@ -115,7 +118,7 @@ impl<K: Ord> RateRow<K> {
         let first = if ask.need > 0 { free / active.saturating_mul(FIRST_SHARE) } else { 0 };
         let lasting = u64::try_from(lasting).unwrap_or(u64::MAX).max(first);
         let wanted = lasting.saturating_sub(ask.own).max(ask.waiting);
-        let fair = (free.saturating_add(ask.own) / active).saturating_sub(ask.own);
+        let fair = (free.saturating_add(ask.own) / active.saturating_mul(2)).saturating_sub(ask.own);
         let granted = wanted.min(fair).max(ask.need).min(free);
         match leased.spend(self.state, at(now), at(self.charged_as_of(now)), granted) {
             Some(state) => {

@@ -103,7 +103,7 @@ fn holders_share_what_there_is_and_are_forgotten_when_silent() {
     row.settle(1, &needs(1, 1), START);
     let left = row.settle(2, &needs(1, 1), START).left;
     let half = row.settle(1, &wants(2), START);
-    assert_eq!((half.granted, half.retry_ms), (left / 2, RETRY), "and who has spent it waits a little");
+    assert_eq!((half.granted, half.retry_ms), (left / 4, RETRY), "and who has spent it waits a little");
     assert!(!row.is_idle(START + 5_000) && row.is_idle(START + REMEMBERED + 1));
     row.settle(3, &needs(1, 1), START + REMEMBERED + 1);
     assert_eq!(row.holders.len(), 1);
@@ -113,9 +113,23 @@ fn holders_share_what_there_is_and_are_forgotten_when_silent() {
 fn where_a_call_for_each_is_no_more_nobody_waits() {
     let mut row = RateRow::new(bucket(10, 10), START);
     let wants = |number| LeaseAsk { demand: 50_000, ..needs(number, 1) };
-    assert_eq!((row.settle(1, &wants(1), START).granted, row.settle(2, &wants(1), START).retry_ms), (10, RETRY));
-    let few = row.settle(2, &wants(2), START + 500);
-    assert_eq!((few.granted, few.retry_ms), (2, 0));
+    for number in 1..=2 {
+        let few = row.settle(number, &wants(1), START);
+        assert_eq!((few.granted, few.retry_ms), (if number == 1 { 5 } else { 1 }, 0));
+    }
+}
+
+#[test]
+fn who_is_refused_what_others_hold_asks_again_soon() {
+    let hourly = Rate::TokenBucket(TokenBucket::new(30, 3_600 * SECOND, 30).unwrap());
+    let mut row = RateRow::new(hourly, START);
+    row.settle(1, &needs(1, 30), START);
+    assert_eq!(row.settle(2, &needs(1, 1), START).retry_ms, RETRY_HELD);
+    let close = LeaseAsk { returned: 10, close: true, ..needs(2, 0) };
+    row.settle(1, &close, START + 500);
+    assert_eq!(row.settle(2, &needs(2, 1), START + 1_000).granted, 1);
+    assert_eq!(row.settle(3, &needs(1, 25), START + 1_000).retry_ms, RETRY_HELD, "the other one's lease");
+    assert_eq!(row.settle(2, &needs(3, 25), START + LIFE + 1_000).retry_ms, LONGEST_RETRY);
 }
 
 #[test]
