@@ -51,6 +51,9 @@ pub struct Leases {
     /// Slots this worker has used: when it looks after them next.
     visits: HashMap<Place, Instant>,
     visited: Instant,
+    ticked: Instant,
+    /// From when on slots are looked after again.
+    settled_at: Instant,
     /// What waits on this worker.
     waits: BTreeMap<Place, Wait>,
     /// To be sent at once: somebody waits.
@@ -91,6 +94,8 @@ impl Leases {
             reach: Reach::default(),
             visits: HashMap::new(),
             visited: Instant(0),
+            ticked: Instant(0),
+            settled_at: Instant(0),
             waits: BTreeMap::new(),
             urgent: Vec::new(),
             short: Vec::new(),

@@ -53,8 +53,6 @@ pub(super) struct Slot {
     newest: u64,
     /// When a worker last took something, or wanted to.
     used_at: Instant,
-    /// When it was first seen that nobody uses it any more; 0: not yet.
-    idle_at: Instant,
     /// Units spent lately, in a thousand seconds.
     demand: u64,
     /// When that was measured, and how much had been spent.
@@ -81,7 +79,7 @@ pub(super) struct Slot {
 }
 
 /// Numbers of an encoded slot.
-const NUMBERS: usize = 30;
+const NUMBERS: usize = 29;
 
 /// What a worker finds in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +105,12 @@ impl Slot {
     pub(super) fn take(&mut self, need: u64, wanted: u64, raised: u64, now: Instant) -> Found {
         self.expire(now);
         self.used_at = now;
-        self.idle_at = Instant(0);
         if self.units >= need && self.lease != 0 {
             // Of older units alone, where they are enough: what is taken together expires together.
             let (most, until) = match self.older {
                 0 => (self.units, self.until),
-                older => (if older >= need { older } else { self.units }, self.older_until),
+                older if older >= need => (older, self.older_until),
+                _ => (self.units, self.until.min(self.older_until)),
             };
             let taken = wanted.clamp(need, most);
             self.units -= taken;
@@ -127,7 +125,8 @@ impl Slot {
 
     /// Puts back what a worker took of a lease and did not spend, and might have until `until`; `false` if the lease is another one now.
     pub(super) fn give_back(&mut self, lease: u64, units: u64, until: Instant, now: Instant) -> bool {
-        let own = self.lease == lease && now < self.until || sabotage::removed(Rule::GiveBackToLease);
+        let good = now < if self.life > 0 { until } else { self.until };
+        let own = self.lease == lease && good || sabotage::removed(Rule::GiveBackToLease);
         if own {
             self.expire(now);
             if self.life > 0 && until != self.until {
@@ -135,7 +134,6 @@ impl Slot {
                 self.older = self.older.saturating_add(units);
             }
             self.units = self.units.saturating_add(units);
-            self.idle_at = Instant(0);
         }
         own
     }
@@ -151,15 +149,12 @@ impl Slot {
         if sabotage::removed(Rule::RatesExpire) {
             return;
         }
-        let expired = match self.older {
-            _ if now >= self.until => self.units,
-            older if now >= self.older_until => older,
-            _ => 0,
-        };
-        self.units -= expired;
-        self.older = self.older.saturating_sub(expired);
+        let newest = if now >= self.until { self.units.saturating_sub(self.older) } else { 0 };
+        let older = if now >= self.older_until { self.older } else { 0 };
+        self.units = self.units.saturating_sub(newest + older);
+        self.older -= older;
         // Nobody has spent them.
-        self.measured = self.measured.saturating_add(expired);
+        self.measured = self.measured.saturating_add(newest + older);
     }
 
     /// A new lease, if there is none.
@@ -230,14 +225,15 @@ impl Slot {
             return true;
         }
         self.expire(now);
-        self.window = answer.window;
         self.life = answer.expires_in_ms;
         self.full_at = sent.after(answer.full_in_ms.saturating_mul(MILLISECOND));
+        let same = std::mem::replace(&mut self.window, answer.window) == answer.window;
         if self.life == 0 {
-            self.until = self.full_at;
+            // A window ends no sooner than any of the answers says: one that took long says too little.
+            self.until = if same { self.until.max(self.full_at) } else { self.full_at };
         } else if answer.granted > 0 {
-            if self.older == 0 {
-                self.older_until = self.until;
+            if self.units > self.older {
+                self.older_until = if self.older > 0 { self.older_until.min(self.until) } else { self.until };
             }
             self.older = self.units;
             self.until = sent.after(self.life.saturating_mul(MILLISECOND));
@@ -276,14 +272,6 @@ impl Slot {
     /// Whether nobody has wanted anything for `idle`, and nothing is under way or worth remembering.
     pub(super) fn is_idle(&self, idle: u64, now: Instant) -> bool {
         self.asked_at == Instant(0) && now.since(self.used_at) >= idle && now >= self.refused_until
-    }
-
-    /// Notes that nobody uses it, and answers whether that was noted at least `long` ago and nothing has come back since.
-    pub(super) fn stays_idle(&mut self, long: u64, now: Instant) -> bool {
-        if self.idle_at == Instant(0) {
-            self.idle_at = now;
-        }
-        now.since(self.idle_at) >= long
     }
 
     /// Ends the lease: the message that returns what is left, if anybody needs to hear it.
@@ -398,7 +386,6 @@ impl Slot {
             &mut self.lasts,
             &mut self.newest,
             &mut self.used_at.0,
-            &mut self.idle_at.0,
             &mut self.demand,
             &mut self.measured_at.0,
             &mut self.measured,

@@ -97,10 +97,16 @@ impl World {
         asks.len()
     }
 
+    /// Time goes on, and workers tick as often as they must.
     fn tick(&mut self, after: u64) -> Vec<u64> {
-        self.now = self.now.after(after);
-        let (shared, counters) = (&mut self.shared, &mut self.counters);
-        self.workers.iter_mut().flat_map(|worker| worker.tick(false, self.now, shared, counters)).collect()
+        let until = self.now.after(after);
+        let mut woken = Vec::new();
+        while self.now < until {
+            self.now = self.now.after(TICK_EVERY.min(until.since(self.now)));
+            let (shared, counters) = (&mut self.shared, &mut self.counters);
+            woken.extend(self.workers.iter_mut().flat_map(|worker| worker.tick(false, self.now, shared, counters)));
+        }
+        woken
     }
 }
 
@@ -195,6 +201,40 @@ fn what_nobody_uses_is_returned_and_a_late_answer_finds_nobody() {
     assert_eq!((world.rows[0].charged, world.rows[0].held), (5, 0));
     assert!(!world.answer(0, &ask, &answer));
     assert_eq!(world.ask(0, 1, false), Outcome::Waiting, "nothing is left here");
+}
+
+#[test]
+fn after_a_standstill_workers_give_back_before_a_slot_is_closed() {
+    let mut world = World::new(&[10_000], 2);
+    world.ask(0, 1, false);
+    world.settle(0);
+    world.tick(TICK_EVERY);
+    for _ in 0..40 {
+        assert!(world.admits(0, 1) && world.admits(1, 1));
+    }
+    world.settle(0);
+    world.settle(1);
+    world.now = world.now.after(30 * SECOND);
+    world.tick(SECOND);
+    world.settle(0);
+    world.settle(1);
+    assert_eq!((world.rows[0].charged, world.rows[0].held), (80, 0));
+    assert_eq!(world.counters.get(Counter::StrandedUnits), 0);
+}
+
+#[test]
+fn a_late_answer_does_not_end_a_window_early() {
+    let mut slot = Slot::new(1, "c", "l", Instant(START));
+    slot.open(|| Some(7)).unwrap();
+    for (asked, full_in_ms) in [(0, 10_000), (1, 3_000)] {
+        let sent = Instant(START).after(asked * SECOND);
+        slot.ask(0, 0, sent);
+        let number = slot.send(sent).number;
+        let answer = LeaseAnswer { lease: 7, number, granted: 5, full_in_ms, window: 3, ..LeaseAnswer::default() };
+        assert!(slot.adopt(&answer, 1, sent, sent.after(6 * SECOND)));
+    }
+    assert!(matches!(slot.take(1, 1, 0, Instant(START).after(10 * SECOND - 1)), slot::Found::Units(1, _)));
+    assert_eq!(slot.take(1, 1, 0, Instant(START).after(10 * SECOND)), slot::Found::Nothing);
 }
 
 #[test]

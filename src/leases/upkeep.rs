@@ -3,13 +3,15 @@
 use tollgate_core::time::{Instant, SECOND};
 
 use super::table::Fate;
-use super::{Leases, Place, SEND_AGAIN};
+use super::{Leases, Place, SEND_AGAIN, TICK_EVERY};
 use crate::counters::Counters;
 use crate::shared::SharedData;
 
-/// A slot nobody used for so long returns what is left.
-pub(super) const IDLE: u64 = 3 * SECOND / 2;
-/// It is closed so long after that was seen: where the whole process stood still, all workers give back first what they hold.
+/// A slot nobody used for so long returns what is left: longer than workers keep what they took.
+pub(super) const IDLE: u64 = 9 * SECOND / 5;
+/// A worker that has not ticked for so long was not alone: the whole process stood still.
+const STOOD_STILL: u64 = 4 * TICK_EVERY;
+/// Then no slot is looked after for so long: all workers give back first what they hold.
 const SETTLED: u64 = 3 * SECOND / 10;
 /// How often a worker looks after slots it has used.
 const VISIT_EVERY: u64 = SECOND / 4;
@@ -42,6 +44,13 @@ impl Leases {
         for back in self.purses.idle(now) {
             self.put_back(back, now, shared, counters);
         }
+        if now.since(self.ticked) >= STOOD_STILL {
+            self.settled_at = now.after(SETTLED);
+        }
+        self.ticked = now;
+        if now < self.settled_at {
+            return woken;
+        }
         if now.since(self.visited) >= VISIT_EVERY {
             self.visited = now;
             let mut due: Vec<Place> = self.visits.iter().filter(|(_, due)| now >= **due).map(|(place, _)| *place).collect();
@@ -71,12 +80,8 @@ impl Leases {
         let done = self.table.change(place, shared, &mut |slot| {
             (message, again) = (None, None);
             if slot.is_idle(idle, now) {
-                if slot.stays_idle(SETTLED, now) {
-                    message = slot.close(now);
-                    return Fate::Freed;
-                }
-                again = Some(now.after(SETTLED));
-                return Fate::Changed;
+                message = slot.close(now);
+                return Fate::Freed;
             }
             // An ask that was lost is sent again, although nobody waits any more: its answer may hold units.
             if slot.is_due(FORGOTTEN, now) {
