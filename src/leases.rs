@@ -15,7 +15,6 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use hashbrown::HashMap;
@@ -55,7 +54,7 @@ pub struct Leases {
     /// From when on slots are looked after again.
     settled_at: Instant,
     /// What waits on this worker.
-    waits: BTreeMap<Place, Wait>,
+    waits: Vec<Wait>,
     /// To be sent at once: somebody waits.
     urgent: Vec<(Place, LeaseAsk)>,
     /// To be sent with the next tick.
@@ -71,6 +70,7 @@ pub struct Leases {
 /// Requests that wait for one row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wait {
+    place: Place,
     /// The tag of their subject.
     subject: u64,
     need: u64,
@@ -96,7 +96,7 @@ impl Leases {
             visited: Instant(0),
             ticked: Instant(0),
             settled_at: Instant(0),
-            waits: BTreeMap::new(),
+            waits: Vec::new(),
             urgent: Vec::new(),
             short: Vec::new(),
             background: Vec::new(),
@@ -226,7 +226,7 @@ impl Leases {
         now: Instant,
         shared: &mut S,
     ) -> bool {
-        self.waits.remove(&place);
+        self.waits.retain(|wait| wait.place != place);
         let mut adopted = false;
         let done = self.table.change(place, shared, &mut |slot| {
             adopted = slot.adopt(answer, revision, sent, now);
@@ -272,10 +272,11 @@ impl Leases {
     fn note_waits(&mut self, ask: &Ask<'_>, need: u64, waiting: u8) {
         for (position, name) in ask.tier.names.iter().enumerate().take(MOST_LIMITS) {
             if waiting & (1 << position) != 0 {
-                let wait = self.waits.entry(self.table.place(ask.subject, *name)).or_default();
-                wait.subject = ask.subject.tag;
-                wait.need = wait.need.max(need);
-                wait.sum = wait.sum.saturating_add(need);
+                let place = self.table.place(ask.subject, *name);
+                match self.waits.iter_mut().find(|wait| wait.place == place) {
+                    Some(wait) => (wait.need, wait.sum) = (wait.need.max(need), wait.sum.saturating_add(need)),
+                    None => self.waits.push(Wait { place, subject: ask.subject.tag, need, sum: need }),
+                }
             }
         }
     }

@@ -49,7 +49,7 @@ impl Leases {
         let rest = self.purses.empty(place).filter(|rest| rest.units > 0);
         let raised = self.raised.since(row.subject);
         let chunk = self.purses.chunk(place, need, now);
-        let waits = self.waits.get(&place).copied().unwrap_or_default();
+        let waits = self.waits.iter().find(|wait| wait.place == place).copied().unwrap_or_default();
         let away = self.reach.is_away();
         let reach = &mut self.reach;
         let (mut urgent, mut renewal, mut returned) = (None, None, false);

@@ -103,9 +103,9 @@ impl Leases {
     fn answered_elsewhere<S: SharedData>(&mut self, now: Instant, shared: &mut S) -> Vec<u64> {
         let mut woken = Vec::new();
         let table = &mut self.table;
-        self.waits.retain(|place, wait| {
+        self.waits.retain(|wait| {
             let mut waits = false;
-            let _ = table.change(*place, shared, &mut |slot| {
+            let _ = table.change(wait.place, shared, &mut |slot| {
                 waits = slot.is_pending() && !slot.is_due(SEND_AGAIN, now);
                 Fate::Kept
             });
