@@ -106,9 +106,8 @@ impl Leases {
         }
     }
 
-    /// Judges a request and spends its units, or spends nothing.
-    pub fn judge<S: SharedData>(&mut self, ask: &Ask<'_>, shared: &mut S, counters: &mut Counters) -> (Outcome, Standings) {
-        let mut standings = Standings::default();
+    /// Judges a request and spends its units, or spends nothing. `standings` become those of the limits it meets.
+    pub fn judge<S: SharedData>(&mut self, ask: &Ask<'_>, standings: &mut Standings, shared: &mut S, counters: &mut Counters) -> Outcome {
         let need = u64::from(ask.cost);
         let mut leases = [Paid::default(); MOST_LIMITS];
         let (mut waiting, mut unasked) = (0_u8, 0_u8);
@@ -120,14 +119,14 @@ impl Leases {
             let name = ask.tier.names.get(position).copied().unwrap_or_default();
             let place = self.table.place(ask.subject, name);
             let row = Row { place, subject: ask.subject, consumer: ask.consumer, name: &limit.name };
-            let held = match self.purses.find(place, need, ask.now) {
-                Some(held) => Ok(Exchanged::Held(held)),
+            let spent = match self.purses.spend(place, need, ask.now) {
+                Some(spent) => Ok(Exchanged::Spent(spent)),
                 // Whoever needs nothing need not wait for it.
                 None if need == 0 => continue,
                 None => self.exchange(&row, need, ask.impatient, ask.now, shared, counters),
             };
-            let (paid, standing) = match held {
-                Ok(Exchanged::Held(Held { lease, until, standing, .. })) => (Paid { lease, until }, Some(standing)),
+            let (paid, standing) = match spent {
+                Ok(Exchanged::Spent(Held { lease, until, standing, .. })) => (Paid { lease, until }, Some(standing)),
                 Ok(Exchanged::Refused { wait, standing }) => {
                     if limit.shadow {
                         counters.count(Counter::ShadowRefusal);
@@ -149,32 +148,35 @@ impl Leases {
                 (*own, *entry) = (paid, standing);
             }
         }
-        if let Some((position, wait)) = refused {
-            return (Outcome::Refused { position, wait }, standings);
-        }
-        if waiting != 0 {
-            self.note_waits(ask, need, waiting);
-            return (Outcome::Waiting, standings);
-        }
         let by_mode = |mode: FailureMode| {
             let of_mode = ask.tier.leased.iter().take(MOST_LIMITS).enumerate().filter(|(_, limit)| limit.failure_mode == mode);
             of_mode.fold(0_u8, |bits, (position, _)| bits | (1 << position)) & unasked
         };
-        if by_mode(FailureMode::Deny) != 0 {
-            return (Outcome::Unavailable, standings);
+        let denied = match refused {
+            Some((position, wait)) => Outcome::Refused { position, wait },
+            None if waiting != 0 => Outcome::Waiting,
+            None if unasked != 0 && by_mode(FailureMode::Deny) != 0 => Outcome::Unavailable,
+            None => {
+                let mut degraded = 0;
+                if unasked != 0 {
+                    self.pass(ask, need, unasked);
+                    counters.add(Counter::PassedUnits, need * u64::from(unasked.count_ones()));
+                    degraded = by_mode(FailureMode::Degrade);
+                }
+                let charge = Charge { subject: ask.subject, units: ask.cost, leases };
+                return Outcome::Admitted { charge, degraded };
+            }
+        };
+        if matches!(denied, Outcome::Waiting) {
+            self.note_waits(ask, need, waiting);
         }
         for (place, _) in self.places(ask.tier, ask.subject, &leases) {
-            self.purses.spend(place, need, ask.now);
+            self.purses.unspend(place, need);
         }
-        for standing in standings.iter_mut().flatten() {
-            standing.remaining = standing.remaining.saturating_sub(need);
+        for (standing, _) in standings.iter_mut().zip(&leases).filter(|(_, paid)| paid.lease != 0) {
+            standing.iter_mut().for_each(|standing| standing.remaining = standing.remaining.saturating_add(need));
         }
-        if unasked != 0 {
-            self.pass(ask, need, unasked);
-            counters.add(Counter::PassedUnits, need * u64::from(unasked.count_ones()));
-        }
-        let charge = Charge { subject: ask.subject, units: ask.cost, leases };
-        (Outcome::Admitted { charge, degraded: by_mode(FailureMode::Degrade) }, standings)
+        denied
     }
 
     /// Gives the units of an admitted request back, where the leases they came from still are.

@@ -1,7 +1,8 @@
 //! What Tollgate costs inside Envoy, beside the alternatives, in one run.
 //!
 //! `tollgate-benches` measures CPU per request; its modes what random keys and addresses do to memory (`memory`), how soon a revoked key is
-//! refused (`revocation`), what forged keys cost the backend (`forged`), and what a million keys in it cost (`keys`).
+//! refused (`revocation`), what forged keys cost the backend (`forged`), what a million keys in it cost (`keys`), and what limits over all
+//! nodes cost (`quotas`).
 //! The binaries come from the environment: `ENVOY`, `TOLLGATE_WASM`, `TOLLGATE_BIN`, `TOLLGATE_NOOP_WASM`.
 
 // A benchmark is a harness: it reads clocks, and prints.
@@ -22,6 +23,7 @@ mod measure;
 mod memory;
 mod node_api;
 mod plugin;
+mod quotas;
 mod random;
 mod ratelimit_service;
 mod report;
@@ -63,6 +65,8 @@ enum Mode {
     Forged(forged::Arguments),
     /// What a million keys in the backend cost it, and the proxy, beside one key
     Keys(keys::Arguments),
+    /// What a quota and a rate over all nodes add to the usual request, and how many calls they cost
+    Quotas(quotas::Arguments),
     /// The rate limit service of the gRPC row (started by the benchmark itself)
     #[command(hide = true)]
     RatelimitService { port: u16 },
@@ -126,6 +130,7 @@ fn main() -> Result<ExitCode> {
         Some(Mode::Revocation(revocation)) => revocation::run(&revocation, &arguments.files),
         Some(Mode::Forged(forged)) => forged::run(&forged, &arguments.files),
         Some(Mode::Keys(keys)) => keys::run(&keys, &arguments.files),
+        Some(Mode::Quotas(quotas)) => quotas::run(&quotas, &arguments.files),
         None => run(&arguments.rows, &arguments.files),
     }
 }

@@ -61,16 +61,15 @@ impl Gate {
         shared: &mut impl SharedData,
     ) -> Option<(Leased, Box<Leasing>)> {
         let of = self.tiers.leases(tier).filter(|of| !of.leased.is_empty())?;
-        let nothing = Box::new(Leasing { standings: Standings::default(), refused: None, charge: None });
+        let mut leasing = Box::new(Leasing { standings: Standings::default(), refused: None, charge: None });
         // A ledger knows the backend's consumers alone.
         let (Some(backend), Namespace::Backend, true) = (&self.backend, consumer.namespace, self.hash_key.is_of_node()) else {
-            return Some((Leased::Unavailable, nothing));
+            return Some((Leased::Unavailable, leasing));
         };
         let since = waited.for_units.unwrap_or(now);
         let impatient = now >= since.after(backend.timeout()) || (waited.for_units.is_none() && self.waiters.count >= MOST_WAITERS);
         let ask = leases::Ask { tier: of, subject, consumer: &consumer.id, route, cost, impatient, now };
-        let (outcome, standings) = self.leases.judge(&ask, shared, &mut self.counters);
-        let mut leasing = Leasing { standings, ..*nothing };
+        let outcome = self.leases.judge(&ask, &mut leasing.standings, shared, &mut self.counters);
         let leased = match outcome {
             Outcome::Admitted { charge, degraded } => match self.degrade(tier, degraded, subject, cost, now, shared) {
                 Ok(()) => {
@@ -92,7 +91,7 @@ impl Gate {
             Outcome::Unavailable => Leased::Unavailable,
         };
         self.send_asks(now);
-        Some((leased, Box::new(leasing)))
+        Some((leased, leasing))
     }
 
     /// Judges by what limits degrade to on this node, given as bits by position.
@@ -128,8 +127,12 @@ impl Gate {
 
     /// Sends what somebody waits for.
     fn send_asks(&mut self, now: Instant) {
-        let asks: Vec<_> = self.leases.take_urgent().into_iter().map(|(_, ask)| ask).collect();
-        if !asks.is_empty() && !self.backend.as_mut().is_some_and(|backend| backend.settle(asks, now)) {
+        let urgent = self.leases.take_urgent();
+        if urgent.is_empty() {
+            return;
+        }
+        let asks: Vec<_> = urgent.into_iter().map(|(_, ask)| ask).collect();
+        if !self.backend.as_mut().is_some_and(|backend| backend.settle(asks, now)) {
             self.note_reach(false, now);
         }
     }

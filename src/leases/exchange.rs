@@ -27,7 +27,8 @@ pub(super) struct Row<'a> {
 /// What came of asking a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Exchanged {
-    Held(Held),
+    /// The request's units are spent, from what is now in the purse.
+    Spent(Held),
     Refused { wait: u64, standing: Standing },
     Waiting,
 }
@@ -69,7 +70,7 @@ impl Leases {
                         renewal = Some((slot.is_short(), slot.send(now)));
                     }
                     let (lease, standing) = (slot.lease(), standing(slot, units, now));
-                    exchanged = Exchanged::Held(Held { lease, units, until, standing });
+                    exchanged = Exchanged::Spent(Held { lease, units, until, standing });
                     Fate::Changed
                 }
                 Found::Refused => {
@@ -110,12 +111,13 @@ impl Leases {
             self.urgent.push((place, ask));
         }
         self.visits.entry(place).or_insert_with(|| now.after(IDLE));
-        if let Exchanged::Held(held) = exchanged
-            && let Some(back) = self.purses.put(place, held, now)
-        {
+        let Exchanged::Spent(held) = exchanged else {
+            return Ok(exchanged);
+        };
+        if let Some(back) = self.purses.put(place, held, now) {
             self.put_back(back, now, shared, counters);
         }
-        Ok(exchanged)
+        Ok(self.purses.spend(place, need, now).map_or(Exchanged::Waiting, Exchanged::Spent))
     }
 
     #[inline(never)]

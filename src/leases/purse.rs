@@ -63,18 +63,20 @@ impl Default for Purses {
 }
 
 impl Purses {
-    /// What is held at a place, if it is enough.
-    pub(super) fn find(&mut self, place: Place, need: u64, now: Instant) -> Option<Held> {
-        let purse = self.purses.get_mut(&place)?;
-        (purse.held.units >= need && now < purse.held.until).then_some(purse.held)
+    /// Spends units of what is held at a place, if it is enough: what is left.
+    pub(super) fn spend(&mut self, place: Place, units: u64, now: Instant) -> Option<Held> {
+        let purse = self.purses.get_mut(&place).filter(|purse| now < purse.held.until)?;
+        purse.held.units = purse.held.units.checked_sub(units)?;
+        purse.held.standing.remaining = purse.held.standing.remaining.saturating_sub(units);
+        purse.used_at = now;
+        Some(purse.held)
     }
 
-    /// Spends units that [`find`](Self::find) has found.
-    pub(super) fn spend(&mut self, place: Place, units: u64, now: Instant) {
+    /// Takes back what has just been spent.
+    pub(super) fn unspend(&mut self, place: Place, units: u64) {
         if let Some(purse) = self.purses.get_mut(&place) {
-            purse.held.units = purse.held.units.saturating_sub(units);
-            purse.held.standing.remaining = purse.held.standing.remaining.saturating_sub(units);
-            purse.used_at = now;
+            purse.held.units = purse.held.units.saturating_add(units);
+            purse.held.standing.remaining = purse.held.standing.remaining.saturating_add(units);
         }
     }
 

@@ -64,7 +64,7 @@ impl World {
     fn ask(&mut self, worker: usize, cost: u32, impatient: bool) -> Outcome {
         let tier = TierLeases { position: 0, leased: &self.leased, names: &self.names };
         let ask = Ask { tier, subject: Self::subject(), consumer: "acme", route: 0, cost, impatient, now: self.now };
-        self.workers[worker].judge(&ask, &mut self.shared, &mut self.counters).0
+        self.workers[worker].judge(&ask, &mut Standings::default(), &mut self.shared, &mut self.counters)
     }
 
     fn admits(&mut self, worker: usize, cost: u32) -> bool {

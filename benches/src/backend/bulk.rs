@@ -22,7 +22,7 @@ pub(crate) struct Group {
     pub(crate) name: &'static str,
     pub(crate) consumers: usize,
     pub(crate) keys_each: usize,
-    /// Their tier: [`TIER`] or one that every backend has.
+    /// Their tier: [`TIER`], [`METERED`], [`GLOBAL`] or one that every backend has.
     pub(crate) tier: &'static str,
 }
 
@@ -35,6 +35,10 @@ pub(crate) struct Keys {
 
 /// A tier with the limit of the usual request's row, which nobody reaches.
 pub(crate) const TIER: &str = "bench";
+/// A tier with the same limit and a quota that nobody reaches.
+pub(crate) const METERED: &str = "metered";
+/// A tier with the same limit and a rate over all nodes that nobody reaches.
+pub(crate) const GLOBAL: &str = "global";
 /// A tier without limits.
 pub(crate) const UNLIMITED: &str = "enterprise";
 /// Keys in one transaction: with more, the write-ahead log would grow into gigabytes.
@@ -54,9 +58,13 @@ async fn load_all(data: &Path, groups: &[Group]) -> Result<Vec<Keys>> {
     let store = Store::open(data, Arc::new(SystemClock)).await?;
     let principal = Principal::backend("benches");
     let limit = json!({"name": "bench", "algorithm": "token_bucket", "rate": 1_000_000, "per": "1s", "burst": 1_000_000});
+    let quota = json!({"name": "monthly", "algorithm": "quota", "rate": 1_000_000_000_000_u64, "per": "month"});
+    let rate = json!({"name": "all", "algorithm": "token_bucket", "rate": 1_000_000, "per": "1s", "scope": "global"});
     let mut write = store.begin().await?;
-    let body = TierBody { limits: vec![serde_json::from_value(limit)?], self_service: false };
-    tiers::put(&mut write, &principal, TIER, None, body).await.map_err(failed)?;
+    for (tier, limits) in [(TIER, json!([limit])), (METERED, json!([limit, quota])), (GLOBAL, json!([limit, rate]))] {
+        let body = TierBody { limits: serde_json::from_value(limits)?, self_service: false };
+        tiers::put(&mut write, &principal, tier, None, body).await.map_err(failed)?;
+    }
     write.commit().await?;
     let mut loaded = Vec::new();
     for group in groups {

@@ -152,7 +152,7 @@ fn what_a_worker_holds_expires_too() {
     let mut world = world(1_000, 1_000, 1);
     let mut charges = Vec::new();
     let place = world.workers[0].place(World::subject(), world.names[0]);
-    while charges.len() < 50 || world.workers[0].purses.find(place, 1, world.now).is_none() {
+    while charges.len() < 50 || world.workers[0].purses.spend(place, 1, world.now).is_none() {
         world.now = world.now.after(1_000_000);
         match world.ask(0, 1, false) {
             Outcome::Admitted { charge, .. } => charges.push(charge),

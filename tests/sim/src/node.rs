@@ -263,7 +263,7 @@ impl Node {
             impatient: now >= waiting.until,
             now,
         };
-        match own.leases.judge(&ask, &mut self.shared, &mut own.counters).0 {
+        match own.leases.judge(&ask, &mut Default::default(), &mut self.shared, &mut own.counters) {
             Outcome::Admitted { charge, .. } => {
                 let leases: Vec<u64> = (0..consumer.leased.len()).map(|limit| charge.lease(limit)).collect();
                 // Now and then a request is not charged after all.
