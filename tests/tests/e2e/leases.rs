@@ -184,6 +184,21 @@ fn a_gate_that_is_killed_takes_what_it_held_with_it_until_an_operator_lets_it_go
 }
 
 #[test]
+fn a_gate_that_nobody_asks_any_more_returns_what_it_held() {
+    run(async {
+        let (backend, gates, key) = world("leases-drained", &json!([quota(100_000, &json!({}))]), 1).await;
+        let load = Load::start(&[&gates[0]], 4, &call(&key));
+        until("some to be admitted", LIMIT, async || (admitted(&load.seen()) >= 2_000).then_some(())).await;
+        let spent = admitted(&load.stop().await);
+        until("what it held to have come back", LIMIT, async || {
+            let row = row(&backend).await;
+            (row["charged"] == json!(spent) && row["outstanding"] == json!(0)).then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
 fn without_the_backend_a_quota_fails_as_it_says_and_what_was_let_pass_is_known_afterwards() {
     const QUOTA: u64 = 20;
     run(async {
