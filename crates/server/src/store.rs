@@ -174,6 +174,14 @@ impl Store {
         write.commit().await
     }
 
+    /// Reads the ledger's file, to see whether that is possible.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not, or if it is another file than the one that was opened.
+    pub async fn probe_ledger(&self) -> Result<(), StoreError> {
+        self.0.ledger.probe().await
+    }
+
     /// Finishes what is under way and closes the databases: each is then one file, without its log.
     pub async fn close(&self) {
         self.0.ledger.close().await;

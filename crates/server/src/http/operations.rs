@@ -40,6 +40,9 @@ struct Readiness {
     store: Probe,
     /// The process is about to end.
     ending: bool,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// What the store can do.
@@ -49,6 +52,8 @@ struct Probe {
     readable: bool,
     /// It can be written to; otherwise writes are refused with 503.
     writable: bool,
+    /// The ledger can be read; otherwise no node is granted anything of a quota.
+    ledger: bool,
 }
 
 pub(super) fn router(backend: Arc<Backend>, metrics: PrometheusHandle) -> Router {
@@ -63,7 +68,13 @@ async fn healthz() -> Response {
 async fn readyz(State(operations): State<Arc<Operations>>) -> Response {
     let ending = operations.backend.ending.has_begun();
     let store = operations.probe().await;
-    let readiness = Readiness { ready: store.readable && !ending, store, ending };
+    let reason = match store {
+        _ if ending => Some("the process is about to end"),
+        Probe { readable: false, .. } => Some("the database tollgate.db cannot be read"),
+        Probe { ledger: false, .. } => Some("the ledger's database ledger.db cannot be read, or is another one than at the start"),
+        Probe { .. } => None,
+    };
+    let readiness = Readiness { ready: reason.is_none(), store, ending, reason };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = json(status, serde_json::to_string(&readiness).unwrap_or_default());
     if !readiness.ready {
@@ -86,12 +97,18 @@ impl Operations {
             return probe;
         }
         let store = &self.backend.store;
-        let readable = matches!(timeout(PROBED_WITHIN, changes::after(store, None, Duration::ZERO)).await, Ok(Ok(_)));
-        let writable = matches!(timeout(PROBED_WITHIN, store.probe()).await, Ok(Ok(())));
-        if !(readable && writable) {
-            tracing::warn!(readable, writable, "the store cannot be used as it should");
+        let (read, written, ledger) = tokio::join!(
+            timeout(PROBED_WITHIN, changes::after(store, None, Duration::ZERO)),
+            timeout(PROBED_WITHIN, store.probe()),
+            timeout(PROBED_WITHIN, store.probe_ledger()),
+        );
+        let probe = Probe { readable: matches!(read, Ok(Ok(_))), writable: written == Ok(Ok(())), ledger: ledger == Ok(Ok(())) };
+        let Probe { readable, writable, ledger: ledger_readable } = probe;
+        if !(readable && writable && ledger_readable) {
+            // The text of an error may name paths: it is for the log.
+            let error = ledger.ok().and_then(Result::err).map(|error| error.to_string());
+            tracing::warn!(readable, writable, ledger_readable, error, "the store cannot be used as it should");
         }
-        let probe = Probe { readable, writable };
         *probed = Some((Instant::now(), probe));
         probe
     }

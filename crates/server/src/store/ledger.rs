@@ -15,11 +15,12 @@ mod sweep;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{Notify, watch};
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage, Recall};
 
@@ -79,6 +80,15 @@ pub(super) struct Ledger {
     readers: SqlitePool,
     queue: Queue,
     recalls: Arc<Recalls>,
+    file: File,
+}
+
+/// The database's file, as it was opened.
+#[derive(Clone, Debug)]
+struct File {
+    path: PathBuf,
+    /// The numbers of its device and of itself: another file under the same name has others.
+    place: (u64, u64),
 }
 
 /// Units that are wanted elsewhere or came free, as long as nodes have not been told.
@@ -127,9 +137,24 @@ impl Ledger {
         let writer = pool(1, TURN_TIMEOUT).connect_with(options.clone()).await?;
         sqlx::migrate!("./ledger_migrations").run(&writer).await?;
         let readers = pool(READERS, BUSY_TIMEOUT).connect_with(options.read_only(true)).await?;
+        let file = File { place: place(&path)?, path };
         let recalls = Arc::new(Recalls::default());
         let queue = Queue::start(writer.clone(), Accounts::new(other, newest), clock, Arc::clone(&recalls));
-        Ok(Self { writer, readers, queue, recalls })
+        Ok(Self { writer, readers, queue, recalls, file })
+    }
+
+    /// Reads the file, on a connection of its own: others remember pages, and the file they have open may have no name any more.
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        let path = self.file.path.clone();
+        let found = tokio::task::spawn_blocking(move || place(&path))
+            .await
+            .map_err(|_| StoreError::Unavailable("the process ends".to_owned()))??;
+        if found != self.file.place {
+            return Err(StoreError::Broken("another file than the one that was opened".to_owned()));
+        }
+        let mut connection = SqliteConnection::connect_with(&connect(&self.file.path).read_only(true)).await?;
+        sqlx::query("SELECT charged FROM rows ORDER BY seq DESC LIMIT 1").fetch_optional(&mut connection).await?;
+        Ok(connection.close().await?)
     }
 
     /// Finishes what is under way and closes the database.
@@ -138,6 +163,12 @@ impl Ledger {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Where a file is: the numbers of its device and of itself.
+fn place(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Recalls {

@@ -41,12 +41,31 @@ async fn while_the_database_is_locked_writes_are_put_off_and_reads_and_nodes_go_
     call(service.at.operations, "GET", "/healthz").send().await.expect(200);
     let readiness = call(service.at.operations, "GET", "/readyz").send().await;
     // Out of service, it could not tell nodes what it knows.
-    assert_eq!(readiness.expect(200), json!({"ready": true, "readable": true, "writable": false, "ending": false}));
+    assert_eq!(readiness.expect(200), json!({"ready": true, "readable": true, "writable": false, "ledger": true, "ending": false}));
 
     other.execute("ROLLBACK").await.unwrap();
     service.get("/api/v1/consumers/put-off").await.problem(404);
     service.call("POST", "/api/v1/consumers").json(&json!({"id": "put-off", "name": "Put off", "tier": "free"})).send().await.expect(201);
     wait_for(async || call(service.at.operations, "GET", "/readyz").send().await.expect(200)["writable"] == json!(true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_ledgers_file_it_is_not_ready() {
+    let service = Service::start().await;
+    let (ledger, elsewhere) = (service.data.path().join("ledger.db"), service.data.path().join("elsewhere.db"));
+    let readiness = async || call(service.at.operations, "GET", "/readyz").send().await;
+    assert_eq!(readiness().await.expect(200)["ledger"], true);
+    std::fs::rename(&ledger, &elsewhere).unwrap();
+    wait_for(async || readiness().await.status == 503).await;
+    let reason = "the ledger's database ledger.db cannot be read, or is another one than at the start";
+    let unready = json!({"ready": false, "readable": true, "writable": true, "ledger": false, "ending": false, "reason": reason});
+    assert_eq!(readiness().await.expect(503), unready);
+    // A copy in its place is not what the process has open.
+    std::fs::copy(&elsewhere, &ledger).unwrap();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(readiness().await.expect(503), unready);
+    std::fs::rename(&elsewhere, &ledger).unwrap();
+    wait_for(async || readiness().await.status == 200).await;
 }
 
 /// SHA-256 in hexadecimal digits.

@@ -46,7 +46,9 @@ async fn a_request_in_flight_is_finished_polls_are_answered_and_nothing_new_begi
     assert_eq!(answered["revision"], revision);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     let readiness = call(operations, "GET", "/readyz").send().await;
-    assert_eq!(readiness.expect(503), json!({"ready": false, "readable": true, "writable": true, "ending": true}));
+    let reason = "the process is about to end";
+    let unready = json!({"ready": false, "readable": true, "writable": true, "ledger": true, "ending": true, "reason": reason});
+    assert_eq!(readiness.expect(503), unready);
     call(operations, "GET", "/healthz").send().await.expect(200);
     wait_for(async || TcpStream::connect(public).await.is_err() && TcpStream::connect(node).await.is_err()).await;
 

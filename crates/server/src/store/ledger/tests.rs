@@ -138,6 +138,23 @@ async fn a_commit_that_fails_answers_nobody() {
     assert_eq!(granted(&store, asked(2, 1, 90)).await, Ok(90));
 }
 
+#[tokio::test]
+async fn a_file_that_is_no_database_any_more_cannot_be_read() {
+    let (dir, store) = store().await;
+    assert_eq!(granted(&store, asked(1, 1, 10)).await, Ok(10));
+    store.probe_ledger().await.unwrap();
+    let mut other = other(dir.path()).await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    store.probe_ledger().await.unwrap();
+    lock.rollback().await.unwrap();
+    let path = dir.path().join(DATABASE);
+    let size = path.metadata().unwrap().len();
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&store.0.ledger.writer).await.unwrap();
+    std::fs::write(&path, vec![0x5a; usize::try_from(size).unwrap()]).unwrap();
+    let refused = store.probe_ledger().await;
+    assert!(matches!(&refused, Err(StoreError::Broken(_) | StoreError::Unavailable(_))), "{refused:?}");
+}
+
 /// As after a fault of the disk or of ours.
 #[tokio::test]
 async fn a_row_that_is_broken_holds_up_nobody_but_who_asks_from_it() {
