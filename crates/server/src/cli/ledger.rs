@@ -9,7 +9,7 @@ use super::output::Output;
 use super::table::{Cell, Column};
 use crate::ledger::{LedgerRow, ReleaseNode, Released};
 
-/// See what consumers have been granted of their quotas; let lost nodes go.
+/// See what consumers have been granted of their quotas; let lost nodes go. Without a command: list.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -63,7 +63,9 @@ const RELEASED: &[Column<Released>] = &[
 ];
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
-    finish(arguments.connection.open().and_then(|client| execute(&client, &arguments.output, &arguments.command)))
+    let default = Command::List { consumer: None, past: false, window: Window::default() };
+    let command = arguments.command.as_ref().unwrap_or(&default);
+    finish(arguments.connection.open().and_then(|client| execute(&client, &arguments.output, command)))
 }
 
 fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), ClientError> {

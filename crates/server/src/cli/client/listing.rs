@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use super::{Answer, Client, ClientError};
 use crate::page::{LARGEST_LIMIT, Listing};
 
+/// The most items, if nothing is said.
+const MOST: u32 = 100;
+
 /// How much of a list is wanted.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Window {
     /// The most items.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// All items.
     #[arg(long, conflicts_with = "limit")]
@@ -17,6 +20,12 @@ pub(crate) struct Window {
     /// Begin after the item where an earlier list ended: what it said.
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { limit: MOST, all: false, after: None }
+    }
 }
 
 impl Client {
