@@ -1,6 +1,7 @@
 //! Owns leases as nodes and operators see them: what may be asked, how it is settled, how lost nodes are let go. Must not judge: the
 //! arithmetic is `tollgate_core::ledger`'s.
 
+mod frozen;
 mod release;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::store::ledger::{self as records, Asked, Before, Overages, Which};
 use crate::store::{Store, Window};
 
 pub use crate::store::ledger::LedgerRow;
+pub use frozen::{Reopen, Reopened, freeze, reopen};
 pub use release::{ReleaseNode, Released, release};
 
 /// The largest number a node may send: what every reader of JSON takes for the same number.

@@ -135,6 +135,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether there is a store in the directory: [`Store::open`] would make one.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(DATABASE).is_file()
+    }
+
     /// Claims the data directory for this process: nodes hear of changes at once only from the process that made them.
     ///
     /// # Errors

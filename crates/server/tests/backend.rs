@@ -21,6 +21,8 @@ mod audit;
 mod changes;
 #[path = "backend/consumers.rs"]
 mod consumers;
+#[path = "backend/frozen.rs"]
+mod frozen;
 #[path = "backend/hashing.rs"]
 mod hashing;
 #[path = "backend/idempotency.rs"]

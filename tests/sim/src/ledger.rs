@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tollgate_core::ledger::{Holder, Lease, RateRow, Row, SHORTEST_LEASE, Window};
 use tollgate_core::limit::Rate;
-use tollgate_core::sabotage::{Rule, removed};
+use tollgate_core::sabotage::{RULES, Rule, removed};
 use tollgate_core::wire::{Acknowledged, LeaseAnswer, LeaseAsk, Report, Settle, Settled, decode, encode};
 
 /// A limit of a consumer: positions.
@@ -249,6 +249,8 @@ impl Ledger {
         };
         let holder = self.working.holders.entry((key, incarnation)).or_default();
         let before: Option<Lease> = holder.leases.iter().find(|lease| lease.lease == ask.lease).copied();
+        let rules_hold = RULES.iter().all(|(rule, _)| !removed(*rule));
+        assert!(!rules_hold || !holder.shows_loss(ask, row.window.start), "nothing was lost: {ask:?} {holder:?} {row:?}");
         let settled = row.settle(holder, ask, now, active);
         let answer = settled.answer;
         if self.traces {

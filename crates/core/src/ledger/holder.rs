@@ -111,6 +111,21 @@ impl Holder {
         if opens { self.leases.iter_mut().find(|lease| lease.lease == ask.lease) } else { None }
     }
 
+    /// Whether an ask shows that the ledger has forgotten what it answered in a window of this name: a lease's window is known from an answer;
+    /// who asks again was answered the last time, but for the last ask of a lease, which does not wait for that; and nobody returns what was
+    /// not granted.
+    #[must_use]
+    pub fn shows_loss(&self, ask: &LeaseAsk, window: u64) -> bool {
+        if window == 0 || ask.window != window || ask.number <= 1 {
+            return false;
+        }
+        match self.leases.iter().find(|lease| lease.lease == ask.lease) {
+            Some(lease) => !lease.closed && (ask.number > lease.asked + 1 + u64::from(ask.close) || ask.returned > lease.granted),
+            // The newest one is kept as long as the window lasts.
+            None => self.leases.last().is_none_or(|newest| newest.lease < ask.lease),
+        }
+    }
+
     /// Open leases.
     #[must_use]
     pub fn open(&self) -> usize {

@@ -41,6 +41,20 @@ fn a_repeated_ask_gets_the_same_answer_and_an_older_one_nothing() {
 }
 
 #[test]
+fn a_loss_is_shown_by_what_follows_an_answer_that_was_never_given() {
+    let (mut row, mut holder) = row(1_000);
+    let granted = row.settle(&mut holder, &needs(2, 1, 5), NOW, 1).answer.granted;
+    let lost = |ask: LeaseAsk| holder.shows_loss(&ask, WINDOW.start);
+    assert!(lost(ask(2, 3)) && lost(ask(3, 2)) && lost(returns(3, 2, 0)) && lost(returns(2, 4, 0)) && lost(returns(2, 2, granted + 1)));
+    // Its next ask, and its last one, which does not wait for an answer.
+    assert!(!lost(ask(2, 2)) && !lost(returns(2, 2, granted)) && !lost(returns(2, 3, granted)));
+    // A first ask, one that comes late, and one of another window.
+    assert!(!lost(ask(3, 1)) && !lost(ask(1, 9)) && !lost(LeaseAsk { window: WINDOW.start - 1, ..ask(3, 2) }));
+    row.settle(&mut holder, &returns(2, 2, 0), NOW, 1);
+    assert!(!holder.shows_loss(&ask(2, 9), WINDOW.start), "of a closed one no ask is counted");
+}
+
+#[test]
 fn what_is_returned_is_free_again_once_however_often_it_is_told() {
     let (mut row, mut holder) = row(100);
     let granted = row.settle(&mut holder, &needs(1, 1, 60), NOW, 1).answer.granted;

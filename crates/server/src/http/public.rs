@@ -47,6 +47,7 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(nodes::revoke_credential))
         .routes(routes!(ledger::list))
         .routes(routes!(ledger::release))
+        .routes(routes!(ledger::reopen))
         .routes(routes!(self_service::create))
         .routes(routes!(openapi::get))
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod batch;
 mod commit;
+mod frozen;
 mod listing;
 mod rates;
 mod records;
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use accounts::Accounts;
 use commit::Queue;
 
+pub(crate) use frozen::{freeze, reopen};
 pub use listing::LedgerRow;
 pub(crate) use listing::{Which, list};
 pub(crate) use release::{last_asked, release};

@@ -91,6 +91,7 @@ impl Operation {
                 let newest = nodes["items"].as_array().unwrap().last().unwrap();
                 (Some(newest["incarnation"].as_str().unwrap().to_owned()), Some(json!({"force": true})), 200)
             }
+            "reopen_ledger" => (None, Some(json!({"consumer": consumer})), 200),
             "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),
             other => panic!("the operation {other} ({} {}) has no case here: give it one", self.method, self.path),
         };

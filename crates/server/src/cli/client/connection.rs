@@ -51,6 +51,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The data directory, where it is on this machine.
+    pub(crate) fn data(&self) -> Option<PathBuf> {
+        self.data.clone().or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from))
+    }
+
     /// The way to the backend; nothing is sent yet.
     pub(crate) fn open(&self) -> Result<Client, ClientError> {
         let base = self.base()?;

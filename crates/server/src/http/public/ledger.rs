@@ -1,4 +1,4 @@
-//! Owns the routes by which operators see the ledger and let lost nodes go. Must not know how units are granted.
+//! Owns the routes by which operators see the ledger, let lost nodes go and have frozen quotas granted from again. Must not know how units are granted.
 
 use std::sync::Arc;
 
@@ -13,10 +13,16 @@ use super::super::once::{Begun, Making, Once};
 use super::super::parameters::{Named, Query};
 use super::super::problem::Refusal;
 use super::openapi::IdempotencyKey;
-use crate::ledger::{self, Filter, LedgerRow, ReleaseNode, Released};
+use crate::ledger::{self, Filter, LedgerRow, ReleaseNode, Released, Reopen, Reopened};
 use crate::page::{Listing, Page};
 
 impl Shape for ReleaseNode {
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl Shape for Reopen {
     fn absent() -> Option<Self> {
         Some(Self::default())
     }
@@ -65,4 +71,23 @@ pub(super) async fn release(
     };
     let released = ledger::release(&mut once.write, &backend.store, &allowed.principal, &node, &making.body).await?;
     once.end(Answer::of(&released)?).await
+}
+
+/// Have quotas granted from again that are frozen, because the ledger forgot what it had answered: of a consumer, or of all.
+///
+/// What was granted and forgotten is then granted a second time. Nodes come back within a minute.
+#[utoipa::path(post, path = "/api/v1/ledger/reopen", tag = "ledger", operation_id = "reopen_ledger",
+    params(IdempotencyKey), request_body(content = Option<Reopen>),
+    responses((status = 200, body = Reopened)), extensions(("x-permission" = json!("ledger:write"))))]
+pub(super) async fn reopen(
+    State(backend): State<Arc<Backend>>,
+    allowed: Allowed<LedgerWrite>,
+    making: Making<Reopen>,
+) -> Result<Answer, Refusal> {
+    let mut once = match Once::begin(&backend, &allowed.principal, making.attempt).await? {
+        Begun::Before(answer) => return Ok(answer),
+        Begun::Now(once) => once,
+    };
+    let reopened = ledger::reopen(&mut once.write, &backend.store, &allowed.principal, &making.body).await?;
+    once.end(Answer::of(&reopened)?).await
 }

@@ -11,6 +11,7 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 
 use super::super::StoreError;
 use super::accounts::{Account, Quota};
+use super::frozen::{self, Frozen};
 use super::rates::Rates;
 use super::records::{self, Held, Kept, New};
 use super::{Asked, News, Overages};
@@ -36,6 +37,8 @@ pub(super) struct Judged {
     pub(super) granted: u64,
     /// Asks that got less than they needed.
     pub(super) refused: u64,
+    /// Somebody's ask shows that the ledger has forgotten what it answered.
+    pub(super) forgot: bool,
 }
 
 /// A row that is asked from.
@@ -47,6 +50,18 @@ struct State<'a> {
     quota: Option<&'a Quota>,
     /// Incarnations that want from it lately, those that ask now included.
     active: u64,
+    /// Nothing is granted from it.
+    frozen: bool,
+}
+
+/// What is asked from.
+struct Found<'a> {
+    /// Incarnations that are granted nothing.
+    fenced: HashSet<String>,
+    rows: Vec<State<'a>>,
+    /// The place of each row; none where there is no such quota.
+    places: HashMap<(&'a str, &'a str), Option<usize>>,
+    frozen: Frozen,
 }
 
 /// What an incarnation was granted from a row.
@@ -64,11 +79,11 @@ pub(super) async fn judge(
     asked: &[Asked],
     accounts: &HashMap<String, Arc<Account>>,
     rates: &mut Rates,
-    now: Time,
+    at: Time,
 ) -> Result<Judged, StoreError> {
-    let now = u64::try_from(now.millis()).unwrap_or(0);
+    let now = u64::try_from(at.millis()).unwrap_or(0);
     rates.tick(now);
-    let (fenced, mut rows, places) = rows(connection, asked, accounts, now).await?;
+    let Found { fenced, mut rows, places, frozen } = rows(connection, asked, accounts, now).await?;
     let of = |consumer: &str, limit: &str| places.get(&(consumer, limit)).copied().flatten();
     for asked in asked {
         let Some(Overages { sequence, units }) = &asked.overages else { continue };
@@ -88,6 +103,19 @@ pub(super) async fn judge(
         .collect();
     let mut holdings = holdings(connection, &mut rows, &pairs, now).await?;
     let mut judged = Judged::default();
+    let shows_loss = |asked: &Asked, ask: &LeaseAsk| {
+        let Some((place, state)) = of(&ask.consumer, &ask.limit).and_then(|place| Some((place, rows.get(place)?))) else { return false };
+        let start = state.kept.row.window.start;
+        let holding = holdings.get(&(place, asked.incarnation.as_str()));
+        !frozen.covers(start) && holding.is_some_and(|holding| holding.holder.shows_loss(ask, start))
+    };
+    // Before anything is granted.
+    if asked.iter().any(|asked| asked.asks.iter().any(|ask| shows_loss(asked, ask))) {
+        judged.forgot = true;
+        frozen::mark(connection, at).await?;
+        let frozen = Frozen::since(now);
+        rows.iter_mut().for_each(|state| state.frozen = frozen.covers(state.kept.row.window.start));
+    }
     for asked in asked {
         let mut answers = Vec::with_capacity(asked.asks.len());
         for ask in &asked.asks {
@@ -117,13 +145,13 @@ fn rate(accounts: &HashMap<String, Arc<Account>>, consumer: &str, limit: &str) -
     accounts.get(consumer)?.rate(limit)
 }
 
-/// Who is fenced; the rows in force of all that is named, made where needed; and the place of each, none where there is no such quota.
+/// The rows in force of all that is named, made where needed.
 async fn rows<'a>(
     connection: &mut SqliteConnection,
     asked: &'a [Asked],
     accounts: &'a HashMap<String, Arc<Account>>,
     now: u64,
-) -> Result<(HashSet<String>, Vec<State<'a>>, HashMap<(&'a str, &'a str), Option<usize>>), StoreError> {
+) -> Result<Found<'a>, StoreError> {
     let asks = asked.iter().flat_map(|asked| &asked.asks).map(|ask| (ask.consumer.as_str(), ask.limit.as_str()));
     let overages = asked.iter().filter_map(|asked| asked.overages.as_ref()).flat_map(|overages| &overages.units);
     let named: HashSet<_> = asks.chain(overages.map(|overage| (overage.consumer.as_str(), overage.limit.as_str()))).collect();
@@ -133,7 +161,7 @@ async fn rows<'a>(
     let mut places = HashMap::with_capacity(named.len());
     let mut new = Vec::new();
     let incarnations = asked.iter().map(|asked| asked.incarnation.as_str()).collect();
-    let (fenced, newest) = records::newest(connection, &incarnations, &named).await?;
+    let (fenced, newest, frozen) = records::newest(connection, &incarnations, &named).await?;
     for ((consumer, name), kept) in named.iter().copied().zip(newest) {
         let account = accounts.get(consumer);
         let quota = account.and_then(|account| account.quota(name));
@@ -153,10 +181,10 @@ async fn rows<'a>(
             let row = Row::new(window, units.unwrap_or(0));
             let organisation = account.map_or("", |account| account.organisation.as_str());
             new.push((place, New { consumer, name, organisation, row }));
-            Kept { seq: 0, row, granted: 0, recalled_at: 0, recalled_held: 0 }
+            Kept { seq: 0, row, granted: 0, recalled_at: 0, recalled_held: 0, highest: row.limit }
         });
         places.insert((consumer, name), Some(place));
-        states.push(State { before: kept.clone(), kept, quota, active: 1 });
+        states.push(State { before: kept.clone(), kept, quota, active: 1, frozen: frozen.holds(consumer, window.start) });
     }
     let (new_places, new): (Vec<_>, Vec<_>) = new.into_iter().unzip();
     for (place, seq) in new_places.into_iter().zip(records::insert(connection, &new).await?) {
@@ -167,8 +195,9 @@ async fn rows<'a>(
     for state in &mut states {
         // A raise is in force at once. So is a lowering: nothing more is granted until enough has come back.
         state.kept.row.limit = state.quota.map_or(state.kept.row.limit, |quota| quota.units);
+        state.kept.highest = state.kept.highest.max(state.kept.row.limit);
     }
-    Ok((fenced, states, places))
+    Ok(Found { fenced, rows: states, places, frozen })
 }
 
 /// The window that follows, if it has begun: a period of the calendar never ends before now.
@@ -217,7 +246,13 @@ fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now:
     let ended = state.quota.is_none();
     // What comes back comes back also to a quota that is no more, since it may be there again before the window ends.
     let closing = ended.then(|| LeaseAsk { close: true, ..ask.clone() });
-    let settled = state.kept.row.settle(&mut holding.holder, closing.as_ref().unwrap_or(ask), now, state.active);
+    let limit = state.kept.row.limit;
+    if state.frozen {
+        // Nothing is free. What comes back counts.
+        state.kept.row.limit = 0;
+    }
+    let mut settled = state.kept.row.settle(&mut holding.holder, closing.as_ref().unwrap_or(ask), now, state.active);
+    (state.kept.row.limit, settled.answer.limit) = (limit, limit);
     let after = found(&holding.holder);
     if after != before {
         holding.lasts.insert(ask.lease, settled.answer.lasts_ms);
@@ -231,7 +266,7 @@ fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now:
         judged.news.push((ask.consumer.clone(), ask.limit.clone(), true));
     }
     // Alone, nobody is there who could return anything.
-    if settled.recall && state.active > 1 && !ended {
+    if settled.recall && state.active > 1 && !ended && !state.frozen {
         let held = state.kept.row.held;
         let every = if held == state.kept.recalled_held { RECALLED_IN_VAIN_EVERY } else { RECALLED_EVERY };
         if now.saturating_sub(state.kept.recalled_at) >= every {

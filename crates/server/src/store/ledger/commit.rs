@@ -141,4 +141,9 @@ fn count(asked: &[Asked], judged: &Judged) {
     metrics::counter!("tollgate_ledger_asks_total").increment(u64::try_from(asks).unwrap_or(u64::MAX));
     metrics::counter!("tollgate_ledger_refused_total").increment(judged.refused);
     metrics::counter!("tollgate_ledger_granted_units_total").increment(judged.granted);
+    if judged.forgot {
+        tracing::error!(
+            "a node was granted what the ledger does not know: no quota is granted from until its window ends or it is reopened"
+        );
+    }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::super::{Store, StoreError, Window};
+use super::frozen::IS_FROZEN;
 use crate::clock::Time;
 
 /// The account of a quota of one consumer in one window.
@@ -33,6 +34,8 @@ pub struct LedgerRow {
     pub silent: u64,
     /// Units that nodes let pass without being granted them, as the limit's failure mode says.
     pub overage: u64,
+    /// Nothing is granted from it, because the ledger forgot what it had answered, until somebody reopens it.
+    pub frozen: bool,
 }
 
 /// Which rows: those that agree with everything given.
@@ -64,7 +67,7 @@ pub(crate) async fn list(store: &Store, window: Window<'_>, which: Which<'_>) ->
          charged, held AS outstanding, overage, (SELECT coalesce(sum(l.held), 0) FROM leases l WHERE l.row = rows.seq AND l.closed = 0 \
          AND l.asked_at + 2 * l.lasts < ",
     );
-    query.push_bind(now).push(") AS silent FROM rows WHERE seq > ").push_bind(after);
+    query.push_bind(now).push(") AS silent, ").push(IS_FROZEN).push(" AS frozen FROM rows WHERE seq > ").push_bind(after);
     narrow(&mut query, which, now);
     query.push(" ORDER BY seq LIMIT ").push_bind(window.size);
     Ok(Some(query.build_query_as().fetch_all(&mut *connection).await?))

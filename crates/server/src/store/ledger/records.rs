@@ -11,16 +11,20 @@ use tollgate_core::ledger::{Lease, Row, Window};
 
 use super::super::StoreError;
 use super::super::values::signed;
+use super::frozen::Frozen;
 
-/// Which of these incarnations are fenced, and the newest row of each consumer and limit.
+/// Which of these incarnations are fenced, the newest row of each consumer and limit, and whether windows are frozen, with those of these consumers
+/// whose are not.
 pub(crate) const NEWEST: &str = "SELECT (SELECT json_group_array(f.incarnation) FROM jsonb_each(?1) j JOIN fenced f ON f.incarnation = j.value), \
     (SELECT json_group_array(json_array(j.key, r.seq, json_array(r.window_start, r.window_end, r.units, r.granted, r.charged, r.held, \
-    r.overage, r.told_spent, r.recalled_at, r.recalled_held))) FROM jsonb_each(?2) j JOIN rows r ON r.seq = (SELECT n.seq FROM rows n \
-    WHERE n.consumer = j.value ->> 0 AND n.name = j.value ->> 1 ORDER BY n.window_start DESC LIMIT 1))";
+    r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest))) FROM jsonb_each(?2) j JOIN rows r ON r.seq = (SELECT n.seq FROM rows n \
+    WHERE n.consumer = j.value ->> 0 AND n.name = j.value ->> 1 ORDER BY n.window_start DESC LIMIT 1)), \
+    (SELECT json_array(f.at, f.reopened, json((SELECT json_group_array(o.consumer) FROM reopened o \
+    WHERE o.consumer IN (SELECT j.value ->> 0 FROM jsonb_each(?2) j)))) FROM frozen f)";
 /// New rows.
 pub(crate) const INSERT: &str = "INSERT INTO rows (consumer, name, organisation, window_start, window_end, units, granted, charged, held, \
-    overage, told_spent, recalled_at, recalled_held) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, \
-    0, 0, 0, 0, 0, 0, 0 FROM jsonb_each(?) j";
+    overage, told_spent, recalled_at, recalled_held, highest) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, \
+    j.value ->> 5, 0, 0, 0, 0, 0, 0, 0, j.value ->> 5 FROM jsonb_each(?) j";
 /// The leases of each row and incarnation, and how many incarnations are active in each row: heard of since a time, or with an open lease and
 /// heard of within twice its time.
 pub(crate) const HELD: &str = "SELECT (SELECT json_group_array(json_array(j.key, json_array(l.lease, l.asked, l.granted, l.returned, l.newest, \
@@ -29,7 +33,7 @@ pub(crate) const HELD: &str = "SELECT (SELECT json_group_array(json_array(j.key,
     AND (l.asked_at >= j.value ->> 1 OR (l.closed = 0 AND l.asked_at + 2 * l.lasts >= ?3)) GROUP BY l.incarnation)))) FROM jsonb_each(?2) j)";
 /// The rows in force that hold open leases of an incarnation.
 pub(crate) const OPEN: &str = "SELECT json_group_array(json_array(r.consumer, r.name, r.seq, json_array(r.window_start, r.window_end, r.units, \
-    r.granted, r.charged, r.held, r.overage, r.told_spent, r.recalled_at, r.recalled_held))) FROM rows r WHERE r.window_end > ? AND r.seq IN \
+    r.granted, r.charged, r.held, r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest))) FROM rows r WHERE r.window_end > ? AND r.seq IN \
     (SELECT l.row FROM leases l WHERE l.closed = 0 AND l.incarnation = ?)";
 /// Leases as they are now, leases that are no more, and rows as they are now.
 pub(crate) const SAVE: &str = "INSERT INTO leases (row, incarnation, lease, asked, granted, returned, newest, held, asked_at, lasts, closed) \
@@ -39,7 +43,8 @@ pub(crate) const SAVE: &str = "INSERT INTO leases (row, incarnation, lease, aske
     asked_at = excluded.asked_at, lasts = excluded.lasts, closed = excluded.closed; \
     DELETE FROM leases WHERE (row, incarnation, lease) IN (SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM jsonb_each(?) j); \
     UPDATE rows SET units = j.value ->> 1, granted = j.value ->> 2, charged = j.value ->> 3, held = j.value ->> 4, overage = j.value ->> 5, \
-    told_spent = j.value ->> 6, recalled_at = j.value ->> 7, recalled_held = j.value ->> 8 FROM jsonb_each(?) j WHERE rows.seq = j.value ->> 0";
+    told_spent = j.value ->> 6, recalled_at = j.value ->> 7, recalled_held = j.value ->> 8, \
+    highest = j.value ->> 9 FROM jsonb_each(?) j WHERE rows.seq = j.value ->> 0";
 
 /// A row, and what is kept with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub(super) struct Kept {
     pub(super) granted: u64,
     pub(super) recalled_at: u64,
     pub(super) recalled_held: u64,
+    /// The highest limit that was in force when somebody asked from it.
+    pub(super) highest: u64,
 }
 
 /// A row that is not there yet.
@@ -68,27 +75,29 @@ pub(super) struct Held {
 }
 
 /// A row as it is read: which of those asked for it is, its number, and the rest.
-type ReadRow = (usize, i64, [u64; 10]);
+type ReadRow = (usize, i64, [u64; 11]);
 /// A lease as it is read: whose of those asked for it is, and the rest.
 type ReadLease = (usize, [u64; 9]);
 /// A row with its consumer and limit, its number, and the rest.
-type ReadNamed = (String, String, i64, [u64; 10]);
+type ReadNamed = (String, String, i64, [u64; 11]);
+/// The mark that windows are frozen, if there is one.
+type ReadFrozen = Option<Json<(u64, u8, HashSet<String>)>>;
 /// Leases, and how many incarnations are active in each row.
 type ReadHeld = (Json<Vec<ReadLease>>, Json<Vec<(usize, u64)>>);
 
 /// A lease and whose it is.
 pub(super) type Owned<'a, T> = (i64, &'a str, T);
 
-/// Those of these incarnations that are fenced, and the newest row of each consumer and limit, in their order.
+/// Those of these incarnations that are fenced; the newest row of each consumer and limit, in their order; and which windows are frozen.
 pub(super) async fn newest(
     connection: &mut SqliteConnection,
     incarnations: &HashSet<&str>,
     named: &[(&str, &str)],
-) -> Result<(HashSet<String>, Vec<Option<Kept>>), StoreError> {
+) -> Result<(HashSet<String>, Vec<Option<Kept>>, Frozen), StoreError> {
     let query = sqlx::query_as(NEWEST).bind(Json(incarnations)).bind(Json(named));
-    let (Json(fenced), Json(rows)): (Json<HashSet<String>>, Json<Vec<ReadRow>>) = query.fetch_one(connection).await?;
+    let (Json(fenced), Json(rows), frozen): (Json<HashSet<String>>, Json<Vec<ReadRow>>, ReadFrozen) = query.fetch_one(connection).await?;
     let rows = rows.into_iter().map(|(position, seq, numbers)| (position, Some(Kept::of(seq, numbers))));
-    Ok((fenced, placed(named.len(), rows)))
+    Ok((fenced, placed(named.len(), rows), frozen.map(|Json(frozen)| Frozen::of(frozen)).unwrap_or_default()))
 }
 
 /// Adds rows; answers their numbers, in their order.
@@ -102,7 +111,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &[New<'_>]) -
     }
     sqlx::query(INSERT).bind(Json(values)).execute(&mut *connection).await?;
     let named: Vec<_> = new.iter().map(|new| (new.consumer, new.name)).collect();
-    let (_, rows) = newest(connection, &HashSet::new(), &named).await?;
+    let (_, rows, _) = newest(connection, &HashSet::new(), &named).await?;
     let missing = || StoreError::Broken("a row that was just made is not there".to_owned());
     rows.into_iter().map(|kept| kept.map(|kept| kept.seq).ok_or_else(missing)).collect()
 }
@@ -150,9 +159,9 @@ pub(super) async fn save(
     for kept in rows {
         let Row { limit, charged, held, overage, told_spent, window: _ } = kept.row;
         let [limit, granted, charged, held] = all_signed([limit, kept.granted, charged, held])?;
-        let [overage, recalled_at, recalled_held] = all_signed([overage, kept.recalled_at, kept.recalled_held])?;
+        let [overage, recalled_at, recalled_held, highest] = all_signed([overage, kept.recalled_at, kept.recalled_held, kept.highest])?;
         let told_spent = u8::from(told_spent);
-        kept_rows.push((kept.seq, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held));
+        kept_rows.push((kept.seq, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held, highest));
     }
     let query = sqlx::query(SAVE).bind(Json(kept_leases)).bind(Json(forgotten)).bind(Json(kept_rows));
     query.execute(connection).await?;
@@ -213,10 +222,10 @@ fn all_signed<const N: usize>(numbers: [u64; N]) -> Result<[i64; N], StoreError>
 }
 
 impl Kept {
-    const fn of(seq: i64, numbers: [u64; 10]) -> Self {
-        let [start, end, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held] = numbers;
+    const fn of(seq: i64, numbers: [u64; 11]) -> Self {
+        let [start, end, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held, highest] = numbers;
         let row = Row { window: Window { start, end }, limit, charged, held, overage, told_spent: told_spent != 0 };
-        Self { seq, row, granted, recalled_at, recalled_held }
+        Self { seq, row, granted, recalled_at, recalled_held, highest }
     }
 }
 
