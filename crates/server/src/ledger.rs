@@ -17,7 +17,7 @@ use crate::store::changes::{Kind, publish};
 use crate::store::ledger::{self as records, Asked, Before, Overages, Which};
 use crate::store::{Store, Window};
 
-pub use crate::store::ledger::LedgerRow;
+pub use crate::store::ledger::{LedgerRow, Standing};
 pub use frozen::{Reopen, Reopened, freeze, reopen};
 pub use release::{ReleaseNode, Released, release};
 
@@ -110,6 +110,24 @@ pub async fn sweep(store: &Store) -> Result<bool, Failure> {
     let now = store.now();
     let before = Before { leases: now.before(LEASES_KEPT), rows: now.before(ROWS_KEPT), reports: now.before(REPORTS_KEPT) };
     Ok(records::sweep(store, before).await?)
+}
+
+/// Tells the metrics what the rows in force add up to.
+///
+/// # Errors
+/// [`Failure::Unavailable`].
+pub async fn measure(store: &Store) -> Result<Standing, Failure> {
+    let standing = records::standing(store).await?;
+    for (name, value) in [
+        ("tollgate_ledger_outstanding_units", standing.outstanding),
+        ("tollgate_ledger_silent_units", standing.silent),
+        ("tollgate_ledger_overage_units", standing.overage),
+        ("tollgate_ledger_over_admitted_units", standing.over_admitted),
+        ("tollgate_ledger_frozen_rows", standing.frozen_rows),
+    ] {
+        metrics::gauge!(name).set(value);
+    }
+    Ok(standing)
 }
 
 /// How the feed names a limit of a consumer.

@@ -1,5 +1,5 @@
 //! Owns what the backend does unasked: telling nodes of keys that have expired and of units that are wanted elsewhere or came free, forgetting what is old
-//! in the ledger, and keeping metrics small. Must not stop at a failure.
+//! in the ledger, adding it up for the metrics, and keeping these small. Must not stop at a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use crate::{changes, ledger};
 const PERIOD: Duration = Duration::from_secs(1);
 /// How often old leases are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_secs(600);
+/// How often the ledger is added up: as often as metrics are usually fetched. It walks all rows in force.
+const MEASURE_PERIOD: Duration = Duration::from_secs(30);
 /// How long the ledger is left to others between two parts of a sweep.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
@@ -25,7 +27,7 @@ struct Failures {
 }
 
 pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
-    tokio::join!(expiring(&backend, &metrics), recalling(&backend), sweeping(&backend));
+    tokio::join!(expiring(&backend, &metrics), recalling(&backend), sweeping(&backend), measuring(&backend));
 }
 
 async fn expiring(backend: &Backend, metrics: &PrometheusHandle) {
@@ -42,6 +44,15 @@ async fn recalling(backend: &Backend) {
     let mut failures = Failures::of("nodes could not be told that units are wanted elsewhere");
     loop {
         failures.note(ledger::recall(&backend.store).await);
+    }
+}
+
+async fn measuring(backend: &Backend) {
+    let mut period = every(MEASURE_PERIOD);
+    let mut failures = Failures::of("the ledger could not be added up");
+    loop {
+        period.tick().await;
+        failures.note(ledger::measure(&backend.store).await.map(|_| ()));
     }
 }
 

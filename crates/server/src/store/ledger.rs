@@ -12,6 +12,7 @@ mod listing;
 mod rates;
 mod records;
 mod release;
+mod standing;
 mod sweep;
 
 use std::collections::BTreeSet;
@@ -34,6 +35,8 @@ pub(crate) use frozen::{freeze, reopen};
 pub use listing::LedgerRow;
 pub(crate) use listing::{Which, list};
 pub(crate) use release::{last_asked, release};
+pub use standing::Standing;
+pub(crate) use standing::standing;
 pub(crate) use sweep::{Before, sweep};
 
 /// The database's name in the data directory.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate_core::wire::{Acknowledged, Change, Hello, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Report, Settle};
 use tollgate_server::failure::Failure;
-use tollgate_server::ledger::{self, Filter, ReleaseNode, Released};
+use tollgate_server::ledger::{self, Filter, ReleaseNode, Released, Standing};
 use tollgate_server::nodes::{self, Incarnation, NewNodeCredential, NodeCredential};
 use tollgate_server::page::Page;
 use tollgate_server::{consumers, reports};
@@ -260,6 +260,34 @@ async fn silent_is_what_is_with_nodes_that_should_have_spoken() {
     assert_eq!(silent().await, 50);
     settle(&backend, &node(1), LeaseAsk { own: 10, ..again(&first, 0) }).await;
     assert_eq!((silent().await, rows(&backend, false).await[0].outstanding), (20, 30));
+}
+
+#[tokio::test]
+async fn the_rows_in_force_are_added_up_and_what_was_granted_too_much_shows() {
+    let backend = with_quota().await;
+    let standing = async || ledger::measure(&backend.store).await.unwrap();
+    assert_eq!(standing().await, Standing::default());
+    let first = settle(&backend, &node(1), ask(1, 1, 60)).await;
+    let second = hello(&backend, &credential(&backend).await, "edge", 2).await;
+    settle(&backend, &second, ask(1, 1, 20)).await;
+    reports::receive(&backend.store, &second, &overage(1, 30)).await.unwrap();
+    backend.clock.advance(Duration::from_millis(2 * first.lasts_ms));
+    let all_well = Standing { outstanding: 80.0, silent: 20.0, overage: 30.0, ..Standing::default() };
+    assert_eq!(standing().await, all_well);
+    // A limit that is lowered below what was granted, and one that was raised for a while, are no faults.
+    put(&backend, "free", &[quota("monthly", 200, "month")]).await;
+    settle(&backend, &node(1), LeaseAsk { own: 60, ..again(&first, 90) }).await;
+    put(&backend, "free", &[quota("monthly", 50, "month")]).await;
+    settle(&backend, &node(3), ask(1, 1, 1)).await;
+    let row = &rows(&backend, false).await[0];
+    assert_eq!((row.units, row.charged, standing().await.over_admitted.to_string()), (50, 170, "0".to_owned()));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(backend.dir.path().join("ledger.db"));
+    let ledger_db = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("UPDATE rows SET charged = 207").execute(&ledger_db).await.unwrap();
+    assert_eq!(standing().await.over_admitted.to_string(), "7");
+    // Only windows in force count.
+    backend.clock.advance(Duration::from_secs(31 * 86_400));
+    assert_eq!(standing().await, Standing::default());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tollgate_server::permission::{Permission, Role};
 use tollgate_server::settings::{Flags, SETTINGS, Settings};
 
 use crate::client::call;
+use crate::locked::wait_for;
 use crate::operation::operations;
 use crate::service::Service;
 
@@ -180,7 +181,9 @@ async fn every_code_and_every_metric_is_documented() {
     let service = Service::start().await;
     service.get("/api/v1/tiers").await.expect(200);
     service.anonymous("GET", "/api/v1/tiers").bearer("wrong").send().await.problem(401);
-    let scraped = call(service.at.operations, "GET", "/metrics").send().await;
+    let scrape = || call(service.at.operations, "GET", "/metrics").send();
+    wait_for(async || scrape().await.text().contains("tollgate_ledger_over_admitted_units 0\n")).await;
+    let scraped = scrape().await;
     assert_eq!(scraped.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let names: BTreeSet<_> = scraped
         .text()
