@@ -3,7 +3,7 @@
 mod schema;
 
 use serde::{Deserialize, Serialize};
-use tollgate_core::config::document::{self, Limit};
+use tollgate_core::config::document::{self, Algorithm, Limit};
 use tollgate_core::config::{check_tier, default_tiers};
 
 use crate::calendar::is_time_zone;
@@ -20,6 +20,9 @@ pub use schema::LimitSchema;
 /// The most bytes of a tier's limits as JSON. A tier travels in answers to nodes, which are at most
 /// [`tollgate_core::wire::LARGEST_ANSWER`] long.
 const LARGEST_LIMITS: usize = 32 * 1024;
+
+/// Units a month of the tiers there are by default, beside their rates: those between the one that is given away and the one that is agreed upon.
+const MONTHLY: [(&str, u64); 2] = [("basic", 100_000), ("pro", 1_000_000)];
 
 /// A tier to be made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -138,7 +141,8 @@ pub async fn delete(write: &mut Write, principal: &Principal, name: &str, versio
     Ok(())
 }
 
-/// Makes the tiers there are by default, if there is none: `free`, which is for self-service, `basic`, `pro` and `enterprise`.
+/// Makes the tiers there are by default, if there is none: `free`, which is for self-service, `basic`, `pro` and `enterprise`. They have the
+/// rates of a plugin without a backend; `basic` and `pro` have a quota a month besides, which only a backend can count.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
@@ -146,11 +150,28 @@ pub async fn seed(write: &mut Write, principal: &Principal) -> Result<(), Failur
     if rows::any(write).await? {
         return Ok(());
     }
-    for document::Tier { name, limits } in default_tiers() {
+    for document::Tier { name, mut limits } in default_tiers() {
         let self_service = name == "free";
+        limits.extend(MONTHLY.iter().find(|(tier, _)| *tier == name).map(|(_, units)| monthly(*units)));
         create(write, principal, NewTier { name, limits, self_service }).await?;
     }
     Ok(())
+}
+
+fn monthly(units: u64) -> Limit {
+    Limit {
+        name: "monthly".to_owned(),
+        algorithm: Algorithm::Quota,
+        rate: units,
+        per: "month".to_owned(),
+        burst: None,
+        scope: None,
+        time_zone: None,
+        routes: None,
+        shadow: false,
+        failure_mode: None,
+        degrade_to: None,
+    }
 }
 
 impl From<Tier> for document::Tier {

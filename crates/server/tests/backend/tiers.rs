@@ -1,10 +1,12 @@
 //! Tiers: made, put, deleted; and what nodes hear of it.
 
+use tollgate_core::wire::LeaseAsk;
 use tollgate_server::consumers;
 use tollgate_server::failure::Failure;
 use tollgate_server::page::Page;
 use tollgate_server::tiers::{self, NewTier, TierBody};
 
+use crate::leases::{ask, node, settle};
 use crate::setup::*;
 
 fn limit(rate: u64) -> serde_json::Value {
@@ -19,9 +21,31 @@ fn body(limits: &[serde_json::Value]) -> TierBody {
 async fn four_are_there_by_default_and_one_gives_keys_away() {
     let backend = Backend::new().await;
     let listed = tiers::list(&backend.store, &backend.admin, &Page::default()).await.unwrap().items;
-    let shown: Vec<_> =
-        listed.iter().map(|tier| (tier.name.as_str(), tier.limits.first().map(|limit| limit.rate), tier.self_service)).collect();
-    assert_eq!(shown, [("free", Some(100), true), ("basic", Some(500), false), ("pro", Some(1_000), false), ("enterprise", None, false)]);
+    let shown: Vec<_> = listed
+        .iter()
+        .map(|tier| {
+            let limits: Vec<_> = tier.limits.iter().map(|limit| format!("{} {}/{}", limit.name, limit.rate, limit.per)).collect();
+            (tier.name.as_str(), limits.join(", "), tier.self_service)
+        })
+        .collect();
+    let expected = [
+        ("free", "per-minute 100/60s", true),
+        ("basic", "per-minute 500/60s, monthly 100000/month", false),
+        ("pro", "per-minute 1000/60s, monthly 1000000/month", false),
+        ("enterprise", "", false),
+    ];
+    assert_eq!(shown, expected.map(|(name, limits, given)| (name, limits.to_owned(), given)));
+}
+
+#[tokio::test]
+async fn the_quotas_of_the_default_tiers_are_granted_from() {
+    let backend = Backend::new().await;
+    for (consumer, tier, units) in [("a", "basic", 100_000), ("b", "pro", 1_000_000)] {
+        let new = serde_json::from_value(serde_json::json!({"id": consumer, "name": consumer, "tier": tier})).unwrap();
+        committed!(backend, |write| consumers::create(write, &backend.admin, new)).unwrap();
+        let answer = settle(&backend, &node(1), LeaseAsk { consumer: consumer.to_owned(), ..ask(1, 1, 1) }).await;
+        assert_eq!((answer.limit, answer.window), (units, 1_767_225_600_000), "{consumer}: from the first of January, UTC");
+    }
 }
 
 #[tokio::test]
