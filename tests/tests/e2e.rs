@@ -38,6 +38,7 @@ mod e2e {
     mod limit_headers;
     mod limits;
     mod metrics;
+    mod network;
     mod paths;
     mod query;
     mod refused;

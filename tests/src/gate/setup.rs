@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use super::{Gate, admin, bootstrap, parts};
 use crate::backend::Backend;
 use crate::fake_backend::{FakeBackend, NODE_CREDENTIAL};
+use crate::network::Network;
 use crate::publisher::Publisher;
 use crate::wait::until;
 
@@ -143,6 +144,16 @@ impl Setup {
     pub fn real_backend(mut self, backend: &Backend) -> Self {
         self.backend = Some(BackendCluster { address: backend.node_address(), authority: Some(backend.authority()) });
         self.secret("TOLLGATE_NODE_CREDENTIAL", &backend.node_credential())
+    }
+
+    /// Puts a network before the backend.
+    ///
+    /// # Panics
+    /// Where there is no backend.
+    #[must_use]
+    pub fn through(mut self, network: &Network) -> Self {
+        self.backend.as_mut().expect("a backend").address = network.address();
+        self
     }
 
     /// Adds the cluster `issuer`, which publishes keys, for [`plugin::remote`](crate::plugin::remote).
