@@ -24,6 +24,8 @@ const LOGGED: [(&str, &str); 10] = [
     ("verdict", "%FILTER_STATE(wasm.tollgate.verdict:PLAIN)%"),
 ];
 
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
 /// The whole bootstrap; an updatable gate's listener is in [`discovery`] instead.
 pub(super) fn document(setup: &Setup, directory: &Path) -> Value {
     let admin = json!({"address": socket_address("127.0.0.1", 0)});
@@ -145,12 +147,15 @@ fn backend(backend: &BackendCluster) -> Value {
                 "validation_context": {"trusted_ca": {"filename": authority}, "match_typed_subject_alt_names": [name]},
             },
         }});
+        let options = &mut cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["explicit_http_config"]["http2_protocol_options"];
+        // As `envoy.yaml` has it: without it a connection that carries nothing any more is used on and on.
+        options["connection_keepalive"] = json!({"interval": "5s", "timeout": "2s"});
     }
     cluster
 }
 
 fn over_http2(mut cluster: Value) -> Value {
-    cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    cluster["typed_extension_protocol_options"] = json!({HTTP_OPTIONS: {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}},
     }});
