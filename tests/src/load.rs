@@ -58,6 +58,13 @@ impl Load {
         self.clients.iter().map(|client| client.sent.lock().expect("what a client saw").clone()).collect()
     }
 
+    /// How many answers so far are such.
+    #[must_use]
+    pub fn count(&self, such: impl Fn(&Answer) -> bool) -> u64 {
+        let count = |client: &Arc<Client>| client.sent.lock().expect("what a client saw").iter().filter(|sent| such(&sent.answer)).count();
+        self.clients.iter().map(count).sum::<usize>() as u64
+    }
+
     /// Whether the latest answer of every client has this status.
     #[must_use]
     pub fn all_last(&self, status: u16) -> bool {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http, Load, NewKey, Setup, plugin, run, until};
 
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
-const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(4);
+pub(super) const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(4);
 
-fn quota(units: u64, more: &Value) -> Value {
+pub(super) fn quota(units: u64, more: &Value) -> Value {
     let mut quota = json!({"name": "daily", "algorithm": "quota", "rate": units, "per": "day"});
     quota.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     quota
@@ -16,20 +16,35 @@ fn quota(units: u64, more: &Value) -> Value {
 
 /// A backend with a consumer in a tier of these limits, and so many gates before it.
 pub(super) async fn world(name: &str, limits: &Value, gates: usize) -> (Backend, Vec<Gate>, NewKey) {
+    let (backend, key) = metered(name, limits).await;
+    let mut started = Vec::new();
+    for gate in 0..gates {
+        started.push(ready(setup(&format!("{name}-{gate}"), &backend), &backend).await);
+    }
+    (backend, started, key)
+}
+
+/// A backend with a consumer in a tier of these limits, and the consumer's key.
+pub(super) async fn metered(name: &str, limits: &Value) -> (Backend, NewKey) {
     let backend = Backend::start(name).await;
     backend.call("PUT", "/api/v1/tiers/metered", Some(&json!({"limits": limits}))).await;
     backend.new_consumer("acme", "metered").await;
-    let key = backend.new_key("acme").await;
     backend.new_consumer("first", "enterprise").await;
-    let first = backend.new_key("first").await;
-    let mut started = Vec::new();
-    for gate in 0..gates {
-        let plugin = json!({"backend": plugin::backend(&json!({})), "answers": {"limit_headers": ["x-ratelimit", "ratelimit"]}});
-        let gate = Setup::new(&format!("{name}-{gate}"), &plugin).real_backend(&backend).start().await;
-        EveryWorker::of(&gate).await.until("the backend to be found", &call(&first), Answer::reached_upstream).await;
-        started.push(gate);
-    }
-    (backend, started, key)
+    let key = backend.new_key("acme").await;
+    (backend, key)
+}
+
+/// A gate before a backend.
+pub(super) fn setup(name: &str, backend: &Backend) -> Setup {
+    let plugin = json!({"backend": plugin::backend(&json!({})), "answers": {"limit_headers": ["x-ratelimit", "ratelimit"]}});
+    Setup::new(name, &plugin).real_backend(backend)
+}
+
+/// Starts a gate; returns when it has found its backend.
+pub(super) async fn ready(setup: Setup, backend: &Backend) -> Gate {
+    let (gate, first) = (setup.start().await, backend.new_key("first").await);
+    EveryWorker::of(&gate).await.until("the backend to be found", &call(&first), Answer::reached_upstream).await;
+    gate
 }
 
 pub(super) fn call(key: &NewKey) -> Call {
@@ -41,7 +56,7 @@ pub(super) async fn one(gate: &Gate, key: &NewKey) -> Answer {
 }
 
 /// The consumer's row of the ledger in force.
-async fn row(backend: &Backend) -> Value {
+pub(super) async fn row(backend: &Backend) -> Value {
     let listed = backend.call("GET", "/api/v1/ledger?consumer=acme", None).await;
     listed["items"][0].clone()
 }

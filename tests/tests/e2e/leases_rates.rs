@@ -8,7 +8,7 @@ use tollgate_tests::{Answer, EveryWorker, Load, run, until};
 
 use super::leases::{LIMIT, admitted, call, one, world};
 
-fn rate(algorithm: &str, rate: u64, per: &str, more: &Value) -> Value {
+pub(super) fn rate(algorithm: &str, rate: u64, per: &str, more: &Value) -> Value {
     let mut limit = json!({"name": "all", "algorithm": algorithm, "rate": rate, "per": per, "scope": "global"});
     limit.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     limit
@@ -28,6 +28,18 @@ fn lasted(seen: &[Vec<Sent>]) -> Duration {
     admitted.first().zip(last).map_or(Duration::ZERO, |(first, last)| last - first.asked)
 }
 
+/// Fails where more was admitted in any time than a bucket has for it, and two seconds.
+pub(super) fn assert_bucket(seen: &[Vec<Sent>], rate: f64, burst: f64) {
+    let admitted = in_order(seen);
+    for (first, from) in admitted.iter().enumerate().step_by(7) {
+        for (more, to) in admitted.iter().enumerate().skip(first) {
+            let most = burst + rate * ((to.answered - from.asked).as_secs_f64() + 2.0);
+            let count = more - first + 1;
+            assert!(count as f64 <= most, "{count} admitted in {:?}; at most {most}", to.answered - from.asked);
+        }
+    }
+}
+
 #[test]
 fn a_bucket_over_three_gates_is_one_bucket_and_is_used_in_full() {
     const RATE: f64 = 200.0;
@@ -41,15 +53,8 @@ fn a_bucket_over_three_gates_is_one_bucket_and_is_used_in_full() {
         let load = Load::start(&gates.iter().collect::<Vec<_>>(), 2, &call(&key));
         until("six seconds", LIMIT, async || (lasted(&load.seen()) >= Duration::from_secs(6)).then_some(())).await;
         let seen = load.stop().await;
-        let admitted = in_order(&seen);
-        for (first, from) in admitted.iter().enumerate().step_by(7) {
-            for (more, to) in admitted.iter().enumerate().skip(first) {
-                let most = BURST + RATE * ((to.answered - from.asked).as_secs_f64() + 2.0);
-                let count = more - first + 1;
-                assert!(count as f64 <= most, "{count} admitted in {:?}; at most {most}", to.answered - from.asked);
-            }
-        }
-        let used = admitted.len() as f64 / (BURST + RATE * lasted(&seen).as_secs_f64());
+        assert_bucket(&seen, RATE, BURST);
+        let used = in_order(&seen).len() as f64 / (BURST + RATE * lasted(&seen).as_secs_f64());
         assert!(used >= 0.7, "{used} of what there was");
         let refused = seen.iter().flatten().find(|sent| !sent.answer.reached_upstream()).unwrap();
         refused.answer.assert_denied(429, "rate_limited");
@@ -94,6 +99,9 @@ fn without_the_backend_each_gate_has_the_rate_by_itself() {
         let seen = load.stop().await;
         // Besides its own rate each may spend what it was granted before, which is the one rate.
         assert!((60..=90 - known).contains(&admitted(&seen)), "{known}, and {}", admitted(&seen));
-        seen.iter().flatten().filter(|sent| !sent.answer.reached_upstream()).for_each(|sent| sent.answer.assert_denied(429, "rate_limited"));
+        seen.iter()
+            .flatten()
+            .filter(|sent| !sent.answer.reached_upstream())
+            .for_each(|sent| sent.answer.assert_denied(429, "rate_limited"));
     });
 }
