@@ -29,7 +29,10 @@ pub(super) struct Row<'a> {
 pub(super) enum Exchanged {
     /// The request's units are spent, from what is now in the purse.
     Spent(Held),
-    Refused { wait: u64, standing: Standing },
+    Refused {
+        wait: u64,
+        standing: Standing,
+    },
     Waiting,
 }
 

@@ -6,6 +6,8 @@
 //! Units of a quota are good until its window ends, and the lease with them. Those of a rate expire, grant by grant, and the lease lives
 //! on: a slot knows those of the newest grant from the older ones, spends the older ones first and returns only newest ones.
 
+mod bytes;
+
 use tollgate_core::ledger::SHORTEST_LEASE;
 use tollgate_core::sabotage::{self, Rule};
 use tollgate_core::time::{Instant, SECOND};
@@ -77,9 +79,6 @@ pub(super) struct Slot {
     pub(super) consumer: String,
     pub(super) name: String,
 }
-
-/// Numbers of an encoded slot.
-const NUMBERS: usize = 29;
 
 /// What a worker finds in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,68 +362,5 @@ impl Slot {
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         self.demand = if self.demand == 0 { rate } else { self.demand / 2 + rate / 2 };
         (self.measured_at, self.measured) = (now, spent);
-    }
-
-    /// All numbers, in the order they are written in.
-    fn numbers(&mut self) -> [&mut u64; NUMBERS] {
-        [
-            &mut self.tag,
-            &mut self.lease,
-            &mut self.number,
-            &mut self.units,
-            &mut self.granted,
-            &mut self.returned,
-            &mut self.window,
-            &mut self.until.0,
-            &mut self.life,
-            &mut self.older,
-            &mut self.older_until.0,
-            &mut self.full_at.0,
-            &mut self.lasts_until.0,
-            &mut self.lasts,
-            &mut self.newest,
-            &mut self.used_at.0,
-            &mut self.demand,
-            &mut self.measured_at.0,
-            &mut self.measured,
-            &mut self.asked_at.0,
-            &mut self.sent_at.0,
-            &mut self.need,
-            &mut self.waiting,
-            &mut self.refused_until.0,
-            &mut self.refused_need,
-            &mut self.refused_at,
-            &mut self.spent,
-            &mut self.limit,
-            &mut self.left,
-        ]
-    }
-
-    /// Appends the slot; the length is written before it.
-    #[inline(never)]
-    pub(super) fn encode(&mut self, out: &mut Vec<u8>) -> Option<()> {
-        let length = u16::try_from(NUMBERS * 8 + 2 + self.consumer.len() + self.name.len()).ok()?;
-        out.extend_from_slice(&length.to_le_bytes());
-        self.numbers().iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
-        out.extend_from_slice(&u16::try_from(self.consumer.len()).ok()?.to_le_bytes());
-        out.extend_from_slice(self.consumer.as_bytes());
-        out.extend_from_slice(self.name.as_bytes());
-        Some(())
-    }
-
-    /// Reads a slot, without its length; `None` if it is none.
-    #[inline(never)]
-    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let mut slot = Self::default();
-        for number in slot.numbers() {
-            let (own, rest) = bytes.split_first_chunk::<8>()?;
-            *number = u64::from_le_bytes(*own);
-            bytes = rest;
-        }
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        let (consumer, name) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
-        slot.consumer = std::str::from_utf8(consumer).ok()?.to_owned();
-        slot.name = std::str::from_utf8(name).ok()?.to_owned();
-        Some(slot)
     }
 }

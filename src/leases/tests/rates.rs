@@ -156,7 +156,7 @@ fn what_a_worker_holds_expires_too() {
         world.now = world.now.after(1_000_000);
         match world.ask(0, 1, false) {
             Outcome::Admitted { charge, .. } => charges.push(charge),
-            _ => drop(world.settle(0)),
+            Outcome::Refused { .. } | Outcome::Waiting | Outcome::Unavailable => drop(world.settle(0)),
         }
     }
     let tier = TierLeases { position: 0, leased: &world.leased, names: &world.names };

@@ -135,7 +135,11 @@ impl Oracle {
                 of.sum += units;
                 let lost = of.lost.iter().filter(|at| **at + length > now).count() as u64;
                 if of.sum > u64::from(window.limit()) * (1 + lost) {
-                    return Err(format!("rate {quota:?}: {} units admitted in a window of {}, after {lost} losses", of.sum, window.limit()));
+                    return Err(format!(
+                        "rate {quota:?}: {} units admitted in a window of {}, after {lost} losses",
+                        of.sum,
+                        window.limit()
+                    ));
                 }
             }
         }

@@ -505,7 +505,9 @@ impl<'a> World<'a> {
                 }
             }
             let most = rows.iter().map(|row| row.limit).min().unwrap_or(0);
-            if let ([row], [key], true) = (rows.as_slice(), keys.as_slice(), faultless && of.rates.is_empty() && self.wanted(consumer) > most) {
+            if let ([row], [key], true) =
+                (rows.as_slice(), keys.as_slice(), faultless && of.rates.is_empty() && self.wanted(consumer) > most)
+            {
                 let left = row.limit.saturating_sub(self.oracle.spent_of(*key) + row.overage);
                 if left >= smallest + stranded {
                     return Err(format!("consumer {consumer}: nothing went wrong, and {left} units of {row:?} are left"));

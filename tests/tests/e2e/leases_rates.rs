@@ -72,7 +72,7 @@ fn no_window_over_three_gates_admits_more_than_its_limit() {
         let window = rate("sliding_window", 60, "10s", &json!({}));
         let (_backend, gates, key) = world("leases-window", &json!([window]), 3).await;
         let load = Load::start(&gates.iter().collect::<Vec<_>>(), 2, &call(&key));
-        until("the window to be spent", LIMIT, async || (admitted(&load.seen()) >= 60).then_some(())).await;
+        until("the window to be spent", LIMIT, async || (admitted(&load.seen()) >= 2 * RATE).then_some(())).await;
         until("units of the next", LIMIT, async || (admitted(&load.seen()) >= 90).then_some(())).await;
         let seen = load.stop().await;
         let admitted = in_order(&seen);
@@ -84,8 +84,9 @@ fn no_window_over_three_gates_admits_more_than_its_limit() {
 
 #[test]
 fn without_the_backend_each_gate_has_the_rate_by_itself() {
+    const RATE: u64 = 100;
     run(async {
-        let bucket = rate("token_bucket", 30, "1h", &json!({}));
+        let bucket = rate("token_bucket", RATE, "1h", &json!({}));
         let (mut backend, gates, key) = world("leases-degraded", &json!([bucket]), 2).await;
         let mut known = 0;
         for gate in &gates {
@@ -95,10 +96,10 @@ fn without_the_backend_each_gate_has_the_rate_by_itself() {
         }
         backend.kill();
         let load = Load::start(&gates.iter().collect::<Vec<_>>(), 1, &call(&key));
-        until("both to be spent", LIMIT, async || (load.all_last(429) && admitted(&load.seen()) >= 60).then_some(())).await;
+        until("both to be spent", LIMIT, async || (load.all_last(429) && admitted(&load.seen()) >= 2 * RATE).then_some(())).await;
         let seen = load.stop().await;
         // Besides its own rate each may spend what it was granted before, which is the one rate.
-        assert!((60..=90 - known).contains(&admitted(&seen)), "{known}, and {}", admitted(&seen));
+        assert!((2 * RATE..=3 * RATE - known).contains(&admitted(&seen)), "{known}, and {}", admitted(&seen));
         seen.iter()
             .flatten()
             .filter(|sent| !sent.answer.reached_upstream())

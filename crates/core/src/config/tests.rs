@@ -137,7 +137,8 @@ fn wrong_limits_over_all_nodes_are_named() {
     one(json!({"degrade_to": {"rate": 1, "per": "1s"}}), "degrade_to: found a value; allowed: none but with `failure_mode: degrade`");
     one(json!({"failure_mode": "degrade", "degrade_to": {"rate": 0, "per": "1s"}}), "degrade_to.rate: found 0; allowed: 1 to 1000000000");
     let window = |per: &str| said(json!({"name": "g", "algorithm": "sliding_window", "rate": 5, "per": per, "scope": "global"}));
-    let found = |per| format!("limits[0].per: found `{per}`; allowed: at least `10s` for a `sliding_window` over all nodes; or a `token_bucket`");
+    let found =
+        |per| format!("limits[0].per: found `{per}`; allowed: at least `10s` for a `sliding_window` over all nodes; or a `token_bucket`");
     assert_eq!((window("9s"), window("10s")), (vec![found("9s")], Vec::new()));
     let zone = json!({"name": "g", "algorithm": "token_bucket", "rate": 5, "per": "1s", "scope": "global", "time_zone": "UTC"});
     assert_eq!(said(zone), ["limits[0].time_zone: found a value; allowed: none but for a quota"]);

@@ -213,7 +213,8 @@ async fn a_rate_over_all_nodes_is_leased_from_one_account_and_begins_anew_with_t
     let listed = rows(&backend, false).await;
     assert_eq!(listed.iter().map(|row| row.limit.as_str()).collect::<Vec<_>>(), ["monthly"], "a rate has no row");
     // A rate that is raised is so at once, and one that is gone grants nothing.
-    put(&backend, "free", &[json!({"name": "all", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 90, "scope": "global"})]).await;
+    put(&backend, "free", &[json!({"name": "all", "algorithm": "token_bucket", "rate": 10, "per": "1s", "burst": 90, "scope": "global"})])
+        .await;
     assert_eq!(settle(&backend, &node(3), of(1, 1, 40)).await.granted, 40);
     restart(&mut backend).await;
     assert!(settle(&backend, &node(1), again).await.closed, "of an account that is no more");
