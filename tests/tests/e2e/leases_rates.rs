@@ -72,7 +72,7 @@ fn no_window_over_three_gates_admits_more_than_its_limit() {
         let window = rate("sliding_window", 60, "10s", &json!({}));
         let (_backend, gates, key) = world("leases-window", &json!([window]), 3).await;
         let load = Load::start(&gates.iter().collect::<Vec<_>>(), 2, &call(&key));
-        until("the window to be spent", LIMIT, async || (admitted(&load.seen()) >= 2 * RATE).then_some(())).await;
+        until("the window to be spent", LIMIT, async || (admitted(&load.seen()) >= 60).then_some(())).await;
         until("units of the next", LIMIT, async || (admitted(&load.seen()) >= 90).then_some(())).await;
         let seen = load.stop().await;
         let admitted = in_order(&seen);
