@@ -40,7 +40,7 @@ struct Readiness {
     store: Probe,
     /// The process is about to end.
     ending: bool,
-    /// Why it is not ready.
+    /// Why it is not ready, or grants nothing of any limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -74,7 +74,8 @@ async fn readyz(State(operations): State<Arc<Operations>>) -> Response {
         Probe { ledger: false, .. } => Some("the ledger's database ledger.db cannot be read, or is another one than at the start"),
         Probe { .. } => None,
     };
-    let readiness = Readiness { ready: reason.is_none(), store, ending, reason };
+    // Without the ledger nodes still hear which keys are good.
+    let readiness = Readiness { ready: store.readable && !ending, store, ending, reason };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = json(status, serde_json::to_string(&readiness).unwrap_or_default());
     if !readiness.ready {
