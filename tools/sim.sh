@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Simulates the leases: many nodes and the ledger, under loss, delay, crashes and whatever else can happen between them.
-# usage: tools/sim.sh [--seeds N] [--from N] [--seed N] [--sabotage [RULE]] [--first] [--threads N]
+# usage: tools/sim.sh [--seeds N] [--from N] [--seed N] [--sabotage [RULE]] [--first] [--threads N] [--steady]
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

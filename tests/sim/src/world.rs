@@ -11,7 +11,8 @@ use tollgate_core::wire::LeaseAsk;
 
 use super::ledger::{Ledger, Message, News, Quota};
 use super::node::{Known, Node, Purpose, TICK_EVERY, TIMEOUT, name_hash};
-use super::oracle::{Broken, Oracle, USED_FROM};
+pub(crate) use super::oracle::Broken;
+use super::oracle::{Oracle, USED_FROM};
 use super::plan::{CALM, Consumer, Event, MS, Plan, SECOND, TROUBLE};
 
 /// What a run came to.
@@ -47,7 +48,7 @@ struct Sent {
     answered: bool,
 }
 
-struct World<'a> {
+pub(crate) struct World<'a> {
     plan: &'a Plan,
     rng: Rng,
     now: u64,
@@ -82,14 +83,7 @@ pub(crate) fn run(seed: u64, traces: bool) -> Result<Ran, Broken> {
     let mut world = World::new(&plan, seed);
     world.ledger.traces = traces;
     world.start();
-    while let Some(Reverse((at, order))) = world.queue.pop() {
-        let Some(step) = world.steps.remove(&order) else { continue };
-        if at > TROUBLE + CALM {
-            break;
-        }
-        world.now = at;
-        world.step(step).map_err(|broken| format!("at {} ms: {broken}", at / MS))?;
-    }
+    world.run_until(TROUBLE + CALM)?;
     world.end()
 }
 
@@ -104,7 +98,7 @@ pub(crate) fn describe(seed: u64) -> String {
 }
 
 impl<'a> World<'a> {
-    fn new(plan: &'a Plan, seed: u64) -> Self {
+    pub(crate) fn new(plan: &'a Plan, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x51ed_270b_9f3a_1c77);
         let known: Vec<Known> = plan
             .consumers
@@ -158,7 +152,25 @@ impl<'a> World<'a> {
         }
     }
 
-    fn start(&mut self) {
+    /// What it came to so far.
+    pub(crate) const fn ran(&self) -> Ran {
+        self.ran
+    }
+
+    /// Goes on until then.
+    pub(crate) fn run_until(&mut self, until: u64) -> Result<(), Broken> {
+        while let Some(Reverse((at, order))) = self.queue.peek().copied()
+            && at <= until
+        {
+            self.queue.pop();
+            let Some(step) = self.steps.remove(&order) else { continue };
+            self.now = at;
+            self.step(step).map_err(|broken| format!("at {} ms: {broken}", at / MS))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn start(&mut self) {
         for (at, event) in &self.plan.events {
             self.at(*at, Step::Event(*event));
         }
