@@ -1,5 +1,6 @@
 //! Tiers: made, put, deleted; and what nodes hear of it.
 
+use tollgate_core::config::document::Limit;
 use tollgate_core::wire::LeaseAsk;
 use tollgate_server::consumers;
 use tollgate_server::failure::Failure;
@@ -67,6 +68,17 @@ async fn the_tiers_of_the_other_product_are_taken_as_they_are() {
     }
     let free = tiers::get(&backend.store, &backend.admin, "free").await.unwrap();
     assert_eq!((free.limits[0].rate, free.limits[0].burst, free.version), (10, Some(100), 2));
+}
+
+#[tokio::test]
+async fn the_example_of_quotas_is_taken_as_it_is() {
+    let backend = Backend::new().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/tiers/quotas.json");
+    let documents: Vec<NewTier> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    for tier in documents {
+        let made = committed!(backend, |write| tiers::create(write, &backend.admin, tier)).unwrap();
+        assert!(made.limits.iter().any(Limit::is_leased), "{}", made.name);
+    }
 }
 
 #[tokio::test]
