@@ -130,7 +130,10 @@ impl Gate {
             key_sets: KeySets::new(&policy),
             tiers: Tiers::new(&policy),
             limiter: Limiter::new(policy.node.slots),
-            leases: Leases::new(policy.node.slots),
+            leases: Leases::new(
+                policy.node.slots,
+                &policy.backend.as_ref().map_or([""; 2], |backend| [&backend.cluster, &backend.authority]),
+            ),
             waiters: Waiters::default(),
             hash_key: HashKey::new(half(second)),
             backend: policy.backend.as_ref().map(|backend| Backend::new(backend, label, half(second))),

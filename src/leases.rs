@@ -25,7 +25,7 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Overage};
 
 use crate::counters::{Counter, Counters};
 use crate::limits::{MOST_LIMITS, Subject};
-use crate::shared::{Broken, SharedData};
+use crate::shared::{self, Broken, SharedData};
 use ask::Paid;
 pub use ask::{Ask, Charge, Outcome, Standing, Standings, TierLeases};
 use exchange::{Exchanged, Row};
@@ -51,6 +51,8 @@ pub struct Leases {
     visits: HashMap<Place, Instant>,
     visited: Instant,
     ticked: Instant,
+    /// The last tick came much later than the one before.
+    was_late: bool,
     /// From when on slots are looked after again.
     settled_at: Instant,
     /// What waits on this worker.
@@ -75,6 +77,8 @@ struct Wait {
     subject: u64,
     need: u64,
     sum: u64,
+    /// They are being judged again: `sum` is what the answer left of it.
+    answered: bool,
 }
 
 /// From which revision on refusals are no longer believed.
@@ -85,16 +89,17 @@ struct Raised {
 }
 
 impl Leases {
-    /// No leases, over a table of so many slots.
+    /// No leases, over a table of so many slots that is for one ledger alone.
     #[must_use]
-    pub fn new(slots: u32) -> Self {
+    pub fn new(slots: u32, ledger: &[&str]) -> Self {
         Self {
-            table: Table::new(slots),
+            table: Table::new(slots, shared::prefix('l', ledger)),
             purses: Purses::default(),
             reach: Reach::default(),
             visits: HashMap::new(),
             visited: Instant(0),
             ticked: Instant(0),
+            was_late: false,
             settled_at: Instant(0),
             waits: Vec::new(),
             urgent: Vec::new(),
@@ -228,7 +233,10 @@ impl Leases {
         now: Instant,
         shared: &mut S,
     ) -> bool {
-        self.waits.retain(|wait| wait.place != place);
+        // What was granted may be too little for all who wait: the next ask is for the rest of them.
+        if let Some(wait) = self.waits.iter_mut().find(|wait| wait.place == place) {
+            *wait = Wait { need: 0, sum: wait.sum.saturating_sub(answer.granted), answered: true, ..*wait };
+        }
         let mut adopted = false;
         let done = self.table.change(place, shared, &mut |slot| {
             adopted = slot.adopt(answer, revision, sent, now);
@@ -276,8 +284,9 @@ impl Leases {
             if waiting & (1 << position) != 0 {
                 let place = self.table.place(ask.subject, *name);
                 match self.waits.iter_mut().find(|wait| wait.place == place) {
-                    Some(wait) => (wait.need, wait.sum) = (wait.need.max(need), wait.sum.saturating_add(need)),
-                    None => self.waits.push(Wait { place, subject: ask.subject.tag, need, sum: need }),
+                    Some(wait) if !wait.answered => (wait.need, wait.sum) = (wait.need.max(need), wait.sum.saturating_add(need)),
+                    Some(wait) => *wait = Wait { need, sum: need, answered: false, ..*wait },
+                    None => self.waits.push(Wait { place, subject: ask.subject.tag, need, sum: need, answered: false }),
                 }
             }
         }

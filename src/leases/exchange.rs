@@ -56,6 +56,7 @@ impl Leases {
         let waits = self.waits.iter().find(|wait| wait.place == place).copied().unwrap_or_default();
         let away = self.reach.is_away();
         let reach = &mut self.reach;
+        let mut may_call = None;
         let (mut urgent, mut renewal, mut returned) = (None, None, false);
         let mut exchanged = Exchanged::Waiting;
         let make = || Slot::new(place.tag, row.consumer, row.name, now);
@@ -81,7 +82,7 @@ impl Leases {
                     Fate::Kept
                 }
                 Found::Pending if !slot.is_due(SEND_AGAIN, now) => Fate::Kept,
-                Found::Pending | Found::Nothing if !reach.may_call(now) => Fate::Kept,
+                Found::Pending | Found::Nothing if !*may_call.get_or_insert_with(|| reach.may_call(now)) => Fate::Kept,
                 Found::Pending => {
                     urgent = Some(slot.send(now));
                     Fate::Changed

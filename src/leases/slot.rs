@@ -16,6 +16,8 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 const MILLISECOND: u64 = 1_000_000;
 /// A refusal is remembered no longer than this.
 const LONGEST_REFUSAL: u64 = 60 * SECOND;
+/// The largest number that may be told.
+const LARGEST: u64 = 1 << 53;
 /// What is spent is measured over no less than this.
 const SHORTEST_MEASURE: u64 = SECOND / 10;
 /// A part of a refusal's time by which nodes that were refused together come back at different moments.
@@ -170,7 +172,7 @@ impl Slot {
         self.measure(now);
         if need > 0 {
             self.seal(self.units);
-        } else if self.life > 0 {
+        } else if self.life > 0 && self.demand > 0 {
             self.seal(self.units.saturating_sub(self.spends_in(self.lasts)));
         }
         self.number += 1;
@@ -196,7 +198,9 @@ impl Slot {
     pub(super) fn wants_renewal(&self, now: Instant) -> bool {
         let runs_out = self.units < self.newest / 2 || now >= self.lasts_until;
         let enough = self.lasts > SHORTEST_LEASE || self.life > 0;
-        self.lease != 0 && self.asked_at == Instant(0) && enough && now >= self.refused_until && runs_out
+        // Before it is known what is spent, nothing would be granted.
+        let measured = self.demand > 0 || now.since(self.measured_at) >= SHORTEST_MEASURE;
+        self.lease != 0 && self.asked_at == Instant(0) && enough && measured && now >= self.refused_until && runs_out
     }
 
     /// Whether a renewal is worth a message of its own: what there is lasts no longer than until the node next reports.
@@ -249,7 +253,8 @@ impl Slot {
         if answer.retry_ms > 0 {
             let retry = answer.retry_ms.saturating_mul(MILLISECOND).min(LONGEST_REFUSAL);
             let latest = if self.life == 0 { self.until } else { Instant(u64::MAX) };
-            self.refused_until = now.after(retry).after(self.tag.wrapping_mul(answer.number) % (retry / JITTER).max(1)).min(latest);
+            let jitter = self.tag.wrapping_mul(answer.number) % (retry / JITTER).max(1);
+            self.refused_until = now.after((retry + jitter).min(LONGEST_REFUSAL)).min(latest);
             (self.refused_need, self.refused_at) = (self.need, revision);
             self.spent = u64::from(self.life == 0 && answer.retry_ms >= answer.full_in_ms);
         }
@@ -341,12 +346,12 @@ impl Slot {
             lease: self.lease,
             number: self.number,
             window: self.window,
-            returned: self.returned,
+            returned: self.returned.min(LARGEST),
             close: false,
             need: 0,
             waiting: 0,
-            demand: self.demand,
-            own: self.units,
+            demand: self.demand.min(LARGEST),
+            own: self.units.min(LARGEST),
         }
     }
 

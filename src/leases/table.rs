@@ -13,8 +13,6 @@ use crate::shared::{Broken, SharedData, Version};
 const WAYS: usize = 16;
 /// A slot used within this time stays.
 const LATELY: u64 = SECOND;
-/// Layout of the values: a change gets a new number, and with it new keys.
-const LAYOUT: u8 = 1;
 /// Compare-and-swaps lost in a row before shared data counts as unusable.
 const MOST_RETRIES: u32 = 64;
 
@@ -30,6 +28,8 @@ pub struct Place {
 /// The table, as this worker reads it.
 #[derive(Debug)]
 pub(super) struct Table {
+    /// What the keys of its values begin with.
+    prefix: String,
     sets: u32,
     bytes: Vec<u8>,
 }
@@ -58,8 +58,9 @@ pub(super) struct Opened {
 }
 
 impl Table {
-    pub(super) fn new(slots: u32) -> Self {
-        Self { sets: slots.div_ceil(WAYS as u32).max(1), bytes: Vec::new() }
+    /// A table of so many slots: each ledger has its own, told apart by `prefix`.
+    pub(super) fn new(slots: u32, prefix: String) -> Self {
+        Self { prefix, sets: slots.div_ceil(WAYS as u32).max(1), bytes: Vec::new() }
     }
 
     /// Where the slot of a subject's limit is; `name` is a hash of the limit's name.
@@ -150,8 +151,8 @@ impl Table {
         Ok(version)
     }
 
-    fn key(&self, set: u32) -> String {
-        format!("tollgate/{LAYOUT}/l/{}/{set}", self.sets)
+    pub(super) fn key(&self, set: u32) -> String {
+        format!("{}/{}/{set}", self.prefix, self.sets)
     }
 
     #[inline(never)]

@@ -46,7 +46,7 @@ impl World {
         let window = Window { start: LEDGER_START - 1_000, end: LEDGER_START + 3_600_000 };
         Self {
             shared: Memory::default(),
-            workers: (0..workers).map(|_| Leases::new(64)).collect(),
+            workers: (0..workers).map(|_| Leases::new(64, &["a"])).collect(),
             counters: Counters::default(),
             names: leased.iter().map(|leased| name_hash(&leased.name)).collect(),
             leased,
@@ -223,6 +223,46 @@ fn after_a_standstill_workers_give_back_before_a_slot_is_closed() {
 }
 
 #[test]
+fn ledgers_of_one_node_share_nothing() {
+    let mut world = World::new(&[100], 2);
+    world.workers[1] = Leases::new(64, &["b"]);
+    world.ask(0, 1, false);
+    world.settle(0);
+    assert!(world.admits(0, 1));
+    assert_eq!(world.ask(1, 1, false), Outcome::Waiting);
+    let (_, ask) = world.workers[1].take_urgent().pop().unwrap();
+    assert_eq!((ask.number, ask.window), (1, 0), "a lease of its own");
+}
+
+#[test]
+fn slots_are_looked_after_where_every_tick_is_late() {
+    let mut world = World::new(&[10_000], 1);
+    world.ask(0, 5, false);
+    world.settle(0);
+    assert!(world.admits(0, 5));
+    for _ in 0..20 {
+        world.now = world.now.after(SECOND / 4);
+        let (now, shared) = (world.now, &mut world.shared);
+        world.workers[0].tick(false, now, shared, &mut world.counters);
+    }
+    world.settle(0);
+    assert_eq!((world.rows[0].charged, world.rows[0].held), (5, 0));
+}
+
+#[test]
+fn who_still_waits_after_an_answer_is_asked_for_together() {
+    let mut world = World::new(&[1_000], 1);
+    for _ in 0..200 {
+        assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
+    }
+    world.settle(0);
+    // They are judged again: the first that finds nothing asks for all who are left.
+    let admitted = (0..200).take_while(|_| world.admits(0, 1)).count() as u64;
+    let (_, ask) = world.workers[0].take_urgent().pop().unwrap();
+    assert!((150..=201 - admitted).contains(&ask.waiting), "{admitted} admitted, and {} wait", ask.waiting);
+}
+
+#[test]
 fn a_late_answer_does_not_end_a_window_early() {
     let mut slot = Slot::new(1, "c", "l", Instant(START));
     slot.open(|| Some(7)).unwrap();
@@ -331,7 +371,8 @@ fn malformed_slots_are_never_fresh_ones() {
     for garbage in [&b"x"[..], &[0xff; 40], &[0; 9]] {
         let mut world = World::new(&[100], 1);
         for set in 0..4 {
-            world.shared.set(&format!("tollgate/1/l/4/{set}"), garbage, None).unwrap();
+            let key = world.workers[0].table.key(set);
+            world.shared.set(&key, garbage, None).unwrap();
         }
         assert_eq!(world.ask(0, 1, false), Outcome::Unavailable, "{garbage:?}");
         assert!(world.workers[0].take_urgent().is_empty());
@@ -340,7 +381,7 @@ fn malformed_slots_are_never_fresh_ones() {
 
 #[test]
 fn a_full_set_gives_up_what_was_not_used_lately_and_returns_it() {
-    let mut table = Table::new(16);
+    let mut table = Table::new(16, "t".to_owned());
     let mut shared = Memory::default();
     let now = Instant(START);
     let mut open = |tag: u64, impatient: bool, now: Instant| {

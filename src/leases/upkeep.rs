@@ -44,10 +44,12 @@ impl Leases {
         for back in self.purses.idle(now) {
             self.put_back(back, now, shared, counters);
         }
-        if now.since(self.ticked) >= STOOD_STILL {
+        let late = self.ticked > Instant(0) && now.since(self.ticked) >= STOOD_STILL;
+        // Where every tick is late, slots are looked after all the same.
+        if late && !self.was_late {
             self.settled_at = now.after(SETTLED);
         }
-        self.ticked = now;
+        (self.ticked, self.was_late) = (now, late);
         if now < self.settled_at {
             return woken;
         }
@@ -104,6 +106,9 @@ impl Leases {
         let mut woken = Vec::new();
         let table = &mut self.table;
         self.waits.retain(|wait| {
+            if wait.answered {
+                return false;
+            }
             let mut waits = false;
             let _ = table.change(wait.place, shared, &mut |slot| {
                 waits = slot.is_pending() && !slot.is_due(SEND_AGAIN, now);

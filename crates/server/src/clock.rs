@@ -1,11 +1,12 @@
 //! Owns wall-clock time: what an instant is, how it is written, and where it is read. Must not wait for anything.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::time::Instant;
 
 /// The last instant that RFC 3339 can write: the end of the year 9999.
 const LAST: i64 = 253_402_300_799_999;
@@ -23,6 +24,9 @@ pub struct TimeError;
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now.
     fn now(&self) -> Time;
+
+    /// Milliseconds that have passed since some moment, however the clock is set meanwhile.
+    fn passed(&self) -> u64;
 }
 
 /// The system's clock.
@@ -120,11 +124,20 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         Time::default().after(std::time::UNIX_EPOCH.elapsed().unwrap_or_default())
     }
+
+    fn passed(&self) -> u64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> Time {
         Time(self.0.load(Ordering::SeqCst))
+    }
+
+    fn passed(&self) -> u64 {
+        u64::try_from(self.now().millis()).unwrap_or(0)
     }
 }
 

@@ -170,6 +170,24 @@ fn what_a_worker_holds_expires_too() {
 }
 
 #[test]
+fn a_burst_that_is_there_is_admitted() {
+    let mut world = world(100, 1_000, 1);
+    let (mut waiting, mut admitted, mut calls) = (1_000, 0, 0);
+    while waiting > 0 {
+        let judged: Vec<Outcome> = (0..waiting).map(|_| world.ask(0, 1, false)).collect();
+        assert!(!judged.iter().any(|outcome| matches!(outcome, Outcome::Refused { .. })), "after {admitted}");
+        admitted += judged.iter().filter(|outcome| matches!(outcome, Outcome::Admitted { .. })).count();
+        waiting = judged.iter().filter(|outcome| **outcome == Outcome::Waiting).count();
+        world.tick(5_000_000);
+        calls += world.settle(0);
+        if admitted >= 900 {
+            break;
+        }
+    }
+    assert!(calls <= 12, "{calls} calls for {admitted}");
+}
+
+#[test]
 fn where_a_rate_is_exceeded_few_ask_and_nobody_waits() {
     let mut world = world(100, 100, 2);
     let (mut admitted, mut calls) = (0, 0);

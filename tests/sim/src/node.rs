@@ -294,7 +294,7 @@ impl Node {
 
 impl Worker {
     fn new(slots: u32) -> Self {
-        Self { leases: Leases::new(slots), notes: Notes::default(), counters: Counters::default(), waiting: Vec::new() }
+        Self { leases: Leases::new(slots, &["sim"]), notes: Notes::default(), counters: Counters::default(), waiting: Vec::new() }
     }
 }
 

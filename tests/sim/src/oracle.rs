@@ -133,7 +133,8 @@ impl Oracle {
                 }
                 of.admitted.push_back((now, units));
                 of.sum += units;
-                let lost = of.lost.iter().filter(|at| **at + length > now).count() as u64;
+                // What was granted before a loss is spent a while after it.
+                let lost = of.lost.iter().filter(|at| **at + length + LIFE > now).count() as u64;
                 if of.sum > u64::from(window.limit()) * (1 + lost) {
                     return Err(format!(
                         "rate {quota:?}: {} units admitted in a window of {}, after {lost} losses",

@@ -123,7 +123,10 @@ impl<K: Ord> RateRow<K> {
         match leased.spend(self.state, at(now), at(self.charged_as_of(now)), granted) {
             Some(state) => {
                 self.state = state;
-                (granted, granted < wanted && self.rate.refill(SECOND) / active > FEW)
+                // Halves of halves may be asked for at once, down to what flows in in that time.
+                let left = free - granted;
+                let scarce = granted < wanted && left < self.rate.refill(2 * RETRY * MILLISECOND).max(active);
+                (granted, scarce && self.rate.refill(SECOND) / active > FEW)
             }
             None => (0, true),
         }

@@ -19,6 +19,8 @@ use crate::clock::Time;
 
 /// How long an incarnation counts as active in a row at least, in milliseconds, however scarce its units are: some retries.
 const ACTIVE_FOR: u64 = 5 * RETRY;
+/// How soon to ask again where nothing is granted until somebody says so, in milliseconds.
+const FROZEN_RETRY: u64 = 30_000;
 /// How often nodes are told that units of a row are wanted elsewhere, in milliseconds: as often as whoever is refused asks again.
 const RECALLED_EVERY: u64 = RETRY;
 /// The same as long as nothing was returned or granted since: its holders may be dead, and the feed is everybody's.
@@ -38,7 +40,7 @@ pub(super) struct Judged {
     /// Asks that got less than they needed.
     pub(super) refused: u64,
     /// Somebody's ask shows that the ledger has forgotten what it answered.
-    pub(super) forgot: bool,
+    pub(super) forgot: Option<String>,
 }
 
 /// A row that is asked from.
@@ -82,7 +84,6 @@ pub(super) async fn judge(
     at: Time,
 ) -> Result<Judged, StoreError> {
     let now = u64::try_from(at.millis()).unwrap_or(0);
-    rates.tick(now);
     let Found { fenced, mut rows, places, frozen } = rows(connection, asked, accounts, now).await?;
     let of = |consumer: &str, limit: &str| places.get(&(consumer, limit)).copied().flatten();
     for asked in asked {
@@ -110,8 +111,11 @@ pub(super) async fn judge(
         !frozen.covers(start) && holding.is_some_and(|holding| holding.holder.shows_loss(ask, start))
     };
     // Before anything is granted.
-    if asked.iter().any(|asked| asked.asks.iter().any(|ask| shows_loss(asked, ask))) {
-        judged.forgot = true;
+    judged.forgot = asked.iter().find_map(|asked| {
+        let LeaseAsk { consumer, limit, lease, number, .. } = asked.asks.iter().find(|ask| shows_loss(asked, ask))?;
+        Some(format!("by incarnation {}: ask {number} of lease {lease} of `{limit}` of {consumer}", asked.incarnation))
+    });
+    if judged.forgot.is_some() {
         frozen::mark(connection, at).await?;
         let frozen = Frozen::since(now);
         rows.iter_mut().for_each(|state| state.frozen = frozen.covers(state.kept.row.window.start));
@@ -253,6 +257,10 @@ fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now:
     }
     let mut settled = state.kept.row.settle(&mut holding.holder, closing.as_ref().unwrap_or(ask), now, state.active);
     (state.kept.row.limit, settled.answer.limit) = (limit, limit);
+    if state.frozen {
+        // It may be reopened at any time.
+        settled.answer.retry_ms = settled.answer.retry_ms.min(FROZEN_RETRY);
+    }
     let after = found(&holding.holder);
     if after != before {
         holding.lasts.insert(ask.lease, settled.answer.lasts_ms);

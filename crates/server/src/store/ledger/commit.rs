@@ -124,7 +124,9 @@ impl Committer {
         let consumers: HashSet<&str> = asks.chain(overages.map(|overage| overage.consumer.as_str())).collect();
         let (revision, accounts) = self.accounts.of(&consumers).await?;
         let mut transaction = begin(&self.writer).await?;
-        let judged = batch::judge(&mut transaction, asked, &accounts, &mut self.rates, self.clock.now()).await?;
+        let now = self.clock.now();
+        self.rates.tick(u64::try_from(now.millis()).unwrap_or(0), self.clock.passed());
+        let judged = batch::judge(&mut transaction, asked, &accounts, &mut self.rates, now).await?;
         transaction.commit().await?;
         Ok((revision, judged))
     }
@@ -141,8 +143,9 @@ fn count(asked: &[Asked], judged: &Judged) {
     metrics::counter!("tollgate_ledger_asks_total").increment(u64::try_from(asks).unwrap_or(u64::MAX));
     metrics::counter!("tollgate_ledger_refused_total").increment(judged.refused);
     metrics::counter!("tollgate_ledger_granted_units_total").increment(judged.granted);
-    if judged.forgot {
+    if let Some(asked) = &judged.forgot {
         tracing::error!(
+            asked,
             "a node was granted what the ledger does not know: no quota is granted from until its window ends or it is reopened"
         );
     }

@@ -15,30 +15,30 @@ const SWEPT_EVERY: u64 = 10_000;
 pub(super) struct Rates {
     /// By consumer and limit; holders by their incarnation.
     accounts: HashMap<(String, String), RateRow<String>>,
-    /// The clock's last reading, and the time that has passed by it: a clock that is put back does not stop anything from flowing in.
-    read: u64,
-    passed: u64,
+    /// When the first account could be made, by the wall clock and by the other: it names accounts, and none should have the name of one that
+    /// was before the backend started.
+    began: Option<(u64, u64)>,
+    now: u64,
     swept: u64,
 }
 
 impl Rates {
-    /// Reads the clock, in milliseconds. To be done before asks are judged.
-    pub(super) fn tick(&mut self, clock: u64) {
-        // It names accounts, and none should have the name of one that was before the backend started.
-        self.passed = if self.read == 0 { clock } else { self.passed.saturating_add(clock.saturating_sub(self.read)) };
-        self.read = clock;
-        if self.passed.saturating_sub(self.swept) >= SWEPT_EVERY {
-            self.swept = self.passed;
-            self.accounts.retain(|_, row| !row.is_idle(self.passed));
+    /// Takes the time by the wall clock, and what has passed by one that nobody sets, in milliseconds. To be done before asks are judged.
+    pub(super) fn tick(&mut self, wall: u64, passed: u64) {
+        let (began, then) = *self.began.get_or_insert((wall, passed));
+        self.now = self.now.max(began.saturating_add(passed.saturating_sub(then)));
+        if self.now.saturating_sub(self.swept) >= SWEPT_EVERY {
+            self.swept = self.now;
+            self.accounts.retain(|_, row| !row.is_idle(self.now));
         }
     }
 
     /// Judges an ask of an incarnation.
     pub(super) fn settle(&mut self, incarnation: &str, rate: Rate, ask: &LeaseAsk) -> LeaseAnswer {
         let key = (ask.consumer.clone(), ask.limit.clone());
-        let row = self.accounts.entry(key).or_insert_with(|| RateRow::new(rate, self.passed));
+        let row = self.accounts.entry(key).or_insert_with(|| RateRow::new(rate, self.now));
         row.set_rate(rate);
-        row.settle(incarnation.to_owned(), ask, self.passed)
+        row.settle(incarnation.to_owned(), ask, self.now)
     }
 }
 
@@ -53,17 +53,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_put_back_stops_nothing_and_accounts_that_are_full_are_forgotten() {
+    fn what_flows_in_does_not_depend_on_how_the_clock_is_set_and_accounts_that_are_full_are_forgotten() {
         let rate = Rate::TokenBucket(TokenBucket::new(10, 1_000_000_000, 50).unwrap());
         let mut rates = Rates::default();
-        rates.tick(1_000_000);
+        rates.tick(1_000_000, 7);
         assert_eq!((rates.settle("a", rate, &ask(1, 50)).granted, rates.settle("b", rate, &ask(1, 1)).granted), (50, 0));
-        rates.tick(5_000);
-        rates.tick(6_000);
+        rates.tick(5_000, 7);
+        rates.tick(2_000_000, 1_007);
         assert_eq!(rates.settle("b", rate, &ask(2, 10)).granted, 10);
-        rates.tick(10_000);
+        assert_eq!(rates.settle("b", rate, &ask(3, 1)).granted, 0);
+        rates.tick(2_000_000, 9_000);
         assert_eq!(rates.accounts.len(), 1);
-        rates.tick(60_000);
+        rates.tick(2_000_000, 60_000);
         assert_eq!(rates.accounts.len(), 0);
     }
 }
