@@ -367,10 +367,10 @@ impl Gate {
                 let tier = consumer.tier.as_ref().map(|tier| self.tiers.learn(tier, revision, &self.policy)).transpose()?;
                 self.keys.cache.consumer_changed(&consumer.id, revision, tier);
                 let subject = self.hash_key.of_backend(&consumer.id, shared);
-                self.leases.raised(Some(subject), revision);
+                self.leases.changed(Some((subject, &consumer.id)), revision, now, shared);
             }
             (None, None, Some(tier), None) => {
-                self.leases.raised(None, revision);
+                self.leases.changed(None, revision, now, shared);
                 self.keys.cache.tier_changed(&tier.name, revision);
                 self.tiers.change(tier, revision, &self.policy)?;
             }

@@ -172,7 +172,7 @@ impl Slot {
         self.measure(now);
         if need > 0 {
             self.seal(self.units);
-        } else if self.life > 0 && self.demand > 0 {
+        } else if self.life > 0 {
             self.seal(self.units.saturating_sub(self.spends_in(self.lasts)));
         }
         self.number += 1;

@@ -291,6 +291,21 @@ fn what_is_wanted_elsewhere_is_returned_but_for_a_short_time() {
 }
 
 #[test]
+fn what_was_granted_under_other_limits_is_returned_but_for_a_short_time() {
+    let mut world = World::new(&[10_000], 1);
+    world.ask(0, 1, false);
+    world.settle(0);
+    assert!(world.admits(0, 1));
+    let held = world.rows[0].held;
+    for (consumer, left) in [(Some((World::subject(), "other")), held..=held), (Some((World::subject(), "acme")), 0..=held / 2)] {
+        let (now, shared) = (world.now, &mut world.shared);
+        world.workers[0].changed(consumer, 2, now, shared);
+        world.settle(0);
+        assert!(left.contains(&world.rows[0].held), "{consumer:?}: {} of {held}", world.rows[0].held);
+    }
+}
+
+#[test]
 fn without_the_backend_each_quota_fails_as_it_says_and_what_is_held_is_spent() {
     for (mode, degraded) in [(FailureMode::Deny, 0), (FailureMode::Allow, 0), (FailureMode::Degrade, 1)] {
         let mut world = World::new(&[1_000], 1);

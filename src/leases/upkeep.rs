@@ -5,6 +5,7 @@ use tollgate_core::time::{Instant, SECOND};
 use super::table::Fate;
 use super::{Leases, Place, SEND_AGAIN, TICK_EVERY};
 use crate::counters::Counters;
+use crate::limits::Subject;
 use crate::shared::SharedData;
 
 /// A slot nobody used for so long returns what is left: longer than workers keep what they took.
@@ -23,10 +24,26 @@ const SWEEP: u32 = 8;
 impl Leases {
     /// Units of a limit are wanted elsewhere: what is not needed soon is returned.
     pub fn recall<S: SharedData>(&mut self, place: Place, now: Instant, shared: &mut S) {
+        self.shrink(place, None, now, shared);
+    }
+
+    /// Limits of a consumer, or of all, may be other ones since a revision: who was refused before asks again, and what was granted under the
+    /// old ones and is not needed soon is returned.
+    pub fn changed<S: SharedData>(&mut self, consumer: Option<(Subject, &str)>, revision: u64, now: Instant, shared: &mut S) {
+        self.raised(consumer.map(|(subject, _)| subject), revision);
+        let mut used: Vec<Place> = self.visits.keys().copied().collect();
+        used.sort_unstable();
+        for place in used {
+            self.shrink(place, consumer.map(|(_, id)| id), now, shared);
+        }
+    }
+
+    /// Returns what a slot has beyond a short time, if it is of this consumer.
+    fn shrink<S: SharedData>(&mut self, place: Place, consumer: Option<&str>, now: Instant, shared: &mut S) {
         let mut message = None;
         let done = self.table.change(place, shared, &mut |slot| {
             message = None;
-            if !slot.shrink(now) {
+            if consumer.is_some_and(|id| id != slot.consumer) || !slot.shrink(now) {
                 return Fate::Kept;
             }
             slot.ask(0, 0, now);

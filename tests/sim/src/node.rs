@@ -235,7 +235,7 @@ impl Node {
                 let place = own.leases.place(subject, known[consumer].names[limit]);
                 own.leases.recall(place, now, &mut self.shared);
             } else {
-                own.leases.raised(Some(subject), revision);
+                own.leases.changed(Some((subject, &known[consumer].name)), revision, now, &mut self.shared);
             }
         }
     }
