@@ -30,6 +30,7 @@ lint: ## format, clippy, dependency rules, docs, licences
 
 bench: ## benchmarks, in the release profile
 	@tools/bench.sh
+	@tools/bench.sh quotas
 
 clean: ## what `make build` and cargo leave behind; .tools/ stays
 	rm -rf dist target

@@ -26,4 +26,5 @@ stage "end to end, Envoy 1.39.0" end_to_end 1.39.0 "$ROOT/dist/tollgate.wasm"
 stage "module of Debian's compiler" debian_module
 stage "end to end, module of Debian's compiler" end_to_end 1.40.0 "$TARGET_DIR/dist/tollgate-debian.wasm"
 stage "simulation of the leases, 10,000 stories" tools/sim.sh --seeds 10000
+stage "simulation of a hundred nodes" tools/sim.sh --steady
 stage "fuzzing, 20 s a target" fuzz
