@@ -286,6 +286,7 @@ fn what_is_wanted_elsewhere_is_returned_but_for_a_short_time() {
     let place = world.workers[0].place(World::subject(), world.names[0]);
     let (now, shared) = (world.now, &mut world.shared);
     world.workers[0].recall(place, now, shared);
+    world.tick(TICK_EVERY);
     world.settle(0);
     assert!(world.rows[0].held < held / 2, "{} of {held}", world.rows[0].held);
 }
@@ -300,6 +301,7 @@ fn what_was_granted_under_other_limits_is_returned_but_for_a_short_time() {
     for (consumer, left) in [(Some((World::subject(), "other")), held..=held), (Some((World::subject(), "acme")), 0..=held / 2)] {
         let (now, shared) = (world.now, &mut world.shared);
         world.workers[0].changed(consumer, 2, now, shared);
+        world.tick(TICK_EVERY);
         world.settle(0);
         assert!(left.contains(&world.rows[0].held), "{consumer:?}: {} of {held}", world.rows[0].held);
     }

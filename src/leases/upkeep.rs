@@ -50,7 +50,8 @@ impl Leases {
             message = Some(slot.send(now));
             Fate::Changed
         });
-        self.background.extend(message.filter(|_| done.is_ok()));
+        // Soon: until it is answered whoever finds too little here waits.
+        self.short.extend(message.filter(|_| done.is_ok()).map(|ask| (place, ask)));
     }
 
     /// Looks after purses and slots, and answers the tags of subjects whose waiting requests are to be judged again, because another worker has
