@@ -58,9 +58,9 @@ pub struct Leases {
     /// What waits on this worker.
     waits: Vec<Wait>,
     /// To be sent at once: somebody waits.
-    urgent: Vec<(Place, LeaseAsk)>,
+    urgent: Vec<LeaseAsk>,
     /// To be sent with the next tick.
-    short: Vec<(Place, LeaseAsk)>,
+    short: Vec<LeaseAsk>,
     /// To be sent when there is an opportunity.
     background: Vec<LeaseAsk>,
     /// Units let pass without a lease.
@@ -201,8 +201,8 @@ impl Leases {
         }
     }
 
-    /// Asks to be sent at once, each with its place for [`answered`](Self::answered).
-    pub fn take_urgent(&mut self) -> Vec<(Place, LeaseAsk)> {
+    /// Asks to be sent at once.
+    pub fn take_urgent(&mut self) -> Vec<LeaseAsk> {
         std::mem::take(&mut self.urgent)
     }
 

@@ -127,12 +127,8 @@ impl Gate {
 
     /// Sends what somebody waits for.
     fn send_asks(&mut self, now: Instant) {
-        let urgent = self.leases.take_urgent();
-        if urgent.is_empty() {
-            return;
-        }
-        let asks: Vec<_> = urgent.into_iter().map(|(_, ask)| ask).collect();
-        if !self.backend.as_mut().is_some_and(|backend| backend.settle(asks, now)) {
+        let asks = self.leases.take_urgent();
+        if !asks.is_empty() && !self.backend.as_mut().is_some_and(|backend| backend.settle(asks, now)) {
             self.note_reach(false, now);
         }
     }

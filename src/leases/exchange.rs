@@ -106,13 +106,13 @@ impl Leases {
         };
         self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
         match renewal {
-            Some((true, ask)) => self.short.push((place, ask)),
+            Some((true, ask)) => self.short.push(ask),
             Some((false, ask)) => self.background.push(ask),
             None => {}
         }
         if let Some(ask) = urgent {
             counters.count(Counter::LeaseAsked);
-            self.urgent.push((place, ask));
+            self.urgent.push(ask);
         }
         self.visits.entry(place).or_insert_with(|| now.after(IDLE));
         let Exchanged::Spent(held) = exchanged else {

@@ -88,7 +88,7 @@ impl World {
 
     /// The ledger answers whatever a worker asks, or has in the background; so many messages.
     fn settle(&mut self, worker: usize) -> usize {
-        let mut asks: Vec<LeaseAsk> = self.workers[worker].take_urgent().into_iter().map(|(_, ask)| ask).collect();
+        let mut asks = self.workers[worker].take_urgent();
         asks.extend(self.workers[worker].take_background());
         for ask in &asks {
             let answer = self.judge(ask);
@@ -138,10 +138,10 @@ fn workers_share_what_one_has_asked_for() {
 fn an_ask_without_an_answer_is_sent_again_unchanged_and_adopted_once() {
     let mut world = World::new(&[1_000], 2);
     world.ask(0, 3, false);
-    let (_, lost) = world.workers[0].take_urgent().pop().unwrap();
+    let lost = world.workers[0].take_urgent().pop().unwrap();
     world.tick(SEND_AGAIN);
     world.ask(1, 3, false);
-    let (_, again) = world.workers[1].take_urgent().pop().unwrap();
+    let again = world.workers[1].take_urgent().pop().unwrap();
     assert_eq!(lost, again);
     let answer = world.judge(&again);
     assert_eq!(world.judge(&lost), answer);
@@ -190,7 +190,7 @@ fn a_spent_quota_costs_one_call_until_it_is_raised() {
 fn what_nobody_uses_is_returned_and_a_late_answer_finds_nobody() {
     let mut world = World::new(&[10_000], 1);
     world.ask(0, 5, false);
-    let (_, ask) = world.workers[0].take_urgent().pop().unwrap();
+    let ask = world.workers[0].take_urgent().pop().unwrap();
     let answer = world.judge(&ask);
     world.answer(0, &ask, &answer);
     assert!(world.admits(0, 5));
@@ -230,7 +230,7 @@ fn ledgers_of_one_node_share_nothing() {
     world.settle(0);
     assert!(world.admits(0, 1));
     assert_eq!(world.ask(1, 1, false), Outcome::Waiting);
-    let (_, ask) = world.workers[1].take_urgent().pop().unwrap();
+    let ask = world.workers[1].take_urgent().pop().unwrap();
     assert_eq!((ask.number, ask.window), (1, 0), "a lease of its own");
 }
 
@@ -258,7 +258,7 @@ fn who_still_waits_after_an_answer_is_asked_for_together() {
     world.settle(0);
     // They are judged again: the first that finds nothing asks for all who are left.
     let admitted = (0..200).take_while(|_| world.admits(0, 1)).count() as u64;
-    let (_, ask) = world.workers[0].take_urgent().pop().unwrap();
+    let ask = world.workers[0].take_urgent().pop().unwrap();
     assert!((150..=201 - admitted).contains(&ask.waiting), "{admitted} admitted, and {} wait", ask.waiting);
 }
 
@@ -379,7 +379,7 @@ fn after_the_end_of_a_window_nothing_of_it_is_spent() {
     assert!(world.admits(0, 1));
     world.now = world.now.after(3_600 * SECOND);
     assert_eq!(world.ask(0, 1, false), Outcome::Waiting);
-    let (_, ask) = world.workers[0].take_urgent().pop().unwrap();
+    let ask = world.workers[0].take_urgent().pop().unwrap();
     assert_eq!((ask.number, ask.window, ask.returned), (1, 0, 0), "a lease of its own");
 }
 

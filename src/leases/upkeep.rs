@@ -51,7 +51,7 @@ impl Leases {
             Fate::Changed
         });
         // Soon: until it is answered whoever finds too little here waits.
-        self.short.extend(message.filter(|_| done.is_ok()).map(|ask| (place, ask)));
+        self.short.extend(message.filter(|_| done.is_ok()));
     }
 
     /// Looks after purses and slots, and answers the tags of subjects whose waiting requests are to be judged again, because another worker has

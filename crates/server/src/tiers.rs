@@ -152,26 +152,12 @@ pub async fn seed(write: &mut Write, principal: &Principal) -> Result<(), Failur
     }
     for document::Tier { name, mut limits } in default_tiers() {
         let self_service = name == "free";
-        limits.extend(MONTHLY.iter().find(|(tier, _)| *tier == name).map(|(_, units)| monthly(*units)));
+        limits.extend(
+            MONTHLY.iter().find(|(tier, _)| *tier == name).map(|(_, units)| Limit::new("monthly", Algorithm::Quota, *units, "month")),
+        );
         create(write, principal, NewTier { name, limits, self_service }).await?;
     }
     Ok(())
-}
-
-fn monthly(units: u64) -> Limit {
-    Limit {
-        name: "monthly".to_owned(),
-        algorithm: Algorithm::Quota,
-        rate: units,
-        per: "month".to_owned(),
-        burst: None,
-        scope: None,
-        time_zone: None,
-        routes: None,
-        shadow: false,
-        failure_mode: None,
-        degrade_to: None,
-    }
 }
 
 impl From<Tier> for document::Tier {

@@ -282,11 +282,10 @@ impl Node {
     }
 
     fn send(&mut self, worker: usize, world: u64) {
-        let urgent = self.workers[worker].leases.take_urgent();
-        if urgent.is_empty() {
+        let asks = self.workers[worker].leases.take_urgent();
+        if asks.is_empty() {
             return;
         }
-        let asks: Vec<LeaseAsk> = urgent.into_iter().map(|(_, ask)| ask).collect();
         let body = encode(&Settle { asks: asks.clone() }).unwrap();
         self.calls.push(Call { report: false, body, asks, purpose: Purpose::Urgent { worker, sent: self.now(world) } });
     }

@@ -66,22 +66,7 @@ pub fn global_rate(limit: &doc::Limit) -> Option<Rate> {
 pub fn default_tiers() -> Vec<doc::Tier> {
     let tier = |name: &str, rate: Option<u64>| doc::Tier {
         name: name.to_owned(),
-        limits: rate
-            .map(|rate| doc::Limit {
-                name: "per-minute".to_owned(),
-                algorithm: doc::Algorithm::SlidingWindow,
-                rate,
-                per: "60s".to_owned(),
-                burst: None,
-                scope: None,
-                time_zone: None,
-                routes: None,
-                shadow: false,
-                failure_mode: None,
-                degrade_to: None,
-            })
-            .into_iter()
-            .collect(),
+        limits: rate.map(|rate| doc::Limit::new("per-minute", doc::Algorithm::SlidingWindow, rate, "60s")).into_iter().collect(),
     };
     vec![tier("free", Some(100)), tier("basic", Some(500)), tier("pro", Some(1_000)), tier("enterprise", None)]
 }

@@ -220,6 +220,24 @@ pub enum FailureMode {
 }
 
 impl Limit {
+    /// A limit with the defaults in all other fields.
+    #[must_use]
+    pub fn new(name: &str, algorithm: Algorithm, rate: u64, per: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            algorithm,
+            rate,
+            per: per.to_owned(),
+            burst: None,
+            scope: None,
+            time_zone: None,
+            routes: None,
+            shadow: false,
+            failure_mode: None,
+            degrade_to: None,
+        }
+    }
+
     /// Whether it is counted over all nodes, from leases of the backend's ledger.
     #[must_use]
     pub fn is_leased(&self) -> bool {

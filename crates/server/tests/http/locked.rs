@@ -55,14 +55,19 @@ async fn without_the_ledgers_file_it_says_so_and_goes_on_with_the_rest() {
     let (ledger, elsewhere) = (service.data.path().join("ledger.db"), service.data.path().join("elsewhere.db"));
     let readiness = async || call(service.at.operations, "GET", "/readyz").send().await;
     assert_eq!(readiness().await.expect(200)["ledger"], true);
-    std::fs::rename(&ledger, &elsewhere).unwrap();
-    wait_for(async || readiness().await.expect(200)["ledger"] == false).await;
     let reason = "the ledger's database ledger.db cannot be read, or is another one than at the start";
     let without = json!({"ready": true, "readable": true, "writable": true, "ledger": false, "ending": false, "reason": reason});
+    // A copy in its place is not what the process has open.
+    let copy = service.data.path().join("copy.db");
+    std::fs::hard_link(&ledger, &elsewhere).unwrap();
+    std::fs::copy(&ledger, &copy).unwrap();
+    std::fs::rename(&copy, &ledger).unwrap();
+    wait_for(async || readiness().await.expect(200)["ledger"] == false).await;
     assert_eq!(readiness().await.expect(200), without);
-    // A copy in its place is not what the process has open. It is looked at anew after a second.
-    std::fs::copy(&elsewhere, &ledger).unwrap();
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    std::fs::rename(&elsewhere, &ledger).unwrap();
+    wait_for(async || readiness().await.expect(200)["ledger"] == true).await;
+    std::fs::rename(&ledger, &elsewhere).unwrap();
+    wait_for(async || readiness().await.expect(200)["ledger"] == false).await;
     assert_eq!(readiness().await.expect(200), without);
     std::fs::rename(&elsewhere, &ledger).unwrap();
     wait_for(async || readiness().await.expect(200)["ledger"] == true).await;

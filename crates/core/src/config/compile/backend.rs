@@ -61,19 +61,7 @@ impl Compiler<'_> {
             self.problem(path, rate.to_string(), format!("{least} to 1000000"));
             return None;
         }
-        let limit = doc::Limit {
-            name: "unknown".to_owned(),
-            algorithm: doc::Algorithm::TokenBucket,
-            rate: u64::from(rate),
-            per: per.to_owned(),
-            burst: None,
-            scope: None,
-            time_zone: None,
-            routes: None,
-            shadow: false,
-            failure_mode: None,
-            degrade_to: None,
-        };
+        let limit = doc::Limit::new("unknown", doc::Algorithm::TokenBucket, u64::from(rate), per);
         Some(self.tier(path, &doc::Tier { name: "unknown".to_owned(), limits: vec![limit] }, &[]))
     }
 }
