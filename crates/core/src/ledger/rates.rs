@@ -106,8 +106,8 @@ impl<K: Ord> RateRow<K> {
         }
     }
 
-    /// Units for an ask, charged: enough to last, at most a fair half of what there is, at least what somebody waits for, or none. And
-    /// whether they are so few that who asks again at once would ask for each request.
+    /// Units for an ask, charged: enough to last, at most a fair half of what there is and flows in soon, or a fair part for who waits, at
+    /// least what the first of them needs, or none. And whether they are so few that who asks again at once would ask for each request.
     fn grant(&mut self, ask: &LeaseAsk, active: u64, now: u64) -> (u64, bool) {
         let leased = self.leased();
         let free = leased.standing(self.state, at(now)).remaining;
@@ -117,9 +117,14 @@ impl<K: Ord> RateRow<K> {
         let lasting = u128::from(ask.demand) * u128::from(lasts(&self.rate)) / 1_000_000;
         let first = if ask.need > 0 { free / active.saturating_mul(FIRST_SHARE) } else { 0 };
         let lasting = u64::try_from(lasting).unwrap_or(u64::MAX).max(first);
-        let wanted = lasting.saturating_sub(ask.own).max(ask.waiting);
-        let fair = (free.saturating_add(ask.own) / active.saturating_mul(2)).saturating_sub(ask.own);
-        let granted = wanted.min(fair).max(ask.need).min(free);
+        let ahead = lasting.saturating_sub(ask.own);
+        // What flows in until the next ask counts too, or a bucket would have to be full before half of it were enough.
+        let there = free.saturating_add(self.rate.refill(AHEAD / 2)).saturating_add(ask.own);
+        let fair_half = (there / active.saturating_mul(2)).saturating_sub(ask.own);
+        // What is waited for is spent as soon as it is answered: no half of it need be kept back.
+        let now_due = ask.waiting.min(free / active);
+        let wanted = ahead.max(ask.waiting);
+        let granted = ahead.min(fair_half).max(now_due).max(ask.need).min(free);
         match leased.spend(self.state, at(now), at(self.charged_as_of(now)), granted) {
             Some(state) => {
                 self.state = state;

@@ -103,7 +103,7 @@ fn holders_share_what_there_is_and_are_forgotten_when_silent() {
     row.settle(1, &needs(1, 1), START);
     let left = row.settle(2, &needs(1, 1), START).left;
     let half = row.settle(1, &wants(2), START);
-    assert_eq!((half.granted, half.retry_ms), (left / 4, 0), "and more may be asked for at once");
+    assert_eq!((half.granted, half.retry_ms), ((left + 500) / 4, 0), "with what flows in soon; and more may be asked for at once");
     let scarce = (3..20).map(|number| row.settle(1, &wants(number), START)).find(|answer| answer.retry_ms > 0).unwrap();
     assert!(scarce.granted > 1 && scarce.left < 200, "until little is left, and who has spent that waits a little: {scarce:?}");
     assert!(!row.is_idle(START + 5_000) && row.is_idle(START + REMEMBERED + 1));
@@ -117,8 +117,17 @@ fn where_a_call_for_each_is_no_more_nobody_waits() {
     let wants = |number| LeaseAsk { demand: 50_000, ..needs(number, 1) };
     for number in 1..=2 {
         let few = row.settle(number, &wants(1), START);
-        assert_eq!((few.granted, few.retry_ms), (if number == 1 { 5 } else { 1 }, 0));
+        assert_eq!((few.granted, few.retry_ms), (if number == 1 { 7 } else { 2 }, 0));
     }
+}
+
+#[test]
+fn who_waits_gets_its_part_whatever_is_kept_back_from_who_asks_ahead() {
+    let mut row = RateRow::new(bucket(10, 1_000), START);
+    row.settle(1, &needs(1, 1), START);
+    let left = row.settle(2, &needs(1, 1), START).left;
+    let part = row.settle(1, &LeaseAsk { waiting: 900, ..needs(2, 1) }, START);
+    assert_eq!(part.granted, left / 2);
 }
 
 #[test]
