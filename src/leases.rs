@@ -233,17 +233,24 @@ impl Leases {
         now: Instant,
         shared: &mut S,
     ) -> bool {
+        let mut adopts = |place| {
+            let mut adopted = false;
+            let done = self.table.change(place, shared, &mut |slot| {
+                adopted = slot.adopt(answer, revision, sent, now);
+                if adopted { Fate::Changed } else { Fate::Kept }
+            });
+            // Where shared data is unusable, nothing is adopted: the units stay charged.
+            adopted && done.is_ok()
+        };
+        let adopted = adopts(place);
+        if !adopted && adopts(place.next()) {
+            return true;
+        }
         // What was granted may be too little for all who wait: the next ask is for the rest of them.
         if let Some(wait) = self.waits.iter_mut().find(|wait| wait.place == place) {
             *wait = Wait { need: 0, sum: wait.sum.saturating_sub(answer.granted), answered: true, ..*wait };
         }
-        let mut adopted = false;
-        let done = self.table.change(place, shared, &mut |slot| {
-            adopted = slot.adopt(answer, revision, sent, now);
-            if adopted { Fate::Changed } else { Fate::Kept }
-        });
-        // Where shared data is unusable, nothing is adopted: the units stay charged.
-        adopted && done.is_ok()
+        adopted
     }
 
     /// A message about leases was answered, or not; `true` if the backend counts as gone or back from now on.

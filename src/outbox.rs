@@ -192,7 +192,7 @@ impl Content {
         for ask in self.told.iter().chain(&self.open.leases) {
             put_bytes(&mut bytes, ask.consumer.as_bytes());
             put_bytes(&mut bytes, ask.limit.as_bytes());
-            let numbers = [ask.lease, ask.number, ask.window, ask.returned, ask.need, ask.waiting, ask.demand, ask.own];
+            let numbers = [ask.lease, ask.number, ask.window, ask.after, ask.returned, ask.need, ask.waiting, ask.demand, ask.own];
             numbers.into_iter().chain([u64::from(ask.close)]).for_each(|number| put_number(&mut bytes, number));
         }
         put_number(&mut bytes, self.open.used.len() as u64);
@@ -215,10 +215,10 @@ impl Content {
         let (told, open) = (number(from)?, number(from)?);
         for place in 0..told.checked_add(open)? {
             let (consumer, limit) = (text(from)?, text(from)?);
-            let [lease, count, window, returned] = [number(from)?, number(from)?, number(from)?, number(from)?];
+            let [lease, count, window, after, returned] = [number(from)?, number(from)?, number(from)?, number(from)?, number(from)?];
             let [need, waiting, demand, own] = [number(from)?, number(from)?, number(from)?, number(from)?];
             let close = number(from)? == 1;
-            let ask = LeaseAsk { consumer, limit, lease, number: count, window, returned, close, need, waiting, demand, own };
+            let ask = LeaseAsk { consumer, limit, lease, number: count, window, after, returned, close, need, waiting, demand, own };
             if place < told { &mut content.told } else { &mut content.open.leases }.push(ask);
         }
         for _ in 0..number(from)? {

@@ -5,8 +5,8 @@ use tollgate_core::time::Instant;
 use super::ask::Standing;
 use super::purse::{Back, Held};
 use super::slot::{Found, Slot};
-use super::table::Fate;
-use super::upkeep::IDLE;
+use super::table::{Displaces, Fate};
+use super::upkeep::{IDLE, LATELY};
 use super::{Leases, Place, SEND_AGAIN};
 use crate::counters::{Counter, Counters};
 use crate::limits::Subject;
@@ -59,9 +59,11 @@ impl Leases {
         let mut may_call = None;
         let (mut urgent, mut renewal, mut returned) = (None, None, false);
         let mut exchanged = Exchanged::Waiting;
+        let displaces = if impatient { Displaces::Any } else { Displaces::Unused };
         let make = || Slot::new(place.tag, row.consumer, row.name, now);
-        let opened = self.table.open(place, (impatient, now), &make, shared, &mut |slot, shared| {
+        let opened = self.table.open(place, (displaces, now), &make, shared, &mut |slot, shared| {
             (urgent, renewal) = (None, None);
+            let seen = now.since(slot.used_at()) < LATELY;
             returned = rest.is_some_and(|rest| slot.give_back(rest.lease, rest.units, rest.until, now));
             let wanted = need.max(chunk.min(slot.units() / 4));
             let found = slot.take(need, wanted, raised, now);
@@ -79,7 +81,8 @@ impl Leases {
                 }
                 Found::Refused => {
                     exchanged = Exchanged::Refused { wait: slot.refused_for(now), standing: standing(slot, 0, now) };
-                    Fate::Kept
+                    // Who is refused wants something all the same, once the next window begins.
+                    if seen { Fate::Kept } else { Fate::Changed }
                 }
                 Found::Pending if !slot.is_due(SEND_AGAIN, now) => Fate::Kept,
                 Found::Pending | Found::Nothing if !*may_call.get_or_insert_with(|| reach.may_call(now)) => Fate::Kept,
@@ -148,7 +151,7 @@ fn standing(slot: &Slot, taken: u64, now: Instant) -> Standing {
 }
 
 /// The next lease's number: higher than all this node has given before.
-fn next_number<S: SharedData>(shared: &mut S) -> Option<u64> {
+pub(super) fn next_number<S: SharedData>(shared: &mut S) -> Option<u64> {
     for _ in 0..64 {
         let mut value = Vec::new();
         let version = shared.get(NUMBERS, &mut value).ok()?;

@@ -6,6 +6,7 @@
 //! Units of a quota are good until its window ends, and the lease with them. Those of a rate expire, grant by grant, and the lease lives
 //! on: a slot knows those of the newest grant from the older ones, spends the older ones first and returns only newest ones.
 
+mod ahead;
 mod bytes;
 
 use tollgate_core::ledger::SHORTEST_LEASE;
@@ -13,7 +14,11 @@ use tollgate_core::sabotage::{self, Rule};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 
+pub(super) use ahead::next_tag;
+
 const MILLISECOND: u64 = 1_000_000;
+/// A node reports at least so often, in milliseconds.
+const REPORTED_WITHIN: u64 = 1_000;
 /// A refusal is remembered no longer than this.
 const LONGEST_REFUSAL: u64 = 60 * SECOND;
 /// The largest number that may be told.
@@ -40,6 +45,10 @@ pub(super) struct Slot {
     returned: u64,
     /// The ledger's name of the window; 0: not known yet.
     window: u64,
+    /// The slot is of the window that follows the one of this name, until that begins; 0: it is of the one in force.
+    after: u64,
+    /// Nothing is to be had here before.
+    opens_at: Instant,
     /// The units are worth nothing from here on: the window is over, or those of the newest grant have expired.
     until: Instant,
     /// Of a rate: for how long units may be spent after a grant was asked for, in milliseconds. 0: it is a quota.
@@ -106,6 +115,9 @@ impl Slot {
     pub(super) fn take(&mut self, need: u64, wanted: u64, raised: u64, now: Instant) -> Found {
         self.expire(now);
         self.used_at = now;
+        if now < self.opens_at {
+            return Found::Pending;
+        }
         if self.units >= need && self.lease != 0 {
             // Of older units alone, where they are enough: what is taken together expires together.
             let (most, until) = match self.older {
@@ -204,8 +216,8 @@ impl Slot {
     }
 
     /// Whether a renewal is worth a message of its own: what there is lasts no longer than until the node next reports.
-    pub(super) const fn is_short(&self) -> bool {
-        self.life > 0
+    pub(super) fn is_short(&self) -> bool {
+        self.life > 0 || self.units <= self.spends_in(REPORTED_WITHIN)
     }
 
     /// Takes the answer to an ask, whose message was sent at `sent`; `false` if it is not under way.
@@ -246,6 +258,13 @@ impl Slot {
         }
         self.lasts = answer.lasts_ms;
         self.lasts_until = sent.after(answer.lasts_ms.saturating_mul(MILLISECOND));
+        if self.after != 0 {
+            // No sooner than it begins: counted from when the answer came. Then it is as if it had just been granted and used.
+            let opens_in = if sabotage::removed(Rule::NotBefore) { 0 } else { answer.opens_in_ms };
+            self.opens_at = now.after(opens_in.saturating_mul(MILLISECOND));
+            self.used_at = self.opens_at;
+            self.lasts_until = self.opens_at.after(answer.lasts_ms.saturating_mul(MILLISECOND));
+        }
         (self.limit, self.left) = (answer.limit, answer.left);
         if self.need >= self.refused_need {
             self.refused_until = Instant(0);
@@ -346,6 +365,7 @@ impl Slot {
             lease: self.lease,
             number: self.number,
             window: self.window,
+            after: if self.number == 1 { self.after } else { 0 },
             returned: self.returned.min(LARGEST),
             close: false,
             need: 0,

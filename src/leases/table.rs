@@ -5,14 +5,18 @@
 
 use tollgate_core::time::{Instant, SECOND};
 
-use super::slot::Slot;
+use super::slot::{Slot, next_tag};
 use crate::limits::Subject;
 use crate::shared::{Broken, SharedData, Version};
 
 /// Slots of a set.
 const WAYS: usize = 16;
+/// Slots of a set that may be in use when another one is taken ahead of need.
+const AHEAD_WAYS: usize = 12;
 /// A slot used within this time stays.
 const LATELY: u64 = SECOND;
+/// What begins within this time is waited for.
+const SOON: u64 = SECOND;
 /// Compare-and-swaps lost in a row before shared data counts as unusable.
 const MOST_RETRIES: u32 = 64;
 
@@ -48,6 +52,17 @@ pub(super) enum Fate {
     Freed,
 }
 
+/// Which slot goes for another one, where there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Displaces {
+    /// None; and some room is left to those who need it at once.
+    Nothing,
+    /// One that was not used lately.
+    Unused,
+    /// Any.
+    Any,
+}
+
 /// A slot as found, and one that had to go for it.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -55,6 +70,13 @@ pub(super) struct Opened {
     pub(super) slot: Slot,
     /// What was displaced: its lease must be closed.
     pub(super) displaced: Option<Slot>,
+}
+
+impl Place {
+    /// Where the slot for the window that follows is: in the same set, so that one compare-and-swap changes both.
+    pub(super) const fn next(self) -> Self {
+        Self { set: self.set, tag: next_tag(self.tag) }
+    }
 }
 
 impl Table {
@@ -94,27 +116,54 @@ impl Table {
         Err(Broken)
     }
 
-    /// Changes the slot at a place, or one made for it, under compare-and-swap, and answers a slot that had to go for it; `None` if all
-    /// others have asks under way, or were used lately and the request can still wait.
+    /// Changes the slot at a place, or one made for it, under compare-and-swap, and answers a slot that had to go for it; `None` if there is no
+    /// room, and none that may go: those with asks under way never do.
     pub(super) fn open<S: SharedData>(
         &mut self,
         place: Place,
-        (impatient, now): (bool, Instant),
+        (displaces, now): (Displaces, Instant),
         make: &dyn Fn() -> Slot,
         shared: &mut S,
         change: &mut dyn FnMut(&mut Slot, &mut S) -> Result<Fate, Broken>,
     ) -> Result<Option<Option<Slot>>, Broken> {
         for _ in 0..MOST_RETRIES {
             let version = self.read(place.set, shared)?;
-            let Some((range, Opened { mut slot, displaced })) = self.find_or_make(place.tag, impatient, now, make)? else {
+            let soon = self.advance(place.tag, now)?;
+            let Some((range, Opened { mut slot, displaced })) = self.find_or_make(place.tag, displaces, now, make)? else {
                 return Ok(None);
             };
+            soon.into_iter().for_each(|at| slot.wait_until(at));
             let fate = change(&mut slot, shared)?;
             if self.settle(place.set, range, slot, fate, version, shared)? {
                 return Ok(Some(displaced.filter(|_| fate != Fate::Kept)));
             }
         }
         Err(Broken)
+    }
+
+    /// Where a slot's window is over, what was granted ahead of the next takes its place in what was read; or answers when it will, soon.
+    #[inline(never)]
+    fn advance(&mut self, tag: u64, now: Instant) -> Result<Option<Instant>, Broken> {
+        let own = self.find(tag)?;
+        if own.as_ref().is_some_and(|(_, slot)| !slot.is_over(now)) {
+            return Ok(None);
+        }
+        let Some((range, mut next)) = self.find(next_tag(tag))? else {
+            return Ok(None);
+        };
+        let Some(opens_at) = next.next_at(now) else {
+            return Ok(None);
+        };
+        if now < opens_at {
+            return Ok((opens_at.since(now) <= SOON).then_some(opens_at));
+        }
+        next.begin();
+        self.replace(range, Some(&mut next))?;
+        // What is found first has the tag: that must be what has begun.
+        if let Some((range, _)) = own {
+            self.replace(range, None)?;
+        }
+        Ok(None)
     }
 
     /// Writes a slot back as its fate is; `false` if another worker was faster.
@@ -168,16 +217,26 @@ impl Table {
     }
 
     #[inline(never)]
-    fn find_or_make(&self, tag: u64, impatient: bool, now: Instant, make: &dyn Fn() -> Slot) -> Result<Option<(Range, Opened)>, Broken> {
+    fn find_or_make(
+        &self,
+        tag: u64,
+        displaces: Displaces,
+        now: Instant,
+        make: &dyn Fn() -> Slot,
+    ) -> Result<Option<(Range, Opened)>, Broken> {
         if let Some((range, slot)) = self.find(tag)? {
             return Ok(Some((range, Opened { slot, displaced: None })));
         }
         let slots = self.slots()?;
-        if slots.len() < WAYS {
+        if slots.len() < if displaces == Displaces::Nothing { AHEAD_WAYS } else { WAYS } {
             let end = self.bytes.len();
             return Ok(Some((end..end, Opened { slot: make(), displaced: None })));
         }
-        let calm = slots.into_iter().filter(|(_, slot)| !slot.is_pending() && (impatient || now.since(slot.used_at()) >= LATELY));
+        let calm = slots.into_iter().filter(|(_, slot)| match displaces {
+            Displaces::Nothing => false,
+            Displaces::Unused => !slot.is_pending() && now.since(slot.used_at()) >= LATELY,
+            Displaces::Any => !slot.is_pending(),
+        });
         let oldest = calm.min_by_key(|(_, slot)| slot.used_at());
         Ok(oldest.map(|(range, displaced)| (range, Opened { slot: make(), displaced: Some(displaced) })))
     }

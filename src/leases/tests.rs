@@ -1,15 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-use tollgate_core::ledger::{Holder, RateRow, Row, Window};
+use tollgate_core::ledger::{Holder, RateRow, Row, Which, Window};
 use tollgate_core::limit::{Leased, Period, Routes};
 
 use super::slot::Slot;
-use super::table::Fate;
 use super::*;
 use crate::limits::Table as Kind;
 use crate::shared::Memory;
 
+mod boundary;
 mod rates;
+mod table;
 
 const START: u64 = 1_000 * SECOND;
 /// The ledger's clock at `START`, in milliseconds.
@@ -24,8 +25,12 @@ struct World {
     names: Vec<u64>,
     rows: Vec<Row>,
     holders: Vec<Holder>,
+    /// What was granted of the windows that follow, by position.
+    next: HashMap<usize, (Row, Holder)>,
     /// The account of the first limit, where that is a rate.
     rate: Option<RateRow<u8>>,
+    /// How long ago what is answered was sent.
+    answers_take: u64,
     now: Instant,
 }
 
@@ -52,7 +57,9 @@ impl World {
             leased,
             rows: limits.iter().map(|limit| Row::new(window, *limit)).collect(),
             holders: limits.iter().map(|_| Holder::default()).collect(),
+            next: HashMap::new(),
             rate: None,
+            answers_take: 0,
             now: Instant(START),
         }
     }
@@ -78,12 +85,28 @@ impl World {
         if let Some(rate) = &mut self.rate {
             return rate.settle(1, ask, now);
         }
-        self.rows[position].settle(&mut self.holders[position], ask, now, 1).answer
+        let (window, limit) = (self.rows[position].window, self.rows[position].limit);
+        let day = Window { start: window.end, end: window.end + 86_400_000 };
+        let following = || (Row::new(day, limit), Holder::default());
+        if now >= window.end {
+            (self.rows[position], self.holders[position]) = self.next.remove(&position).unwrap_or_else(following);
+        }
+        match self.rows[position].window.asked(ask) {
+            Which::InForce => self.rows[position].settle(&mut self.holders[position], ask, now, 1).answer,
+            Which::Following if window.following(day, now).is_some() => {
+                let (row, holder) = self.next.entry(position).or_insert_with(following);
+                row.settle(holder, ask, now, 1).answer
+            }
+            Which::Following | Which::Neither => {
+                LeaseAnswer { lease: ask.lease, number: ask.number, closed: true, ..LeaseAnswer::default() }
+            }
+        }
     }
 
     fn answer(&mut self, worker: usize, ask: &LeaseAsk, answer: &LeaseAnswer) -> bool {
         let place = self.workers[worker].place(Self::subject(), name_hash(&ask.limit));
-        self.workers[worker].answered(place, answer, 1, self.now, self.now, &mut self.shared)
+        let sent = Instant(self.now.0 - self.answers_take);
+        self.workers[worker].answered(place, answer, 1, sent, self.now, &mut self.shared)
     }
 
     /// The ledger answers whatever a worker asks, or has in the background; so many messages.
@@ -121,6 +144,17 @@ fn the_first_request_waits_and_those_after_it_ask_nobody() {
     }
     assert_eq!(world.settle(0), 0, "there is more than half of it left");
     assert!(world.rows[0].charged >= 500);
+}
+
+#[test]
+fn what_runs_out_before_the_next_report_is_asked_for_with_the_next_tick() {
+    let mut world = World::new(&[128], 1);
+    world.ask(0, 1, false);
+    world.settle(0);
+    world.tick(200_000_000);
+    assert!(world.admits(0, 1) && world.admits(0, 1), "two of two");
+    world.tick(TICK_EVERY);
+    assert_eq!(world.workers[0].take_urgent().len(), 1);
 }
 
 #[test]
@@ -394,22 +428,4 @@ fn malformed_slots_are_never_fresh_ones() {
         assert_eq!(world.ask(0, 1, false), Outcome::Unavailable, "{garbage:?}");
         assert!(world.workers[0].take_urgent().is_empty());
     }
-}
-
-#[test]
-fn a_full_set_gives_up_what_was_not_used_lately_and_returns_it() {
-    let mut table = Table::new(16, "t".to_owned());
-    let mut shared = Memory::default();
-    let now = Instant(START);
-    let mut open = |tag: u64, impatient: bool, now: Instant| {
-        let make = || Slot::new(tag, "c", "l", now);
-        let place = Place { set: 0, tag };
-        table.open(place, (impatient, now), &make, &mut shared, &mut |_, _| Ok(Fate::Changed)).unwrap()
-    };
-    for tag in 1..=16 {
-        assert_eq!(open(tag, false, now.after(tag)), Some(None));
-    }
-    assert_eq!(open(17, false, now.after(20)), None, "all were used just now");
-    assert_eq!(open(17, true, now.after(20)).unwrap().unwrap().tag, 1, "who cannot wait takes the oldest");
-    assert_eq!(open(18, false, now.after(2 * SECOND)).unwrap().unwrap().tag, 2);
 }

@@ -2,7 +2,9 @@
 
 use tollgate_core::time::{Instant, SECOND};
 
-use super::table::Fate;
+use super::exchange::next_number;
+use super::slot::Slot;
+use super::table::{Displaces, Fate};
 use super::{Leases, Place, SEND_AGAIN, TICK_EVERY};
 use crate::counters::Counters;
 use crate::limits::Subject;
@@ -10,6 +12,8 @@ use crate::shared::SharedData;
 
 /// A slot nobody used for so long returns what is left: longer than workers keep what they took.
 pub(super) const IDLE: u64 = 9 * SECOND / 5;
+/// Who has wanted something within this time may want more of it.
+pub(super) const LATELY: u64 = IDLE / 2;
 /// A worker that has not ticked for so long was not alone: the whole process stood still.
 const STOOD_STILL: u64 = 4 * TICK_EVERY;
 /// Then no slot is looked after for so long: all workers give back first what they hold.
@@ -96,9 +100,10 @@ impl Leases {
     /// Returns what a slot holds that nobody used for `idle`, and forgets it; else comes back.
     #[inline(never)]
     fn look_after<S: SharedData>(&mut self, place: Place, idle: u64, now: Instant, shared: &mut S) {
-        let (mut message, mut again) = (None, None);
+        let (mut message, mut again, mut next) = (None, None, None);
         let done = self.table.change(place, shared, &mut |slot| {
             (message, again) = (None, None);
+            next = slot.wants_next(IDLE + LATELY, now).then(|| slot.next(now));
             if slot.is_idle(idle, now) {
                 message = slot.close(now);
                 return Fate::Freed;
@@ -116,6 +121,24 @@ impl Leases {
             if let Some(again) = again {
                 self.visits.insert(place, again);
             }
+            if let Some(next) = next {
+                self.ask_ahead(place.next(), &next, now, shared);
+            }
+        }
+    }
+
+    /// Asks for units of the window that follows, into a slot of their own.
+    #[inline(never)]
+    fn ask_ahead<S: SharedData>(&mut self, place: Place, next: &Slot, now: Instant, shared: &mut S) {
+        let mut message = None;
+        let make = || next.clone();
+        let opened = self.table.open(place, (Displaces::Nothing, now), &make, shared, &mut |slot, shared| {
+            message = slot.ask_ahead(|| next_number(shared), now);
+            Ok(if message.is_some() { Fate::Changed } else { Fate::Kept })
+        });
+        if let (Ok(Some(_)), Some(message)) = (opened, message) {
+            self.background.push(message);
+            self.visits.entry(place).or_insert_with(|| now.after(IDLE));
         }
     }
 

@@ -28,6 +28,8 @@ pub const SHORTEST_LEASE: u64 = 2_000;
 pub const LONGEST_LEASE: u64 = 300_000;
 /// When to ask again while others hold units that they may return, in milliseconds.
 pub const RETRY: u64 = 1_000;
+/// How long before a window begins units of it are granted, in milliseconds, so that nobody need wait for any when it does.
+pub const AHEAD: u64 = 10_000;
 /// The most leases an incarnation has open in a row: one, and those whose return is on its way.
 pub const MOST_OPEN: usize = 64;
 /// A share of what is free that a holder for whom somebody waits gets before it has shown what it spends.
@@ -40,6 +42,17 @@ pub struct Window {
     pub start: u64,
     /// The first millisecond after it.
     pub end: u64,
+}
+
+/// Which window an ask is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one in force.
+    InForce,
+    /// The one that follows it.
+    Following,
+    /// None that anything is granted from.
+    Neither,
 }
 
 /// The account of a quota in one window.
@@ -79,6 +92,38 @@ impl Window {
             Some(newest) if now < newest.end => newest,
             Some(newest) => Self { start: period.start.max(newest.end), ..period },
             None => period,
+        }
+    }
+
+    /// Whether a window of which there is a row has begun. No row is made longer than [`AHEAD`] before: where one seems to be, the clock was put
+    /// back, and what has begun stays begun. By less, what went before is in force again for that long; nothing is granted twice.
+    #[must_use]
+    pub const fn has_begun(self, now: u64) -> bool {
+        self.start <= now || self.is_far(now)
+    }
+
+    /// Whether it begins so late that nothing is granted from it yet.
+    const fn is_far(self, now: u64) -> bool {
+        self.start.saturating_sub(now) > AHEAD
+    }
+
+    /// The window that follows this one, of a calendar whose period after it is this; `None` as long as nothing is granted from it yet.
+    #[must_use]
+    pub fn following(self, period: Self, now: u64) -> Option<Self> {
+        let following = Self { start: self.end, ..period };
+        (following.start < following.end && !following.is_far(now)).then_some(following)
+    }
+
+    /// Which window an ask is of while this one is in force. Asked again after the boundary, it is of the same.
+    #[must_use]
+    pub const fn asked(self, ask: &LeaseAsk) -> Which {
+        match (ask.number, ask.after) {
+            (0..=1, 0) => Which::InForce,
+            (0..=1, after) if after == self.start => Which::Following,
+            (0..=1, after) if after < self.start => Which::InForce,
+            (0..=1, _) => Which::Neither,
+            _ if ask.window == self.end => Which::Following,
+            _ => Which::InForce,
         }
     }
 }
@@ -164,6 +209,7 @@ impl Row {
             granted,
             lasts_ms: self.lasting(),
             window: self.window.start,
+            opens_in_ms: self.window.start.saturating_sub(now),
             full_in_ms: until_end,
             expires_in_ms: 0,
             limit: self.limit,

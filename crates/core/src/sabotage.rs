@@ -26,10 +26,12 @@ pub enum Rule {
     BucketCap,
     /// Units of a rate expire.
     RatesExpire,
+    /// Nothing of a window is spent before it begins.
+    NotBefore,
 }
 
 /// Every rule, with the name the simulation shows.
-pub const RULES: [(Rule, &str); 11] = [
+pub const RULES: [(Rule, &str); 12] = [
     (Rule::SilenceBurns, "silence burns"),
     (Rule::AdoptOnce, "adopt once"),
     (Rule::ReturnSealed, "return only what is sealed"),
@@ -41,6 +43,7 @@ pub const RULES: [(Rule, &str); 11] = [
     (Rule::OnePending, "one pending id"),
     (Rule::BucketCap, "bucket cap"),
     (Rule::RatesExpire, "units of a rate expire"),
+    (Rule::NotBefore, "not before it begins"),
 ];
 
 /// The rule that is removed, as its number and one; 0: none.

@@ -57,6 +57,8 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!((report.leases.len(), report.overages[0].units), (1, 250));
     assert!(agrees::<Acknowledged>("acknowledged-leases.json", &mut seen).leases[0].closed);
     assert_eq!(agrees::<Settle>("settle.json", &mut seen).asks[1].own, 11);
+    assert_eq!(agrees::<Settle>("settle-ahead.json", &mut seen).asks[0].after, 1_795_824_000_000);
+    assert_eq!(agrees::<Settled>("settled-ahead.json", &mut seen).answers[0].opens_in_ms, 6_500);
     assert_eq!(agrees::<Settled>("settled.json", &mut seen).answers[1].retry_ms, 1_000);
     assert_eq!(agrees::<Changes>("changes-recall.json", &mut seen).changes[0].recall.as_ref().unwrap().limit, "monthly");
     let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1")).unwrap();

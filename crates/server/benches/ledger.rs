@@ -215,6 +215,7 @@ impl Node {
             lease: held.lease,
             number: held.number,
             window: held.window,
+            after: 0,
             returned: held.returned,
             close: false,
             need: 1,

@@ -3,7 +3,7 @@
 use super::Slot;
 
 /// Numbers of an encoded slot.
-const NUMBERS: usize = 29;
+const NUMBERS: usize = 31;
 
 impl Slot {
     /// All numbers, in the order they are written in.
@@ -16,6 +16,8 @@ impl Slot {
             &mut self.granted,
             &mut self.returned,
             &mut self.window,
+            &mut self.after,
+            &mut self.opens_at.0,
             &mut self.until.0,
             &mut self.life,
             &mut self.older,

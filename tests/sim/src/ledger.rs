@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tollgate_core::ledger::{Holder, Lease, RateRow, Row, SHORTEST_LEASE, Window};
+use tollgate_core::ledger::{Holder, Lease, RateRow, Row, SHORTEST_LEASE, Which, Window};
 use tollgate_core::limit::Rate;
 use tollgate_core::sabotage::{RULES, Rule, removed};
 use tollgate_core::wire::{Acknowledged, LeaseAnswer, LeaseAsk, Report, Settle, Settled, decode, encode};
@@ -179,15 +179,36 @@ impl Ledger {
         released
     }
 
-    /// The row in force.
-    pub(crate) fn row(&mut self, quota: Quota, now: u64) -> Key {
+    /// The row that follows the one in force, made if there is none and it begins soon.
+    fn following(&mut self, quota: Quota, window: Window, now: u64) -> Option<Key> {
+        let key = (quota, window.end);
+        let limit = self.limits.get(&quota).copied().unwrap_or_default();
+        if let Some(row) = self.working.rows.get_mut(&key) {
+            row.limit = limit;
+            return Some(key);
+        }
+        let following = window.following(self.period_at(window.end), now)?;
+        self.working.rows.insert(key, Row::new(following, limit));
+        Some(key)
+    }
+
+    /// The row that follows one, if units of it were granted.
+    pub(crate) fn after(&self, (quota, start): Key) -> Option<Key> {
+        self.working.rows.range((quota, start + 1)..=(quota, u64::MAX)).next().map(|(key, _)| *key)
+    }
+
+    fn period_at(&self, now: u64) -> Window {
         let start = now - now % self.period;
-        let period = if now >= self.endless_from {
+        if now >= self.endless_from {
             Window { start: self.endless_from, end: u64::MAX / 4 }
         } else {
             Window { start, end: (start + self.period).min(self.endless_from) }
-        };
-        let window = Window::in_force(self.working.newest.get(&quota).copied(), period, now);
+        }
+    }
+
+    /// The row in force.
+    pub(crate) fn row(&mut self, quota: Quota, now: u64) -> Key {
+        let window = Window::in_force(self.working.newest.get(&quota).copied(), self.period_at(now), now);
         self.working.newest.insert(quota, window);
         let limit = self.limits.get(&quota).copied().unwrap_or_default();
         let key = (quota, window.start);
@@ -235,7 +256,16 @@ impl Ledger {
             }
             return answer;
         }
-        let key = self.row(quota, now);
+        let mut key = self.row(quota, now);
+        let window = self.working.rows.get(&key).map(|row| row.window);
+        match window.map(|window| (window.asked(ask), window)) {
+            Some((Which::Following, window)) => match self.following(quota, window, now) {
+                Some(following) => key = following,
+                None => return closed,
+            },
+            Some((Which::InForce, _)) => {}
+            Some((Which::Neither, _)) | None => return closed,
+        }
         if self.expires {
             self.expire(key, now);
         }

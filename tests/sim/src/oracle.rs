@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use tollgate_core::ledger::AHEAD;
 use tollgate_core::limit::Rate;
 
 use super::ledger::{Entry, Key, Ledger, Quota};
@@ -64,6 +65,9 @@ const MOST_ASKS: u32 = 60;
 /// The most reports a node may send in a second.
 const MOST_REPORTS: u32 = 2;
 
+/// How much too early a node's clock may take a window for begun, in milliseconds: drift over the longest time that was told ahead.
+const EARLY: u64 = AHEAD * 2 / 1_000 + 1;
+
 /// What was broken.
 pub(crate) type Broken = String;
 
@@ -96,8 +100,11 @@ impl Oracle {
     }
 
     /// A request was admitted, and units of a lease spent for it.
-    pub(crate) fn spent(&mut self, incarnation: u64, lease: u64, units: u64) -> Result<(), Broken> {
+    pub(crate) fn spent(&mut self, incarnation: u64, lease: u64, units: u64, now: u64) -> Result<(), Broken> {
         let key = self.adopted.get(&(incarnation, lease)).copied().unwrap_or_default();
+        if now + EARLY < key.1 {
+            return Err(format!("row {key:?}: {units} units are admitted {} ms before it begins", key.1 - now));
+        }
         let Some(account) = self.leases.get_mut(&(incarnation, lease, key)) else {
             return Err(format!("lease {lease} of {incarnation} was spent from, and never durably granted"));
         };

@@ -294,6 +294,10 @@ impl<'a> World<'a> {
         for (quota, units) in limits {
             let key = self.ledger.row(quota, now);
             self.oracle.limit(key, units);
+            // What is granted ahead is granted under the limit that is in force then.
+            if let Some(following) = self.ledger.after(key) {
+                self.oracle.limit(following, units);
+            }
         }
     }
 
@@ -368,7 +372,7 @@ impl<'a> World<'a> {
                     (Some(_), 0) => {}
                     (Some(rate), _) => self.oracle.rated(quota, rate, cost, self.now)?,
                     (None, 0) => self.oracle.passed(quota, cost, self.now),
-                    (None, lease) => self.oracle.spent(incarnation, lease, cost)?,
+                    (None, lease) => self.oracle.spent(incarnation, lease, cost, ledger_time(self.now))?,
                 }
             }
         }
@@ -418,6 +422,7 @@ impl<'a> World<'a> {
         }
         self.limits_in_force();
         if self.ledger.begin(ledger_time(self.now)) {
+            self.limits_in_force();
             for (call, body) in self.ledger.premature() {
                 self.answer(call, &body);
             }

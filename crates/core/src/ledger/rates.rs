@@ -177,6 +177,7 @@ impl<K: Ord> RateRow<K> {
             lasts_ms: lasts(&self.rate),
             expires_in_ms: life(&self.rate),
             window: self.since,
+            opens_in_ms: 0,
             full_in_ms: millis(standing.until_full),
             limit,
             left: standing.remaining.min(limit),

@@ -22,6 +22,22 @@ fn returns(lease: u64, number: u64, returned: u64) -> LeaseAsk {
     LeaseAsk { returned, close: true, ..ask(lease, number) }
 }
 
+#[test]
+fn what_follows_is_asked_for_shortly_before_and_stays_the_same_afterwards() {
+    let ahead = LeaseAsk { after: WINDOW.start, ..ask(1, 1) };
+    assert_eq!(WINDOW.asked(&ahead), Which::Following);
+    let next = Window { start: WINDOW.end, end: WINDOW.end + 86_400_000 };
+    assert_eq!(WINDOW.following(next, WINDOW.end - AHEAD - 1), None, "too early");
+    assert_eq!(WINDOW.following(Window { start: 5, ..next }, WINDOW.end - AHEAD), Some(next), "whatever a calendar says");
+    assert_eq!(next.asked(&ahead), Which::InForce, "the same ask, after the boundary");
+    assert_eq!(WINDOW.asked(&LeaseAsk { after: next.start, ..ask(1, 1) }), Which::Neither, "of what nobody knows of");
+    assert_eq!(WINDOW.asked(&LeaseAsk { window: next.start, ..ask(1, 2) }), Which::Following, "what it was answered");
+    assert_eq!(WINDOW.asked(&ask(1, 2)), Which::InForce);
+    assert!(next.has_begun(next.start) && !next.has_begun(next.start - AHEAD) && next.has_begun(next.start - AHEAD - 1));
+    let answer = Row::new(next, 10).settle(&mut Holder::default(), &needs(1, 1, 1), WINDOW.end - 5_000, 1).answer;
+    assert_eq!((answer.granted, answer.opens_in_ms, answer.full_in_ms), (1, 5_000, 86_405_000));
+}
+
 /// A row of a limit, with one holder.
 fn row(limit: u64) -> (Row, Holder) {
     (Row::new(WINDOW, limit), Holder::default())

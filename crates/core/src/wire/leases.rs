@@ -41,6 +41,9 @@ pub struct LeaseAsk {
     /// [`LeaseAnswer::window`] of the lease; 0 in the first ask.
     #[serde(default, skip_serializing_if = "is_default")]
     pub window: u64,
+    /// In the first ask: the lease is to be of the window that follows the one of this name. 0: of the one in force.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub after: u64,
     /// Units returned by this lease, in all. Nobody can spend them any more.
     #[serde(default, skip_serializing_if = "is_default")]
     pub returned: u64,
@@ -89,6 +92,9 @@ pub struct LeaseAnswer {
     /// Names the window the units belong to, or the account of a rate.
     #[serde(default, skip_serializing_if = "is_default")]
     pub window: u64,
+    /// Until the window begins: before that no unit of it may be spent. 0: it has begun.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub opens_in_ms: u64,
     /// Until all of the limit may be had again: a quota's window ends then, and with it the lease.
     #[serde(default, skip_serializing_if = "is_default")]
     pub full_in_ms: u64,

@@ -29,7 +29,7 @@ enum Command {
     #[command(flatten)]
     Asks(Ask),
     /// Say, before the backend is started, that the data directory given by --data was restored from a backup: no quota is granted from in a
-    /// window that has begun, until it is reopened.
+    /// window that has begun, or begins within ten seconds, until it is reopened.
     Freeze,
 }
 

@@ -27,7 +27,7 @@ pub struct Reopened {
     pub rows: u64,
 }
 
-/// Says that the databases in `dir` were restored: no quota is granted from in a window that has begun, until it is reopened. No process may
+/// Says that the databases in `dir` were restored: no quota is granted from in a window that has begun or begins soon, until it is reopened. No process may
 /// serve the directory meanwhile.
 ///
 /// # Errors

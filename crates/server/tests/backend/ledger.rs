@@ -14,22 +14,22 @@ use tollgate_server::{consumers, reports};
 use crate::leases::{again, ask, charged, node, put, quota, restart, rows, settle, with_quota};
 use crate::setup::*;
 
-const FORCE: ReleaseNode = ReleaseNode { force: true };
+pub(crate) const FORCE: ReleaseNode = ReleaseNode { force: true };
 const GENTLY: ReleaseNode = ReleaseNode { force: false };
 
-async fn credential(backend: &Backend) -> NodeCredential {
+pub(crate) async fn credential(backend: &Backend) -> NodeCredential {
     let new = NewNodeCredential::default();
     committed!(backend, |write| nodes::create_credential(write, &backend.secrets, &backend.admin, new)).unwrap().credential
 }
 
 /// A node of this name that says hello.
-async fn hello(backend: &Backend, credential: &NodeCredential, name: &str, secret: u8) -> Incarnation {
+pub(crate) async fn hello(backend: &Backend, credential: &NodeCredential, name: &str, secret: u8) -> Incarnation {
     let hello = Hello { incarnation_secret: format!("{secret:032x}"), node: name.to_owned(), module: String::new() };
     let welcome = committed!(backend, |write| nodes::hello(write, &backend.secrets, credential, &hello)).unwrap();
     nodes::authorize(&backend.store, &backend.secrets, &welcome.token).unwrap()
 }
 
-async fn release(backend: &Backend, node: &str, how: &ReleaseNode) -> Result<Released, Failure> {
+pub(crate) async fn release(backend: &Backend, node: &str, how: &ReleaseNode) -> Result<Released, Failure> {
     committed!(backend, |write| ledger::release(write, &backend.store, &backend.admin, node, how))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::SqliteConnection;
-use tollgate_core::ledger::{Holder, Lease, RETRY, Row, Window};
+use tollgate_core::ledger::{Holder, Lease, RETRY, Row, Which, Window};
 use tollgate_core::limit::Rate;
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 
@@ -61,9 +61,16 @@ struct Found<'a> {
     /// Incarnations that are granted nothing.
     fenced: HashSet<String>,
     rows: Vec<State<'a>>,
-    /// The place of each row; none where there is no such quota.
-    places: HashMap<(&'a str, &'a str), Option<usize>>,
+    places: Places<'a>,
     frozen: Frozen,
+}
+
+/// Where rows are, by consumer and limit.
+#[derive(Default)]
+struct Places<'a> {
+    in_force: HashMap<(&'a str, &'a str), (usize, Window)>,
+    /// What follows those.
+    following: HashMap<(&'a str, &'a str), usize>,
 }
 
 /// What an incarnation was granted from a row.
@@ -85,12 +92,12 @@ pub(super) async fn judge(
 ) -> Result<Judged, StoreError> {
     let now = u64::try_from(at.millis()).unwrap_or(0);
     let Found { fenced, mut rows, places, frozen } = rows(connection, asked, accounts, now).await?;
-    let of = |consumer: &str, limit: &str| places.get(&(consumer, limit)).copied().flatten();
     for asked in asked {
         let Some(Overages { sequence, units }) = &asked.overages else { continue };
         if records::insert_report(connection, &asked.incarnation, *sequence, now).await? {
             for overage in units {
-                if let Some(state) = of(&overage.consumer, &overage.limit).and_then(|place| rows.get_mut(place)) {
+                let place = places.in_force.get(&(overage.consumer.as_str(), overage.limit.as_str()));
+                if let Some(state) = place.and_then(|(place, _)| rows.get_mut(*place)) {
                     state.kept.row.overage = state.kept.row.overage.saturating_add(overage.units).min(MOST);
                 }
             }
@@ -98,14 +105,14 @@ pub(super) async fn judge(
     }
     let asking = asked.iter().filter(|asked| !fenced.contains(&asked.incarnation));
     let pairs: Vec<(usize, &str)> = asking
-        .flat_map(|asked| asked.asks.iter().filter_map(|ask| Some((of(&ask.consumer, &ask.limit)?, asked.incarnation.as_str()))))
+        .flat_map(|asked| asked.asks.iter().filter_map(|ask| Some((places.of(ask)?, asked.incarnation.as_str()))))
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
     let mut holdings = holdings(connection, &mut rows, &pairs, now).await?;
     let mut judged = Judged::default();
     let shows_loss = |asked: &Asked, ask: &LeaseAsk| {
-        let Some((place, state)) = of(&ask.consumer, &ask.limit).and_then(|place| Some((place, rows.get(place)?))) else { return false };
+        let Some((place, state)) = places.of(ask).and_then(|place| Some((place, rows.get(place)?))) else { return false };
         let start = state.kept.row.window.start;
         let holding = holdings.get(&(place, asked.incarnation.as_str()));
         !frozen.covers(start) && holding.is_some_and(|holding| holding.holder.shows_loss(ask, start))
@@ -130,7 +137,7 @@ pub(super) async fn judge(
                 answers.push(answer);
                 continue;
             }
-            let place = of(&ask.consumer, &ask.limit);
+            let place = places.of(ask);
             let holding = place.and_then(|place| holdings.get_mut(&(place, asked.incarnation.as_str())));
             answers.push(match (place.and_then(|place| rows.get_mut(place)), holding) {
                 (Some(state), Some(holding)) => settle(state, holding, ask, now, &mut judged),
@@ -149,7 +156,20 @@ fn rate(accounts: &HashMap<String, Arc<Account>>, consumer: &str, limit: &str) -
     accounts.get(consumer)?.rate(limit)
 }
 
-/// The rows in force of all that is named, made where needed.
+impl Places<'_> {
+    /// The place of the row that an ask is of.
+    fn of(&self, ask: &LeaseAsk) -> Option<usize> {
+        let name = (ask.consumer.as_str(), ask.limit.as_str());
+        let (in_force, window) = *self.in_force.get(&name)?;
+        match window.asked(ask) {
+            Which::InForce => Some(in_force),
+            Which::Following => self.following.get(&name).copied(),
+            Which::Neither => None,
+        }
+    }
+}
+
+/// The rows in force of all that is named, and those that follow where they are asked from; made where needed.
 async fn rows<'a>(
     connection: &mut SqliteConnection,
     asked: &'a [Asked],
@@ -162,36 +182,51 @@ async fn rows<'a>(
     // Rates have no rows; and what was let pass of one has flowed in meanwhile.
     let named: Vec<_> = named.into_iter().filter(|(consumer, limit)| rate(accounts, consumer, limit).is_none()).collect();
     let mut states: Vec<State<'a>> = Vec::with_capacity(named.len());
-    let mut places = HashMap::with_capacity(named.len());
+    let mut places = Places { in_force: HashMap::with_capacity(named.len()), following: HashMap::new() };
     let mut new = Vec::new();
     let incarnations = asked.iter().map(|asked| asked.incarnation.as_str()).collect();
-    let (fenced, newest, frozen) = records::newest(connection, &incarnations, &named).await?;
-    for ((consumer, name), kept) in named.iter().copied().zip(newest) {
+    let (fenced, known, frozen) = records::newest(connection, &incarnations, &named, now).await?;
+    let mut place = |states: &mut Vec<State<'a>>, (consumer, name): (&'a str, &'a str), window: Window, kept: Option<&Kept>| {
         let account = accounts.get(consumer);
         let quota = account.and_then(|account| account.quota(name));
-        let newest = kept.as_ref().map(|kept| kept.row.window);
+        let place = states.len();
+        let kept = kept.cloned().unwrap_or_else(|| {
+            let row = Row::new(window, quota.map_or(0, |quota| quota.units));
+            let organisation = account.map_or("", |account| account.organisation.as_str());
+            new.push((place, New { consumer, name, organisation, row }));
+            Kept { seq: 0, row, granted: 0, recalled_at: 0, recalled_held: 0, highest: row.limit }
+        });
+        states.push(State { before: kept.clone(), kept, quota, active: 1, frozen: frozen.holds(consumer, window.start) });
+        place
+    };
+    for (named, known) in named.iter().copied().zip(&known) {
+        let quota = accounts.get(named.0).and_then(|account| account.quota(named.1));
+        let newest = known.iter().map(|kept| kept.row.window).rev().find(|window| window.has_begun(now));
         let window = match (quota, newest) {
             (_, Some(newest)) if now < newest.end => Some(newest),
             (Some(quota), newest) => period(quota, newest, now),
             (None, _) => None,
         };
-        let Some(window) = window else {
-            places.insert((consumer, name), None);
-            continue;
-        };
-        let units = quota.map(|quota| quota.units);
-        let place = states.len();
-        let kept = kept.filter(|kept| kept.row.window == window).unwrap_or_else(|| {
-            let row = Row::new(window, units.unwrap_or(0));
-            let organisation = account.map_or("", |account| account.organisation.as_str());
-            new.push((place, New { consumer, name, organisation, row }));
-            Kept { seq: 0, row, granted: 0, recalled_at: 0, recalled_held: 0, highest: row.limit }
-        });
-        places.insert((consumer, name), Some(place));
-        states.push(State { before: kept.clone(), kept, quota, active: 1, frozen: frozen.holds(consumer, window.start) });
+        if let Some(window) = window {
+            let kept = known.iter().find(|kept| kept.row.window == window);
+            places.in_force.insert(named, (place(&mut states, named, window, kept), window));
+        }
+    }
+    let known: HashMap<_, _> = named.into_iter().zip(&known).collect();
+    for ask in asked.iter().flat_map(|asked| &asked.asks) {
+        let name = (ask.consumer.as_str(), ask.limit.as_str());
+        let Some((_, window)) = places.in_force.get(&name).copied().filter(|_| !places.following.contains_key(&name)) else { continue };
+        if window.asked(ask) == Which::Following {
+            let kept = known.get(&name).and_then(|known| known.iter().find(|kept| kept.row.window.start == window.end));
+            let quota = accounts.get(name.0).and_then(|account| account.quota(name.1));
+            let window = kept.map(|kept| kept.row.window).or_else(|| window.following(calendar(quota?, window.end)?, now));
+            if let Some(window) = window {
+                places.following.insert(name, place(&mut states, name, window, kept));
+            }
+        }
     }
     let (new_places, new): (Vec<_>, Vec<_>) = new.into_iter().unzip();
-    for (place, seq) in new_places.into_iter().zip(records::insert(connection, &new).await?) {
+    for (place, seq) in new_places.into_iter().zip(records::insert(connection, &new, now).await?) {
         if let Some(state) = states.get_mut(place) {
             (state.kept.seq, state.before.seq) = (seq, seq);
         }
@@ -206,9 +241,13 @@ async fn rows<'a>(
 
 /// The window that follows, if it has begun: a period of the calendar never ends before now.
 fn period(quota: &Quota, newest: Option<Window>, now: u64) -> Option<Window> {
-    let at = Time::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
-    let window = Window::in_force(newest, quota.calendar.period(at)?, now);
+    let window = Window::in_force(newest, calendar(quota, now)?, now);
     (window.start < window.end).then_some(window)
+}
+
+/// The period of a quota's calendar that a moment is in.
+fn calendar(quota: &Quota, at: u64) -> Option<Window> {
+    quota.calendar.period(Time::from_millis(i64::try_from(at).unwrap_or(i64::MAX)))
 }
 
 /// What the incarnations that ask were granted from each row; and how many want from it lately. Those who ask in this batch count for each of

@@ -6,14 +6,17 @@
 use std::collections::HashSet;
 
 use sqlx::SqliteConnection;
+use tollgate_core::ledger::AHEAD;
 
 use super::super::{Store, StoreError};
 use super::commit::begin;
 use crate::clock::Time;
 
-/// Which rows grant nothing: a condition on `rows`.
-pub(super) const IS_FROZEN: &str = "EXISTS (SELECT 1 FROM frozen f WHERE f.reopened = 0 AND rows.window_start <= f.at \
+/// Which rows grant nothing: a condition on `rows`. Something may have been granted of windows already that begin within [`AHEAD`].
+pub(super) const IS_FROZEN: &str = "EXISTS (SELECT 1 FROM frozen f WHERE f.reopened = 0 AND rows.window_start <= f.at + 10000 \
     AND NOT EXISTS (SELECT 1 FROM reopened o WHERE o.consumer = rows.consumer))";
+
+const _: () = assert!(AHEAD == 10_000);
 
 /// What is known of the mark; by default there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,9 +40,9 @@ impl Frozen {
         Self { at: Some(at), ..Self::default() }
     }
 
-    /// Whether a window that began at `start` is known to be one of which something was lost, whether or not it may grant again.
+    /// Whether something may have been lost of a window that begins at `start`, whether or not it may grant again.
     pub(super) fn covers(&self, start: u64) -> bool {
-        self.at.is_some_and(|at| start <= at)
+        self.at.is_some_and(|at| start <= at.saturating_add(AHEAD))
     }
 
     /// Whether a consumer's window that began at `start` grants nothing.

@@ -13,12 +13,13 @@ use super::super::StoreError;
 use super::super::values::signed;
 use super::frozen::Frozen;
 
-/// Which of these incarnations are fenced, the newest row of each consumer and limit, and whether windows are frozen, with those of these consumers
-/// whose are not.
+/// Which of these incarnations are fenced; of each consumer and limit the newest row that has begun and what follows it; and whether windows are
+/// frozen, with those of these consumers whose are not.
 pub(crate) const NEWEST: &str = "SELECT (SELECT json_group_array(f.incarnation) FROM jsonb_each(?1) j JOIN fenced f ON f.incarnation = j.value), \
     (SELECT json_group_array(json_array(j.key, r.seq, json_array(r.window_start, r.window_end, r.units, r.granted, r.charged, r.held, \
-    r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest))) FROM jsonb_each(?2) j JOIN rows r ON r.seq = (SELECT n.seq FROM rows n \
-    WHERE n.consumer = j.value ->> 0 AND n.name = j.value ->> 1 ORDER BY n.window_start DESC LIMIT 1)), \
+    r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest))) FROM jsonb_each(?2) j JOIN rows r ON r.consumer = j.value ->> 0 \
+    AND r.name = j.value ->> 1 AND r.window_start >= coalesce((SELECT max(n.window_start) FROM rows n WHERE n.consumer = j.value ->> 0 \
+    AND n.name = j.value ->> 1 AND n.window_start <= ?3), 0)), \
     (SELECT json_array(f.at, f.reopened, json((SELECT json_group_array(o.consumer) FROM reopened o \
     WHERE o.consumer IN (SELECT j.value ->> 0 FROM jsonb_each(?2) j)))) FROM frozen f)";
 /// New rows.
@@ -88,20 +89,28 @@ type ReadHeld = (Json<Vec<ReadLease>>, Json<Vec<(usize, u64)>>);
 /// A lease and whose it is.
 pub(super) type Owned<'a, T> = (i64, &'a str, T);
 
-/// Those of these incarnations that are fenced; the newest row of each consumer and limit, in their order; and which windows are frozen.
+/// Those of these incarnations that are fenced; of each consumer and limit, in their order, the newest row that has begun at `now` and what follows
+/// it; and which windows are frozen.
 pub(super) async fn newest(
     connection: &mut SqliteConnection,
     incarnations: &HashSet<&str>,
     named: &[(&str, &str)],
-) -> Result<(HashSet<String>, Vec<Option<Kept>>, Frozen), StoreError> {
-    let query = sqlx::query_as(NEWEST).bind(Json(incarnations)).bind(Json(named));
+    now: u64,
+) -> Result<(HashSet<String>, Vec<Vec<Kept>>, Frozen), StoreError> {
+    let query = sqlx::query_as(NEWEST).bind(Json(incarnations)).bind(Json(named)).bind(signed(now)?);
     let (Json(fenced), Json(rows), frozen): (Json<HashSet<String>>, Json<Vec<ReadRow>>, ReadFrozen) = query.fetch_one(connection).await?;
-    let rows = rows.into_iter().map(|(position, seq, numbers)| (position, Some(Kept::of(seq, numbers))));
-    Ok((fenced, placed(named.len(), rows), frozen.map(|Json(frozen)| Frozen::of(frozen)).unwrap_or_default()))
+    let mut all = vec![Vec::new(); named.len()];
+    for (position, seq, numbers) in rows {
+        if let Some(rows) = all.get_mut(position) {
+            rows.push(Kept::of(seq, numbers));
+        }
+    }
+    all.iter_mut().for_each(|rows| rows.sort_unstable_by_key(|kept| kept.row.window.start));
+    Ok((fenced, all, frozen.map(|Json(frozen)| Frozen::of(frozen)).unwrap_or_default()))
 }
 
-/// Adds rows; answers their numbers, in their order.
-pub(super) async fn insert(connection: &mut SqliteConnection, new: &[New<'_>]) -> Result<Vec<i64>, StoreError> {
+/// Adds rows that begin after those there are; answers their numbers, in their order.
+pub(super) async fn insert(connection: &mut SqliteConnection, new: &[New<'_>], now: u64) -> Result<Vec<i64>, StoreError> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
@@ -111,9 +120,10 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &[New<'_>]) -
     }
     sqlx::query(INSERT).bind(Json(values)).execute(&mut *connection).await?;
     let named: Vec<_> = new.iter().map(|new| (new.consumer, new.name)).collect();
-    let (_, rows, _) = newest(connection, &HashSet::new(), &named).await?;
+    let (_, rows, _) = newest(connection, &HashSet::new(), &named, now).await?;
     let missing = || StoreError::Broken("a row that was just made is not there".to_owned());
-    rows.into_iter().map(|kept| kept.map(|kept| kept.seq).ok_or_else(missing)).collect()
+    let seq = |(new, rows): (&New<'_>, Vec<Kept>)| rows.iter().find(|kept| kept.row.window == new.row.window).map(|kept| kept.seq);
+    new.iter().zip(rows).map(|found| seq(found).ok_or_else(missing)).collect()
 }
 
 /// The leases of each row and incarnation, by their numbers; and how many incarnations are active at `now` in each row, given since when one
