@@ -25,6 +25,8 @@ mod json;
 #[cfg(test)]
 mod key_set;
 #[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod mint;
 #[cfg(test)]
 mod path;
