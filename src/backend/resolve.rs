@@ -72,9 +72,9 @@ impl Resolver {
     pub(super) fn ask(&mut self, place: Place, question: Question<'_>, charge: Option<Charge>, deadline: Instant) {
         let message = match question {
             Question::Key(presented) => {
-                Message::Key(Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)) })
+                Message::Key(Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)), leases: None })
             }
-            Question::Consumer(id) => Message::Consumer(ResolveConsumer { consumer: id.to_owned() }),
+            Question::Consumer(id) => Message::Consumer(ResolveConsumer { consumer: id.to_owned(), leases: None }),
         };
         self.pending.insert(place, Pending { message, deadline, sent: None, again: 0, waiters: Vec::new(), charge });
     }
@@ -125,8 +125,10 @@ impl Resolver {
     /// Reads the answer about what is at a place.
     pub(super) fn read(&self, place: Place, sent: Instant, body: &[u8]) -> Result<Answered, CallError> {
         let read = match &self.pending.get(&place).ok_or(CallError::Failed)?.message {
-            Message::Key(_) => wire::decode::<Resolved>(body).map(|Resolved { revision, known }| Answered { place, sent, revision, known }),
-            Message::Consumer(ResolveConsumer { consumer }) => wire::decode(body).map(|ResolvedConsumer { revision, tier }| {
+            Message::Key(_) => {
+                wire::decode::<Resolved>(body).map(|Resolved { revision, known, .. }| Answered { place, sent, revision, known })
+            }
+            Message::Consumer(ResolveConsumer { consumer, .. }) => wire::decode(body).map(|ResolvedConsumer { revision, tier, .. }| {
                 let known =
                     |tier| Known { credential: String::new(), scopes: Vec::new(), expires_in_ms: None, consumer: consumer.clone(), tier };
                 Answered { place, sent, revision, known: tier.map(known) }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::document::Tier;
 use crate::credential::digest;
-pub use leases::{LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
+pub use leases::{FirstAsk, LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
 
 /// The format's name.
 pub const FORMAT: &str = "tollgate-node";
@@ -83,16 +83,25 @@ pub struct Resolve {
     pub id: Option<String>,
     /// SHA-256 of the whole key: 64 lower-case hexadecimal digits.
     pub sha256: String,
+    /// The first leases of its consumer, wanted with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<FirstAsk>,
 }
 
 /// Whose a credential is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
     /// The revision the answer was read at.
     pub revision: u64,
     /// Whose it is; absent: nobody's that may pass. Revoked, expired, disabled and unknown are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<Known>,
+    /// The limits of which leases were asked for, because of [`Resolve::leases`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
+    /// What came of it, an answer for each of `limits`. Absent, although there are such: that is not known, and the node must ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
 }
 
 /// A valid credential.
@@ -117,16 +126,44 @@ pub struct Known {
 pub struct ResolveConsumer {
     /// The consumer's id.
     pub consumer: String,
+    /// Its first leases, wanted with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<FirstAsk>,
 }
 
 /// A consumer, if it may pass.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedConsumer {
     /// The revision the answer was read at.
     pub revision: u64,
     /// The consumer's tier; absent: there is none of this id that may pass. Disabled, deleted and unknown are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// The limits of which leases were asked for, because of [`ResolveConsumer::leases`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
+    /// What came of it, an answer for each of `limits`. Absent, although there are such: that is not known, and the node must ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+}
+
+/// A [`Resolved`] or a [`ResolvedConsumer`], for who has asked for either.
+#[derive(Debug, Deserialize)]
+pub struct Either {
+    /// The revision the answer was read at.
+    pub revision: u64,
+    /// [`Resolved::known`].
+    #[serde(default)]
+    pub known: Option<Known>,
+    /// [`ResolvedConsumer::tier`].
+    #[serde(default)]
+    pub tier: Option<Tier>,
+    /// The limits of which leases were asked for.
+    #[serde(default)]
+    pub limits: Vec<String>,
+    /// What came of it.
+    #[serde(default)]
+    pub settled: Option<Settled>,
 }
 
 /// What has changed after a revision, in the order it was committed.

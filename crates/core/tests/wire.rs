@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::config::check_tier;
 use tollgate_core::wire::{
-    Acknowledged, Changes, Hello, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Settle, Settled, Welcome, WireError,
-    decode, encode,
+    Acknowledged, Changes, Either, Hello, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Settle, Settled, Welcome,
+    WireError, decode, encode,
 };
 
 fn golden(name: &str) -> String {
@@ -37,6 +37,18 @@ fn version_1_is_as_the_golden_files_say() {
     let resolved: Resolved = agrees("resolved.json", &mut seen);
     assert_eq!(check_tier(&resolved.known.unwrap().tier), Ok(()));
     agrees::<Resolved>("resolved-unlimited.json", &mut seen);
+    let asked = agrees::<Resolve>("resolve-leases.json", &mut seen).leases.unwrap();
+    assert_eq!((asked.lease, asked.need, asked.route.as_str()), (17, 2, "search"));
+    let first = agrees::<Resolved>("resolved-leases.json", &mut seen);
+    assert_eq!((first.limits[0].as_str(), first.settled.as_ref().unwrap().answers[0].granted), ("monthly", 15));
+    let unsettled = agrees::<Resolved>("resolved-unsettled.json", &mut seen);
+    assert_eq!((unsettled.limits, unsettled.settled), (first.limits.clone(), None));
+    assert_eq!(agrees::<ResolveConsumer>("resolve-consumer-leases.json", &mut seen).leases, Some(asked));
+    assert_eq!(agrees::<ResolvedConsumer>("resolved-consumer-leases.json", &mut seen).settled, first.settled);
+    let either: Either = decode(golden("resolved-leases.json").as_bytes()).unwrap();
+    assert_eq!((either.known, either.limits, either.settled), (first.known, first.limits, first.settled));
+    let either: Either = decode(golden("resolved-consumer.json").as_bytes()).unwrap();
+    assert_eq!((either.known, either.tier.map(|tier| tier.name)), (None, Some("enterprise".to_owned())));
     assert_eq!(agrees::<Resolved>("resolved-unknown.json", &mut seen).known, None);
     assert_eq!(agrees::<ResolveConsumer>("resolve-consumer.json", &mut seen).consumer, "acme");
     let consumer: ResolvedConsumer = agrees("resolved-consumer.json", &mut seen);
@@ -78,8 +90,8 @@ fn tokens_secrets_and_hashes_of_keys_are_not_shown() {
 
 #[test]
 fn members_of_a_later_minor_form_are_ignored() {
-    let later = golden("resolved-unknown.json").replace('}', r#","leases":[{"id":1}]}"#);
-    assert_eq!(decode::<Resolved>(later.as_bytes()).unwrap(), Resolved { revision: 41, known: None });
+    let later = golden("resolved-unknown.json").replace('}', r#","dues":[{"id":1}]}"#);
+    assert_eq!(decode::<Resolved>(later.as_bytes()).unwrap(), Resolved { revision: 41, ..Resolved::default() });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Owns leases as nodes and operators see them: what may be asked, how it is settled, how lost nodes are let go. Must not judge: the
 //! arithmetic is `tollgate_core::ledger`'s.
 
+mod first;
 mod frozen;
 mod release;
 
@@ -18,6 +19,7 @@ use crate::store::ledger::{self as records, Asked, Before, Overages, Which};
 use crate::store::{Store, Window};
 
 pub use crate::store::ledger::{LedgerRow, Standing};
+pub(crate) use first::first;
 pub use frozen::{Reopen, Reopened, freeze, reopen};
 pub use release::{ReleaseNode, Released, release};
 
@@ -50,7 +52,7 @@ pub struct Filter {
 /// [`Failure::Invalid`] for what no node sends; [`Failure::Unavailable`]: it may be asked again.
 pub async fn settle(store: &Store, incarnation: &Incarnation, settle: &Settle) -> Result<Settled, Failure> {
     judge_asks("asks", &settle.asks)?;
-    let asked = Asked { incarnation: incarnation.incarnation.clone(), asks: settle.asks.clone(), overages: None };
+    let asked = Asked { incarnation: incarnation.incarnation.clone(), asks: settle.asks.clone(), overages: None, first: false };
     let answered = records::settle(store, asked).await?;
     Ok(Settled { revision: answered.revision, answers: answered.answers })
 }
@@ -66,7 +68,7 @@ pub(crate) async fn settle_report(store: &Store, incarnation: &Incarnation, repo
         return Ok(None);
     }
     let overages = (!report.overages.is_empty()).then(|| Overages { sequence: report.sequence, units: report.overages.clone() });
-    let asked = Asked { incarnation: incarnation.incarnation.clone(), asks: report.leases.clone(), overages };
+    let asked = Asked { incarnation: incarnation.incarnation.clone(), asks: report.leases.clone(), overages, first: false };
     let answered = records::settle(store, asked).await?;
     Ok(Some(Settled { revision: answered.revision, answers: answered.answers }))
 }

@@ -5,16 +5,19 @@ use tollgate_core::wire::{Known, Resolve, ResolveConsumer, Resolved, ResolvedCon
 
 use crate::api_keys::unhex;
 use crate::failure::Failure;
+use crate::ledger::first;
+use crate::nodes::Incarnation;
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::store::resolve::{self as reads, Found, by_hash, by_id};
 use crate::words::is_id;
 
-/// Whose a credential is, and the revision that was read at: both from one snapshot.
+/// Whose a credential is, and the revision that was read at: both from one snapshot. The first leases of its consumer come with it, where the
+/// node wants them.
 ///
 /// # Errors
-/// [`Failure::Invalid`] if the hash is none; [`Failure::Unavailable`].
-pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Result<Resolved, Failure> {
+/// [`Failure::Invalid`] if the hash is none, or for leases that no node asks for; [`Failure::Unavailable`].
+pub async fn resolve(store: &Store, secrets: &Secrets, node: &Incarnation, resolve: &Resolve) -> Result<Resolved, Failure> {
     let digest = unhex(&resolve.sha256).ok_or_else(|| Failure::invalid("sha256", "64 lower-case hexadecimal digits"))?;
     let mut answer = None;
     if let Some(id) = &resolve.id {
@@ -26,7 +29,7 @@ pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Res
         Some(answer) => answer,
         None => by_hash(store, &secrets.hashes(&digest)).await?,
     };
-    let unknown = Resolved { revision: answer.revision, known: None };
+    let unknown = Resolved { revision: answer.revision, ..Resolved::default() };
     let Found::Usable(found) = answer.found else {
         return Ok(unknown);
     };
@@ -39,16 +42,26 @@ pub async fn resolve(store: &Store, secrets: &Secrets, resolve: &Resolve) -> Res
     // What a consumer no longer has none of its keys has.
     let scopes = found.scopes.into_iter().filter(|scope| found.granted.contains(scope)).collect();
     let (credential, consumer) = (found.id, found.consumer);
-    Ok(Resolved { revision: answer.revision, known: Some(Known { credential, scopes, expires_in_ms, consumer, tier: found.tier }) })
+    let (limits, settled) = match &resolve.leases {
+        Some(asked) => first(store, node, &consumer, &found.tier, asked).await?,
+        None => (Vec::new(), None),
+    };
+    let known = Some(Known { credential, scopes, expires_in_ms, consumer, tier: found.tier });
+    Ok(Resolved { revision: answer.revision, known, limits, settled })
 }
 
-/// The tier of a consumer that an access token names, if it may pass, and the revision that was read at: both from one snapshot.
+/// The tier of a consumer that an access token names, if it may pass, and the revision that was read at: both from one snapshot. Its first
+/// leases come with it, where the node wants them.
 ///
 /// # Errors
-/// [`Failure::Unavailable`].
-pub async fn resolve_consumer(store: &Store, asked: &ResolveConsumer) -> Result<ResolvedConsumer, Failure> {
+/// [`Failure::Invalid`] for leases that no node asks for; [`Failure::Unavailable`].
+pub async fn resolve_consumer(store: &Store, node: &Incarnation, asked: &ResolveConsumer) -> Result<ResolvedConsumer, Failure> {
     // Whatever else a token may hold in place of an id is nobody's.
     let id = Some(asked.consumer.as_str()).filter(|id| is_id(id));
     let answer = reads::consumer(store, id).await?;
-    Ok(ResolvedConsumer { revision: answer.revision, tier: answer.tier })
+    let (limits, settled) = match (&asked.leases, &answer.tier) {
+        (Some(wanted), Some(tier)) => first(store, node, &asked.consumer, tier, wanted).await?,
+        (_, _) => (Vec::new(), None),
+    };
+    Ok(ResolvedConsumer { revision: answer.revision, tier: answer.tier, limits, settled })
 }

@@ -23,6 +23,8 @@ mod boundary;
 mod changes;
 #[path = "backend/consumers.rs"]
 mod consumers;
+#[path = "backend/first_leases.rs"]
+mod first_leases;
 #[path = "backend/frozen.rs"]
 mod frozen;
 #[path = "backend/hashing.rs"]

@@ -145,7 +145,7 @@ impl FakeBackend {
                 let resolve: Resolve = wire::decode(&call.body).unwrap();
                 let known = self.keys.get(&resolve.sha256).cloned();
                 self.resolves.push(resolve);
-                good(wire::encode(&Resolved { revision: self.revision, known }))
+                good(wire::encode(&Resolved { revision: self.revision, known, ..Resolved::default() }))
             }
             Purpose::Settle { .. } => Some((404, Vec::new())),
             Purpose::Report { sequence, .. } => {

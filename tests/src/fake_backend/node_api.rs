@@ -89,12 +89,16 @@ impl FakeBackend {
 
     fn resolve(&self, resolve: &Resolve) -> Vec<u8> {
         let state = self.state();
-        encode(&Resolved { revision: state.directory.revision(), known: state.directory.known(&resolve.sha256) })
+        encode(&Resolved { revision: state.directory.revision(), known: state.directory.known(&resolve.sha256), ..Resolved::default() })
     }
 
     fn resolve_consumer(&self, asked: &ResolveConsumer) -> Vec<u8> {
         let state = self.state();
-        encode(&ResolvedConsumer { revision: state.directory.revision(), tier: state.directory.tier(&asked.consumer) })
+        encode(&ResolvedConsumer {
+            revision: state.directory.revision(),
+            tier: state.directory.tier(&asked.consumer),
+            ..ResolvedConsumer::default()
+        })
     }
 
     /// What came after a revision, or, if nothing comes in the time to wait, nothing.

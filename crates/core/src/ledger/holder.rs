@@ -126,6 +126,12 @@ impl Holder {
         }
     }
 
+    /// Whether there is an open lease, and this one was never heard of: whoever wants a first lease needs none.
+    #[must_use]
+    pub fn has_another(&self, lease: u64) -> bool {
+        self.open() > 0 && !self.leases.iter().any(|own| own.lease == lease)
+    }
+
     /// Open leases.
     #[must_use]
     pub fn open(&self) -> usize {

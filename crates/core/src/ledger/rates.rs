@@ -62,6 +62,12 @@ impl<K: Ord> RateRow<K> {
         self.rate = rate;
     }
 
+    /// Whether a holder has an open lease other than this one, which was never heard of.
+    #[must_use]
+    pub fn has_another(&self, from: &K, lease: u64) -> bool {
+        self.holders.get(from).is_some_and(|holder| holder.has_another(lease))
+    }
+
     /// Judges an ask at `now`, in milliseconds of a clock that never goes back.
     pub fn settle(&mut self, from: K, ask: &LeaseAsk, now: u64) -> LeaseAnswer {
         self.holders.retain(|_, holder| holder.forget_silent(now.saturating_sub(REMEMBERED)));

@@ -34,7 +34,7 @@ pub struct LeaseAsk {
     pub consumer: String,
     /// The limit's name.
     pub limit: String,
-    /// The lease's number, the incarnation's own over all consumers and limits; newer ones are higher. At most 2^53.
+    /// The lease's number, the incarnation's own; newer ones of a limit of a consumer are higher. At most 2^53.
     pub lease: u64,
     /// Counts the asks of the lease, from 1: the first opens it.
     pub number: u64,
@@ -110,6 +110,18 @@ pub struct LeaseAnswer {
     /// Units are scarce: once what was granted is spent, when to ask again. 0: at any time.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry_ms: u64,
+}
+
+/// What a node that asks about a credential wants with the answer: the first ask of a lease of each limit over all nodes that its consumer has.
+/// A lease is judged only where the incarnation has none open. It is repeated unchanged until answered, as every ask is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstAsk {
+    /// The number of the lease, the same in each of the limits.
+    pub lease: u64,
+    /// What the request costs that waits; at least 1.
+    pub need: u64,
+    /// The name of its route: of limits that do not apply there no lease is wanted.
+    pub route: String,
 }
 
 /// Units of a limit are wanted elsewhere, so that who holds more than it needs now should return the rest; or some came free.

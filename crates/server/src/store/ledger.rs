@@ -58,6 +58,8 @@ pub(crate) struct Asked {
     pub(crate) asks: Vec<LeaseAsk>,
     /// What it has admitted without a lease.
     pub(crate) overages: Option<Overages>,
+    /// The asks are the first of leases that are wanted only where it has none open: the others are closed unjudged.
+    pub(crate) first: bool,
 }
 
 /// Overages of one report.

@@ -78,12 +78,12 @@ async fn a_key_with_anything_wrong_in_it_does_not_pass() {
     // The id of one and the hash of the other.
     let mut mixed = question(key.expose());
     mixed.sha256 = sha256(other.expose());
-    let resolved = tollgate_server::resolve::resolve(&backend.store, &backend.secrets, &mixed).await.unwrap();
+    let resolved = tollgate_server::resolve::resolve(&backend.store, &backend.secrets, &crate::leases::node(1), &mixed).await.unwrap();
     assert_eq!(resolved.known, None);
     assert!(!backend.passes(&format!("{}x", key.expose())).await);
     for wrong_hash in ["", "00", &"G".repeat(64), &sha256(key.expose()).to_uppercase()] {
         mixed.sha256 = wrong_hash.to_owned();
-        let resolved = tollgate_server::resolve::resolve(&backend.store, &backend.secrets, &mixed).await;
+        let resolved = tollgate_server::resolve::resolve(&backend.store, &backend.secrets, &crate::leases::node(1), &mixed).await;
         assert_eq!(wrong(resolved), ["sha256"]);
     }
 }

@@ -18,7 +18,7 @@ async fn reopen(backend: &Backend, consumer: Option<&str>) -> Result<u64, Failur
 }
 
 /// What an operator does after a restore, before the backend is started.
-async fn freeze(backend: &mut Backend) {
+pub(crate) async fn freeze(backend: &mut Backend) {
     backend.store.close().await;
     ledger::freeze(backend.dir.path(), Arc::new(backend.clock.clone())).await.unwrap();
     backend.store = Store::open(backend.dir.path(), Arc::new(backend.clock.clone())).await.unwrap();

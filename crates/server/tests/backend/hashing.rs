@@ -42,7 +42,10 @@ async fn argon2id_keys_pass_by_their_id_beside_the_others() {
     assert!(backend.holds(b"argon2id"));
     let mut other = question(slow.expose());
     other.sha256 = sha256(fast.expose());
-    assert_eq!(tollgate_server::resolve::resolve(&backend.store, &backend.secrets, &other).await.unwrap().known, None);
+    assert_eq!(
+        tollgate_server::resolve::resolve(&backend.store, &backend.secrets, &crate::leases::node(1), &other).await.unwrap().known,
+        None
+    );
     backend.secrets = secrets(&[1], KeyHashing::HmacSha256);
     assert!(backend.passes(slow.expose()).await, "the setting is for new keys");
     backend.secrets = secrets(&[2], KeyHashing::HmacSha256);
@@ -59,7 +62,7 @@ async fn many_argon2id_keys_at_once_are_turned_away_and_none_is_judged_bad() {
     let asked: Vec<_> = (0..80)
         .map(|_| {
             let (store, secrets, question) = (store.clone(), secrets.clone(), question.clone());
-            tokio::spawn(async move { tollgate_server::resolve::resolve(&store, &secrets, &question).await })
+            tokio::spawn(async move { tollgate_server::resolve::resolve(&store, &secrets, &crate::leases::node(1), &question).await })
         })
         .collect();
     let (mut passed, mut turned_away) = (0, 0);

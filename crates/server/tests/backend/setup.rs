@@ -108,12 +108,12 @@ impl Backend {
 
     /// What a node is told of a key.
     pub(crate) async fn resolve(&self, key: &str) -> Resolved {
-        resolve(&self.store, &self.secrets, &question(key)).await.unwrap()
+        resolve(&self.store, &self.secrets, &crate::leases::node(1), &question(key)).await.unwrap()
     }
 
     /// What a node is told of a consumer.
     pub(crate) async fn resolve_consumer(&self, id: &str) -> ResolvedConsumer {
-        resolve_consumer(&self.store, &ResolveConsumer { consumer: id.to_owned() }).await.unwrap()
+        resolve_consumer(&self.store, &crate::leases::node(1), &ResolveConsumer { consumer: id.to_owned(), leases: None }).await.unwrap()
     }
 
     /// Whether a key passes.
@@ -164,7 +164,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 /// How a node asks for a key: by the id inside it where there is one, and by its hash.
 pub(crate) fn question(key: &str) -> Resolve {
     let id = key.split_once('_').map(|(_, body)| body).filter(|body| body.len() == 57).map(|body| body[..16].to_owned());
-    Resolve { id, sha256: sha256(key) }
+    Resolve { id, sha256: sha256(key), leases: None }
 }
 
 pub(crate) fn sha256(key: &str) -> String {

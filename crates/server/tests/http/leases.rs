@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollgate_core::wire::LONGEST_WAIT;
 
+use crate::locked::sha256;
 use crate::service::Service;
 
 const WIRE: &str = "tollgate-node/1";
@@ -123,4 +124,27 @@ async fn overrides_are_part_of_a_consumers_document() {
     }
     let new = json!({"name": "Another", "tier": "free", "overrides": {"daily": 7}});
     assert_eq!(service.post("/api/v1/consumers", &new).await.expect(201)["overrides"], json!({"daily": 7}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_asks_whose_a_key_is_is_told_with_it_what_it_may_spend() {
+    let service = Service::start().await;
+    let consumer = with_quota(&service).await;
+    let key = service.key(&consumer).await;
+    let [one, other] = [service.token().await, service.token().await];
+    let resolve = json!({"wire": WIRE, "id": key["id"], "sha256": sha256(key["api_key"].as_str().unwrap()),
+        "leases": {"lease": 4, "need": 25, "route": "default"}});
+    let asks =
+        [("resolve", resolve), ("consumers", json!({"wire": WIRE, "consumer": consumer, "leases": {"lease": 4, "need": 25, "route": ""}}))];
+    for (token, (path, question)) in [(&one, &asks[0]), (&other, &asks[1])] {
+        for _ in 0..2 {
+            let told = service.node(token, "POST", &format!("/internal/v1/{path}")).json(question).send().await.expect(200);
+            assert_eq!(told["limits"], json!(["daily"]), "{told}");
+            let answer = &told["settled"]["answers"][0];
+            assert_eq!((&answer["lease"], &answer["number"], &answer["granted"]), (&json!(4), &json!(1), &json!(25)), "{told}");
+        }
+    }
+    assert_eq!(service.get("/api/v1/ledger").await.expect(200)["items"][0]["charged"], 50, "by the tokens two nodes, and each once");
+    let wrong = json!({"wire": WIRE, "consumer": consumer, "leases": {"lease": -4, "need": 1, "route": ""}});
+    assert_eq!(service.node(&one, "POST", "/internal/v1/consumers").json(&wrong).send().await.wrong_field(400).0, "");
 }

@@ -13,8 +13,8 @@ use crate::resolve::resolve_consumer;
 
 pub(super) async fn resolve(
     State(backend): State<Arc<Backend>>,
-    _node: KnownNode,
+    KnownNode(node): KnownNode,
     Message(asked): Message<ResolveConsumer>,
 ) -> Result<Message<ResolvedConsumer>, Refusal> {
-    Ok(Message(resolve_consumer(&backend.store, &asked).await?))
+    Ok(Message(resolve_consumer(&backend.store, &node, &asked).await?))
 }

@@ -13,8 +13,8 @@ use crate::resolve;
 
 pub(super) async fn resolve(
     State(backend): State<Arc<Backend>>,
-    _node: KnownNode,
+    KnownNode(node): KnownNode,
     Message(resolve): Message<Resolve>,
 ) -> Result<Message<Resolved>, Refusal> {
-    Ok(Message(resolve::resolve(&backend.store, &backend.secrets, &resolve).await?))
+    Ok(Message(resolve::resolve(&backend.store, &backend.secrets, &node, &resolve).await?))
 }

@@ -131,6 +131,10 @@ pub(super) async fn judge(
         let mut answers = Vec::with_capacity(asked.asks.len());
         for ask in &asked.asks {
             if let Some(rate) = rate(accounts, &ask.consumer, &ask.limit).filter(|_| !fenced.contains(&asked.incarnation)) {
+                if asked.first && rates.has_another(&asked.incarnation, ask) {
+                    answers.push(closed(ask));
+                    continue;
+                }
                 let answer = rates.settle(&asked.incarnation, rate, ask);
                 judged.granted = judged.granted.saturating_add(answer.granted);
                 judged.refused += u64::from(answer.granted < ask.need);
@@ -140,15 +144,21 @@ pub(super) async fn judge(
             let place = places.of(ask);
             let holding = place.and_then(|place| holdings.get_mut(&(place, asked.incarnation.as_str())));
             answers.push(match (place.and_then(|place| rows.get_mut(place)), holding) {
+                (Some(_), Some(holding)) if asked.first && holding.holder.has_another(ask.lease) => closed(ask),
                 (Some(state), Some(holding)) => settle(state, holding, ask, now, &mut judged),
                 // Nobody is asked for, or by somebody who is fenced.
-                (..) => LeaseAnswer { lease: ask.lease, number: ask.number, closed: true, ..LeaseAnswer::default() },
+                (..) => closed(ask),
             });
         }
         judged.answers.push(answers);
     }
     save(connection, &rows, holdings.values()).await?;
     Ok(judged)
+}
+
+/// Nothing comes of an ask.
+fn closed(ask: &LeaseAsk) -> LeaseAnswer {
+    LeaseAnswer { lease: ask.lease, number: ask.number, closed: true, ..LeaseAnswer::default() }
 }
 
 /// The rate that a limit of a consumer is, if it is one.

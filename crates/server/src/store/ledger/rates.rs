@@ -33,6 +33,12 @@ impl Rates {
         }
     }
 
+    /// Whether an incarnation has an open lease other than the one it asks for, which was never heard of.
+    pub(super) fn has_another(&self, incarnation: &String, ask: &LeaseAsk) -> bool {
+        let row = self.accounts.get(&(ask.consumer.clone(), ask.limit.clone()));
+        row.is_some_and(|row| row.has_another(incarnation, ask.lease))
+    }
+
     /// Judges an ask of an incarnation.
     pub(super) fn settle(&mut self, incarnation: &str, rate: Rate, ask: &LeaseAsk) -> LeaseAnswer {
         let key = (ask.consumer.clone(), ask.limit.clone());

@@ -50,7 +50,7 @@ fn image(dir: &Path) -> TempDir {
 fn asked(incarnation: u8, lease: u64, units: u64) -> Asked {
     let (consumer, limit) = ("acme".to_owned(), "daily".to_owned());
     let ask = LeaseAsk { consumer, limit, lease, number: 1, need: units, waiting: units, ..LeaseAsk::default() };
-    Asked { incarnation: format!("{incarnation:032x}"), asks: vec![ask], overages: None }
+    Asked { incarnation: format!("{incarnation:032x}"), asks: vec![ask], overages: None, first: false }
 }
 
 async fn granted(store: &Store, asked: Asked) -> Result<u64, StoreError> {
