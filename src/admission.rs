@@ -198,7 +198,10 @@ impl Gate {
         match self.authenticate(auth, head, waited, now, wall, node) {
             Ok(identity) => permit.identity = identity,
             Err(Unidentified::Denied(reason, wait)) => return Verdict::Deny(Denial { reason, wait, ..denial }),
-            Err(Unidentified::Awaits(awaited)) => return Verdict::Wait(awaited, Denial { reason: Reason::Unavailable, ..denial }),
+            Err(Unidentified::Awaits(awaited)) => {
+                self.send_question(&awaited, (position, cost), now, node);
+                return Verdict::Wait(awaited, Denial { reason: Reason::Unavailable, ..denial });
+            }
         }
         denial.identity.clone_from(&permit.identity);
         if let Some(requirement) = requirement

@@ -17,7 +17,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{Known, LONGEST_WAIT, LeaseAsk, Overage};
+use tollgate_core::wire::{FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Overage, Settled};
 
 use crate::authn::place::Place;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
@@ -57,6 +57,8 @@ pub struct Heard {
     pub events: Vec<Event>,
     /// An answer about a key.
     pub resolved: Option<Answered>,
+    /// Leases that came with an answer about a key.
+    pub brought: Option<Brought>,
     /// What the ledger says.
     pub settlement: Option<Settlement>,
     /// What went wrong.
@@ -83,6 +85,21 @@ pub struct Answered {
     pub revision: u64,
     /// What is known; a consumer by itself has a credential without id.
     pub known: Option<Known>,
+}
+
+/// The first leases of a consumer, which came with an answer about a key of it. Nobody has them but who reads this.
+#[derive(Debug)]
+pub struct Brought {
+    /// The consumer's id.
+    pub consumer: String,
+    /// What was asked.
+    pub asked: FirstAsk,
+    /// Of which limits.
+    pub limits: Vec<String>,
+    /// What came of each.
+    pub settled: Settled,
+    /// When the message was sent that was answered.
+    pub sent: Instant,
 }
 
 impl Question<'_> {
@@ -159,6 +176,7 @@ impl Backend {
     pub fn awaits(&self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
+            Purpose::Reclaim { sent } => self.resolver.awaits_lost(sent),
             Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => true,
             Purpose::KeySet { .. } => false,
         }
@@ -172,10 +190,22 @@ impl Backend {
         self.resolver.has_room(if issued { most } else { most - most / 4 }, now)
     }
 
-    /// Asks about a key or a consumer. `charge` is what the client's address paid for that.
-    pub fn ask(&mut self, place: Place, question: Question<'_>, charge: Option<Charge>, now: Instant) {
-        self.resolver.ask(place, question, charge, now.after(self.settings.timeout));
-        self.send_resolves(now);
+    /// Asks about a key or a consumer, with the next [`send`](Self::send); `leases` may be asked for with it. `charge` is what the client's
+    /// address paid for that.
+    pub fn ask(&mut self, place: Place, question: Question<'_>, leases: bool, charge: Option<Charge>, now: Instant) {
+        self.resolver.ask(place, question, leases, charge, now.after(self.settings.timeout));
+    }
+
+    /// Sends what is asked about a place, unless it is under way, with other such; `leases` may be asked for with it.
+    pub fn send(&mut self, place: Place, leases: &mut dyn FnMut() -> Option<FirstAsk>, now: Instant) {
+        if self.resolver.is_unsent(place) {
+            if self.resolver.may_ask_first(place)
+                && let Some(leases) = leases()
+            {
+                self.resolver.ask_first(place, leases);
+            }
+            self.send_resolves(now);
+        }
     }
 
     /// A request waits for a key's answer; `false` if it cannot.
@@ -189,8 +219,8 @@ impl Backend {
     }
 
     /// The key at a place has its answer.
-    pub fn close(&mut self, place: Place) -> Option<Closed> {
-        self.resolver.close(place).map(|pending| Closed { waiters: pending.waiters, charge: pending.charge })
+    pub fn close(&mut self, place: Place, now: Instant) -> Option<Closed> {
+        self.resolver.close(place, now)
     }
 
     /// What was heard about the key at a place is too old: it is asked about again; `false` if there is no time for it.
@@ -276,9 +306,13 @@ impl Backend {
                 (settlement.map(|settlement| heard.settlement = Some(settlement)), Some(sent))
             }
             Purpose::Resolve { place, sent } => {
-                let resolved = answer.body().and_then(|body| self.resolver.read(place, sent, body));
+                let resolved = self.resolver.heard(answer, place, sent);
                 self.resolver.note(resolved.as_ref().err().copied(), now);
-                (resolved.map(|answered| heard.resolved = Some(answered)), Some(sent))
+                (resolved.map(|(answered, brought)| (heard.resolved, heard.brought) = (Some(answered), brought)), Some(sent))
+            }
+            Purpose::Reclaim { sent } => {
+                let brought = self.resolver.reclaimed(answer, sent, now);
+                (brought.map(|brought| heard.brought = brought), Some(sent))
             }
             Purpose::KeySet { .. } => (Ok(()), None),
         };
@@ -346,7 +380,7 @@ impl Backend {
             return;
         }
         if let Some(authorization) = self.session.authorization(now) {
-            self.calls.extend(self.resolver.calls(&authorization, now));
+            self.calls.extend(self.resolver.calls(&authorization, self.settings.timeout, now));
         }
     }
 }

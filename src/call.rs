@@ -46,6 +46,11 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// The same once more, where the answer was lost and may have brought leases.
+    Reclaim {
+        /// When it was sent.
+        sent: Instant,
+    },
     /// What this node has to tell.
     Report {
         /// The report's number.
@@ -76,7 +81,7 @@ impl Purpose {
         match self {
             Self::Hello => "saying hello to the backend",
             Self::Poll { .. } => "asking the backend for changes",
-            Self::Resolve { .. } => "asking the backend about a credential",
+            Self::Resolve { .. } | Self::Reclaim { .. } => "asking the backend about a credential",
             Self::Report { .. } => "reporting to the backend",
             Self::Settle { .. } => "asking the backend for leases",
             Self::KeySet { .. } => "fetching the keys of an issuer",

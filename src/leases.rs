@@ -6,6 +6,7 @@
 
 mod ask;
 mod exchange;
+mod first;
 mod purse;
 mod reach;
 mod slot;
@@ -28,7 +29,9 @@ use crate::limits::{MOST_LIMITS, Subject};
 use crate::shared::{self, Broken, SharedData};
 use ask::Paid;
 pub use ask::{Ask, Charge, Outcome, Standing, Standings, TierLeases};
+pub use exchange::next_number;
 use exchange::{Exchanged, Row};
+pub use first::First;
 use purse::{Back, Held, Purses};
 use reach::Reach;
 pub use table::Place;

@@ -109,7 +109,8 @@ impl Gate {
         let charge = if issued || again { None } else { Some(self.charge_for_asking(now, node)?) };
         if let Some(backend) = &mut self.backend {
             self.counters.count(Counter::Asked);
-            backend.ask(place, question, charge, now);
+            // Of one that is known already the leases are here, or not wanted now.
+            backend.ask(place, question, !again, charge, now);
         }
         Err(Unidentified::Awaits(Awaited::Credential(place)))
     }
@@ -188,24 +189,22 @@ impl Gate {
     /// Where a call goes: the proxy's cluster, and the host that is named there. `None`: nowhere any longer.
     #[must_use]
     pub fn destination(&self, purpose: Purpose) -> Option<(&str, &str)> {
-        match purpose {
-            Purpose::KeySet { issuer, .. } => match &self.policy.tokens.issuers.get(usize::from(issuer))?.keys {
-                Keys::Remote(remote) => Some((&remote.cluster, &remote.authority)),
-                Keys::Known(_) => None,
-            },
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => {
-                self.policy.backend.as_ref().map(|backend| (backend.cluster.as_str(), backend.authority.as_str()))
-            }
+        let Purpose::KeySet { issuer, .. } = purpose else {
+            return self.policy.backend.as_ref().map(|backend| (backend.cluster.as_str(), backend.authority.as_str()));
+        };
+        match &self.policy.tokens.issuers.get(usize::from(issuer))?.keys {
+            Keys::Remote(remote) => Some((&remote.cluster, &remote.authority)),
+            Keys::Known(_) => None,
         }
     }
 
     /// Whose keys a call is for.
     #[must_use]
     pub fn issuer_of(&self, purpose: Purpose) -> Option<&str> {
-        match purpose {
-            Purpose::KeySet { issuer, .. } => self.policy.tokens.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str()),
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Resolve { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => None,
-        }
+        let Purpose::KeySet { issuer, .. } = purpose else {
+            return None;
+        };
+        self.policy.tokens.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str())
     }
 
     /// Does what is due by the clock, and answers which requests need wait no longer.
@@ -249,6 +248,10 @@ impl Gate {
         if let Some(settlement) = &heard.settlement {
             outcomes.woken = self.settled(settlement, now, shared);
         }
+        if let Some(brought) = &heard.brought {
+            // Before anybody who waits is judged again; and whatever becomes of the rest of the answer.
+            self.take_first(brought, now, shared);
+        }
         match (heard.resolved, purpose) {
             (Some(answered), _) => outcomes.woken = self.answered_about(answered, now, shared),
             (None, Purpose::Resolve { place, .. }) => {
@@ -259,7 +262,15 @@ impl Gate {
                 }
             }
             (None, Purpose::Settle { .. }) if heard.error.is_some() => self.note_reach(false, now),
-            (None, Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } | Purpose::KeySet { .. }) => {}
+            (
+                None,
+                Purpose::Hello
+                | Purpose::Poll { .. }
+                | Purpose::Reclaim { .. }
+                | Purpose::Report { .. }
+                | Purpose::Settle { .. }
+                | Purpose::KeySet { .. },
+            ) => {}
         }
         let away = self.leases.is_away();
         outcomes.away = (away != before).then_some(away);
@@ -274,7 +285,7 @@ impl Gate {
     /// The key at a place is no longer asked about. Only one that is nobody's stays charged to its address: a backend that fails must
     /// not use up what its clients may ask once it is back.
     fn close(&mut self, place: Place, nobodys: bool, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
-        let Some(closed) = self.backend.as_mut().and_then(|backend| backend.close(place)) else {
+        let Some(closed) = self.backend.as_mut().and_then(|backend| backend.close(place, now)) else {
             return Vec::new();
         };
         if !nobodys {

@@ -4,10 +4,10 @@
 use hashbrown::HashMap;
 use tollgate_core::limit::Limit;
 use tollgate_core::time::{Instant, SECOND};
-use tollgate_core::wire::Recall;
+use tollgate_core::wire::{FirstAsk, Recall};
 
-use super::{Gate, Waited};
-use crate::backend::Settlement;
+use super::{Awaited, Gate, Waited};
+use crate::backend::{Brought, Settlement};
 use crate::counters::Counter;
 use crate::identity::{Consumer, Namespace};
 use crate::leases::{self, Charge, Outcome, Standings, name_hash};
@@ -130,6 +130,34 @@ impl Gate {
         let asks = self.leases.take_urgent();
         if !asks.is_empty() && !self.backend.as_mut().is_some_and(|backend| backend.settle(asks, now)) {
             self.note_reach(false, now);
+        }
+    }
+
+    /// Sends what a request waits for to be known of a credential, unless it is under way. The first leases of its consumer are asked for
+    /// with it, for what the request costs on its route.
+    #[inline(never)]
+    pub(super) fn send_question(&mut self, awaited: &Awaited, (route, cost): (u16, u32), now: Instant, shared: &mut impl SharedData) {
+        let (Awaited::Credential(place), Some(backend)) = (awaited, &mut self.backend) else {
+            return;
+        };
+        let (leases, policy) = (&self.leases, &self.policy);
+        let mut first = || {
+            let route = policy.routes.get(usize::from(route)).filter(|_| cost > 0 && !leases.is_away())?;
+            Some(FirstAsk { lease: leases::next_number(shared)?, need: u64::from(cost), route: route.name.clone() })
+        };
+        backend.send(*place, &mut first, now);
+    }
+
+    /// Takes leases that came with an answer about a credential.
+    pub(super) fn take_first(&mut self, brought: &Brought, now: Instant, shared: &mut impl SharedData) {
+        let subject = self.hash_key.of_backend(&brought.consumer, shared);
+        let (asked, revision) = (&brought.asked, brought.settled.revision);
+        for (limit, answer) in brought.limits.iter().zip(&brought.settled.answers) {
+            let first = leases::First { subject, consumer: &brought.consumer, limit, need: asked.need, sent: brought.sent };
+            let asked_for = (answer.lease, answer.number, answer.closed) == (asked.lease, 1, false);
+            if asked_for && self.leases.take_first(&first, answer, revision, now, shared) {
+                self.counters.add(Counter::LeasedUnits, answer.granted);
+            }
         }
     }
 

@@ -1,16 +1,20 @@
 //! Owns the keys and consumers this worker has asked the backend about: one call for each, however many requests wait for it. Must not know what an
 //! answer means for them.
 
-use hashbrown::HashMap;
-use tollgate_core::credential::{digest, issued_id};
-use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, Known, Resolve, ResolveConsumer, Resolved, ResolvedConsumer};
+mod lost;
+mod message;
 
-use super::{Answered, Question};
+use hashbrown::HashMap;
+use tollgate_core::time::Instant;
+use tollgate_core::wire::FirstAsk;
+
+use super::{Answered, Brought, Closed, Question};
 
 use crate::authn::place::Place;
-use crate::call::{Call, CallError, Purpose, milliseconds};
+use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::limits::Charge;
+use lost::Lost;
+use message::{First, Message};
 
 /// Requests that wait on a worker, all keys together.
 const MOST_WAITERS: usize = 4_096;
@@ -20,6 +24,8 @@ const FAILURES_TO_CLOSE: u32 = 3;
 const CLOSED_FOR: u64 = 500_000_000;
 /// A call is given up so long after its deadline: the host should have said so before.
 const GRACE: u64 = 1_000_000_000;
+/// Questions that asked for leases and are not answered, on a worker: with more, leases are asked for by themselves.
+const MOST_OWED: usize = 64;
 
 /// The keys that are asked about.
 #[derive(Debug, Default)]
@@ -28,28 +34,26 @@ pub(super) struct Resolver {
     waiters: usize,
     failures: u32,
     closed_until: Option<Instant>,
-}
-
-/// What the backend is asked.
-#[derive(Debug)]
-enum Message {
-    Key(Resolve),
-    Consumer(ResolveConsumer),
+    lost: Lost,
 }
 
 /// A key or consumer that is asked about.
 #[derive(Debug)]
-pub(super) struct Pending {
+struct Pending {
     message: Message,
+    /// Leases may be asked for with it.
+    leases: bool,
     deadline: Instant,
     /// When it was sent; `None`: not yet, or not again.
     sent: Option<Instant>,
+    /// It was sent before, maybe in vain.
+    was_sent: bool,
     /// How often it was asked about again.
     again: u32,
     /// Contexts of the requests that wait.
-    pub(super) waiters: Vec<u32>,
+    waiters: Vec<u32>,
     /// What the key's address has paid; it comes back if the key is valid.
-    pub(super) charge: Option<Charge>,
+    charge: Option<Charge>,
 }
 
 impl Resolver {
@@ -68,15 +72,32 @@ impl Resolver {
         self.pending.len() < most && self.closed_until.is_none_or(|until| until <= now)
     }
 
-    /// Asks about a key or a consumer, as soon as there is a token.
-    pub(super) fn ask(&mut self, place: Place, question: Question<'_>, charge: Option<Charge>, deadline: Instant) {
-        let message = match question {
-            Question::Key(presented) => {
-                Message::Key(Resolve { id: issued_id(presented).map(str::to_owned), sha256: super::hex(&digest(presented)), leases: None })
-            }
-            Question::Consumer(id) => Message::Consumer(ResolveConsumer { consumer: id.to_owned(), leases: None }),
-        };
-        self.pending.insert(place, Pending { message, deadline, sent: None, again: 0, waiters: Vec::new(), charge });
+    /// Asks about a key or a consumer, as soon as there is a token; `leases` may be asked for with it.
+    pub(super) fn ask(&mut self, place: Place, question: Question<'_>, leases: bool, charge: Option<Charge>, deadline: Instant) {
+        let message = Message::new(question);
+        let pending = Pending { message, leases, deadline, sent: None, was_sent: false, again: 0, waiters: Vec::new(), charge };
+        self.pending.insert(place, pending);
+    }
+
+    /// Whether what is at a place is still to be sent.
+    pub(super) fn is_unsent(&self, place: Place) -> bool {
+        self.pending.get(&place).is_some_and(|pending| pending.sent.is_none())
+    }
+
+    /// Whether leases may be asked for with what is at a place, which was not sent yet.
+    pub(super) fn may_ask_first(&mut self, place: Place) -> bool {
+        self.pending.get(&place).is_some_and(|pending| pending.leases) && {
+            let owed = self.pending.values_mut().filter_map(|pending| pending.message.leases().as_ref()).count();
+            self.lost.len() + owed < MOST_OWED
+        }
+    }
+
+    /// Asks for leases with what is at a place.
+    pub(super) fn ask_first(&mut self, place: Place, leases: FirstAsk) {
+        if let Some(pending) = self.pending.get_mut(&place) {
+            pending.leases = false;
+            *pending.message.leases() = Some(leases);
+        }
     }
 
     /// A request waits for the answer; `false` if it cannot.
@@ -102,39 +123,42 @@ impl Resolver {
     }
 
     /// The calls to be made now.
-    pub(super) fn calls(&mut self, authorization: &str, now: Instant) -> Vec<Call> {
+    pub(super) fn calls(&mut self, authorization: &str, timeout: u64, now: Instant) -> Vec<Call> {
         let unsent = self.pending.iter_mut().filter(|(_, pending)| pending.sent.is_none() && now < pending.deadline);
         let call = |(place, pending): (&Place, &mut Pending)| {
-            pending.sent = Some(now);
-            let (path, body) = match &pending.message {
-                Message::Key(resolve) => ("/internal/v1/resolve", wire::encode(resolve)),
-                Message::Consumer(resolve) => ("/internal/v1/consumers", wire::encode(resolve)),
-            };
-            Some(Call {
-                purpose: Purpose::Resolve { place: *place, sent: now },
-                method: "POST",
-                path: path.to_owned(),
-                authorization: authorization.to_owned(),
-                body: body.ok()?,
-                timeout_ms: milliseconds(pending.deadline.since(now)),
-            })
+            (pending.sent, pending.was_sent) = (Some(now), true);
+            post(&pending.message, Purpose::Resolve { place: *place, sent: now }, authorization, pending.deadline.since(now))
         };
-        unsent.filter_map(call).collect()
+        let mut calls: Vec<Call> = unsent.filter_map(call).collect();
+        calls.extend(self.lost.call(authorization, timeout, now));
+        calls
     }
 
-    /// Reads the answer about what is at a place.
-    pub(super) fn read(&self, place: Place, sent: Instant, body: &[u8]) -> Result<Answered, CallError> {
-        let read = match &self.pending.get(&place).ok_or(CallError::Failed)?.message {
-            Message::Key(_) => {
-                wire::decode::<Resolved>(body).map(|Resolved { revision, known, .. }| Answered { place, sent, revision, known })
-            }
-            Message::Consumer(ResolveConsumer { consumer, .. }) => wire::decode(body).map(|ResolvedConsumer { revision, tier, .. }| {
-                let known =
-                    |tier| Known { credential: String::new(), scopes: Vec::new(), expires_in_ms: None, consumer: consumer.clone(), tier };
-                Answered { place, sent, revision, known: tier.map(known) }
-            }),
+    /// Takes the answer about what is at a place, and the leases that came with it.
+    pub(super) fn heard(&mut self, answer: Answer<'_>, place: Place, sent: Instant) -> Result<(Answered, Option<Brought>), CallError> {
+        let pending = self.pending.get_mut(&place).ok_or(CallError::Failed)?;
+        let said = answer.body().and_then(|body| pending.message.read(body));
+        if said.as_ref().err() == Some(&CallError::Rejected) {
+            // It was never taken.
+            *pending.message.leases() = None;
+        }
+        let mut said = said?;
+        // Unsettled, it is asked again once it is closed here.
+        let brought = match pending.message.settle(&mut said, sent) {
+            First::Settled(brought) => brought,
+            First::Unsettled => None,
         };
-        read.map_err(|_| CallError::Failed)
+        Ok((Answered { place, sent, revision: said.revision, known: said.known }, brought))
+    }
+
+    /// Whether the answer to a question is waited for that was asked again at an instant.
+    pub(super) fn awaits_lost(&self, sent: Instant) -> bool {
+        self.lost.awaits(sent)
+    }
+
+    /// Takes the answer to a question whose first answer was lost.
+    pub(super) fn reclaimed(&mut self, answer: Answer<'_>, sent: Instant, now: Instant) -> Result<Option<Brought>, CallError> {
+        self.lost.heard(answer, sent, now)
     }
 
     /// The key at a place must be asked about again, for the how manieth time; `None` if there is no time for it.
@@ -145,11 +169,14 @@ impl Resolver {
         Some(pending.again)
     }
 
-    /// The key at a place has got its answer, good or bad.
-    pub(super) fn close(&mut self, place: Place) -> Option<Pending> {
-        let pending = self.pending.remove(&place)?;
-        self.waiters -= pending.waiters.len();
-        Some(pending)
+    /// The key at a place has got its answer, or will get none. Leases that were asked for and not heard of are owed.
+    pub(super) fn close(&mut self, place: Place, now: Instant) -> Option<Closed> {
+        let Pending { mut message, was_sent, waiters, charge, .. } = self.pending.remove(&place)?;
+        self.waiters -= waiters.len();
+        if was_sent && message.leases().is_some() {
+            self.lost.push(message, now);
+        }
+        Some(Closed { waiters, charge })
     }
 
     /// Keys whose time has passed without an answer.
@@ -168,4 +195,10 @@ impl Resolver {
         };
         self.closed_until = (self.failures >= FAILURES_TO_CLOSE).then(|| now.after(CLOSED_FOR));
     }
+}
+
+fn post(message: &Message, purpose: Purpose, authorization: &str, timeout: u64) -> Option<Call> {
+    let (path, body) = message.encode();
+    let (path, authorization) = (path.to_owned(), authorization.to_owned());
+    Some(Call { purpose, method: "POST", path, authorization, body: body?, timeout_ms: milliseconds(timeout) })
 }

@@ -151,7 +151,7 @@ fn standing(slot: &Slot, taken: u64, now: Instant) -> Standing {
 }
 
 /// The next lease's number: higher than all this node has given before.
-pub(super) fn next_number<S: SharedData>(shared: &mut S) -> Option<u64> {
+pub fn next_number<S: SharedData>(shared: &mut S) -> Option<u64> {
     for _ in 0..64 {
         let mut value = Vec::new();
         let version = shared.get(NUMBERS, &mut value).ok()?;

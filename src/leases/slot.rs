@@ -280,6 +280,18 @@ impl Slot {
         true
     }
 
+    /// Takes the answer to the first ask of a lease, which was sent at `sent` and could not be noted, since it was not known whose the lease
+    /// would be. `false`: there is a lease here already, or one is being asked for, and the slot must stay as it was.
+    #[inline(never)]
+    pub(super) fn adopt_first(&mut self, need: u64, answer: &LeaseAnswer, revision: u64, sent: Instant, now: Instant) -> bool {
+        self.expire(now);
+        if self.lease != 0 || self.open(|| Some(answer.lease)).is_none() {
+            return false;
+        }
+        self.ask(need, need, sent);
+        self.adopt(answer, revision, sent, now)
+    }
+
     /// Takes all units out but those for a short time, to be returned; `true` if an ask must tell of it.
     pub(super) fn shrink(&mut self, now: Instant) -> bool {
         let rest = self.units.saturating_sub(self.spends_in(SHORTEST_LEASE));

@@ -9,6 +9,7 @@ use crate::limits::Table as Kind;
 use crate::shared::Memory;
 
 mod boundary;
+mod first;
 mod rates;
 mod table;
 

@@ -1,4 +1,6 @@
 mod faults;
+mod first;
+mod ledger;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -9,7 +11,8 @@ use tollgate_core::credential::{IssuerKey, digest};
 use tollgate_core::jws::Accelerator;
 use tollgate_core::secret::Secret;
 use tollgate_core::wire::{
-    self, Acknowledged, Change, Changes, ConsumerChange, CredentialChange, Hello, MOST_CHANGES, Report, Resolve, Resolved, Welcome,
+    self, Acknowledged, Change, Changes, ConsumerChange, CredentialChange, Hello, MOST_CHANGES, Report, Resolve, Resolved, Settle, Settled,
+    Welcome,
 };
 
 use super::*;
@@ -96,6 +99,9 @@ struct FakeBackend {
     /// Polls stay without an answer.
     silent: bool,
     acknowledges: bool,
+    ledger: ledger::FakeLedger,
+    /// It does what is asked about keys and leases, and its answer is lost.
+    loses: bool,
 }
 
 fn tier(name: &str, rate: u64) -> document::Tier {
@@ -128,7 +134,7 @@ impl FakeBackend {
 
     /// The answer to a call, or `None` if it is held.
     fn answer(&mut self, call: &Call, waited: bool) -> Option<(u16, Vec<u8>)> {
-        self.calls += u32::from(matches!(call.purpose, Purpose::Resolve { .. }));
+        self.calls += u32::from(matches!(call.purpose, Purpose::Resolve { .. } | Purpose::Reclaim { .. }));
         assert!(self.calls < 1_000, "it is asked again and again");
         if let Some(instead) = &self.instead {
             return Some(instead.clone());
@@ -141,17 +147,30 @@ impl FakeBackend {
                 good(wire::encode(&Welcome { token: format!("token-{}", self.token), expires_in_ms: 600_000 }))
             }
             _ if !self.authorized(call) => Some((401, b"{}".to_vec())),
-            Purpose::Resolve { .. } => {
+            Purpose::Resolve { .. } | Purpose::Reclaim { .. } => {
                 let resolve: Resolve = wire::decode(&call.body).unwrap();
                 let known = self.keys.get(&resolve.sha256).cloned();
+                let first =
+                    known.as_ref().zip(resolve.leases.as_ref()).map(|(known, asked)| self.ledger.first(self.revision, known, asked));
+                let (limits, settled) = first.unwrap_or_default();
                 self.resolves.push(resolve);
-                good(wire::encode(&Resolved { revision: self.revision, known, ..Resolved::default() }))
+                if self.loses {
+                    return Some((504, Vec::new()));
+                }
+                good(wire::encode(&Resolved { revision: self.revision, known, limits, settled }))
             }
-            Purpose::Settle { .. } => Some((404, Vec::new())),
+            Purpose::Settle { .. } => {
+                self.ledger.settles += 1;
+                let asks = wire::decode::<Settle>(&call.body).unwrap().asks;
+                let answers = asks.iter().map(|ask| self.ledger.settle(ask)).collect();
+                if self.loses { Some((504, Vec::new())) } else { good(wire::encode(&Settled { revision: self.revision, answers })) }
+            }
             Purpose::Report { sequence, .. } => {
                 self.reports.push(call.body.clone());
-                if self.acknowledges {
-                    good(wire::encode(&Acknowledged { sequence, ..Acknowledged::default() }))
+                let asks = wire::decode::<Report>(&call.body).unwrap().leases;
+                let leases = asks.iter().map(|ask| self.ledger.settle(ask)).collect();
+                if self.acknowledges && !self.loses {
+                    good(wire::encode(&Acknowledged { sequence, revision: self.revision, leases }))
                 } else {
                     Some((504, Vec::new()))
                 }
@@ -263,6 +282,7 @@ impl World {
     /// Carries calls and answers until nothing moves; answers the requests that were woken, and what they got.
     fn deliver(&mut self) -> Vec<(u32, String, Got)> {
         let mut woken = Vec::new();
+        self.backend.ledger.now = self.now.0 / MS;
         loop {
             let mut quiet = true;
             for (worker, purpose) in std::mem::take(&mut self.held) {

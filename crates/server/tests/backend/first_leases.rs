@@ -3,6 +3,7 @@
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Executor, SqliteConnection};
+use tokio::time::Instant;
 use tollgate_core::wire::{FirstAsk, LeaseAnswer, LeaseAsk, Resolve, ResolveConsumer, Resolved};
 use tollgate_server::api_keys;
 use tollgate_server::failure::Failure;
@@ -140,8 +141,10 @@ async fn a_ledger_that_fails_or_is_late_keeps_nobody_from_being_known() {
     let file = SqliteConnectOptions::new().filename(backend.dir.path().join("ledger.db"));
     let mut other = SqliteConnection::connect_with(&file).await.unwrap();
     let unsettled = async || {
+        let begun = Instant::now();
         let told = asked(&backend, &node(1), &key, first(1, 5)).await.unwrap();
         assert_eq!((told.known.is_some(), told.limits, told.settled), (true, words(&["monthly"]), None));
+        assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
     };
     other.execute("CREATE TRIGGER breaks BEFORE INSERT ON leases BEGIN SELECT raise(ABORT, 'broken'); END").await.unwrap();
     unsettled().await;
