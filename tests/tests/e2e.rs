@@ -34,6 +34,7 @@ mod e2e {
     mod fuzz;
     mod identity;
     mod leases;
+    mod leases_first;
     mod leases_network;
     mod leases_rates;
     mod limit_headers;
