@@ -2,7 +2,7 @@
 //! know what a lease is worth.
 //!
 //! They are asked again, unchanged, one at a time, until answered. When this worker's memory ends, what they would have brought is silent,
-//! as what is in its purses is.
+//! as what is in its purses is. They hold no key, but the SHA-256 of one.
 
 use std::collections::VecDeque;
 
