@@ -153,7 +153,8 @@ impl Gate {
         let subject = self.hash_key.of_backend(&brought.consumer, shared);
         let (asked, revision) = (&brought.asked, brought.settled.revision);
         for (limit, answer) in brought.limits.iter().zip(&brought.settled.answers) {
-            let first = leases::First { subject, consumer: &brought.consumer, limit, need: asked.need, sent: brought.sent };
+            let place = self.leases.place(subject, name_hash(limit));
+            let first = leases::First { place, consumer: &brought.consumer, limit, need: asked.need, sent: brought.sent };
             let asked_for = (answer.lease, answer.number, answer.closed) == (asked.lease, 1, false);
             if asked_for && self.leases.take_first(&first, answer, revision, now, shared) {
                 self.counters.add(Counter::LeasedUnits, answer.granted);

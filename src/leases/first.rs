@@ -6,15 +6,14 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 use super::slot::Slot;
 use super::table::{Displaces, Fate};
 use super::upkeep::IDLE;
-use super::{Leases, name_hash};
-use crate::limits::Subject;
+use super::{Leases, Place};
 use crate::shared::SharedData;
 
 /// The first ask of a lease, as it was sent without being noted in a slot: whose the lease would be was not known.
 #[derive(Clone, Copy, Debug)]
 pub struct First<'a> {
-    /// Who is limited.
-    pub subject: Subject,
+    /// Where the limit's slot is.
+    pub place: Place,
     /// The consumer's id.
     pub consumer: &'a str,
     /// The limit's name.
@@ -36,8 +35,7 @@ impl Leases {
         now: Instant,
         shared: &mut S,
     ) -> bool {
-        let First { subject, consumer, limit, need, sent } = *first;
-        let place = self.table.place(subject, name_hash(limit));
+        let First { place, consumer, limit, need, sent } = *first;
         let mut taken = false;
         let make = || Slot::new(place.tag, consumer, limit, now);
         let opened = self.table.open(place, (Displaces::Unused, now), &make, shared, &mut |slot, _| {

@@ -9,7 +9,8 @@ impl World {
         let ask = LeaseAsk { limit: name.clone(), lease, number: 1, need, waiting: need, ..LeaseAsk::default() };
         let (answer, sent) = (self.judge(&ask), self.now);
         self.now = self.now.after(10_000_000);
-        let first = First { subject: Self::subject(), consumer: "acme", limit: &name, need, sent };
+        let place = self.workers[worker].place(Self::subject(), self.names[0]);
+        let first = First { place, consumer: "acme", limit: &name, need, sent };
         self.workers[worker].take_first(&first, &answer, 1, self.now, &mut self.shared)
     }
 

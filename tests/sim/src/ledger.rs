@@ -40,6 +40,8 @@ pub(crate) struct Message {
     pub(crate) incarnation: u64,
     /// `Settle`, or `Report`.
     pub(crate) report: bool,
+    /// Its leases are wanted only where none is open.
+    pub(crate) first: bool,
     pub(crate) body: Vec<u8>,
     /// Where the answer goes.
     pub(crate) call: u64,
@@ -219,7 +221,7 @@ impl Ledger {
     fn judge(&mut self, message: &Message, now: u64) -> Vec<u8> {
         if !message.report {
             let settle: Settle = decode(&message.body).unwrap_or(Settle { asks: Vec::new() });
-            let answers = settle.asks.iter().map(|ask| self.settle(message.incarnation, ask, now)).collect();
+            let answers = settle.asks.iter().map(|ask| self.settle_if(message, ask, now)).collect();
             return encode(&Settled { revision: self.revision, answers }).unwrap_or_default();
         }
         let report: Report = decode(&message.body).unwrap_or_default();
@@ -238,6 +240,21 @@ impl Ledger {
             }
         }
         encode(&Acknowledged { sequence: report.sequence, revision: self.revision, leases }).unwrap_or_default()
+    }
+
+    fn settle_if(&mut self, message: &Message, ask: &LeaseAsk, now: u64) -> LeaseAnswer {
+        let (incarnation, lease) = (message.incarnation, ask.lease);
+        if message.first
+            && let Some(quota) = self.names.get(&(ask.consumer.clone(), ask.limit.clone())).copied()
+        {
+            let key = (!self.rates.contains_key(&quota)).then(|| self.row(quota, now));
+            let holder = key.and_then(|key| self.working.holders.get(&(key, incarnation)));
+            let rate = self.accounts.get(&quota).is_some_and(|rate| rate.has_another(&incarnation, lease));
+            if rate || holder.is_some_and(|holder| holder.has_another(lease)) {
+                return LeaseAnswer { lease, number: ask.number, closed: true, ..LeaseAnswer::default() };
+            }
+        }
+        self.settle(incarnation, ask, now)
     }
 
     fn settle(&mut self, incarnation: u64, ask: &LeaseAsk, now: u64) -> LeaseAnswer {

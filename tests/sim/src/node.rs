@@ -8,7 +8,7 @@ use tollgate_core::limit::Leased;
 use tollgate_core::time::Instant;
 use tollgate_core::wire::{LeaseAsk, Report, Settle, encode};
 use tollgate_filter::counters::{Counter, Counters};
-use tollgate_filter::leases::{Ask, Leases, Outcome, TierLeases};
+use tollgate_filter::leases::{Ask, First, Leases, Outcome, TierLeases, next_number};
 use tollgate_filter::limits::{Subject, Table};
 use tollgate_filter::outbox::{Frozen, Notes, Outbox};
 use tollgate_filter::shared::{Broken, Memory, SharedData, Version};
@@ -45,6 +45,8 @@ pub(crate) struct Call {
 pub(crate) enum Purpose {
     /// A worker's own asks.
     Urgent { worker: usize, sent: Instant },
+    /// Leases that are noted in no slot, as those that come with a resolve answer.
+    First { sent: Instant },
     /// The node's report.
     Report { sequence: u64, sent: Instant },
 }
@@ -65,9 +67,18 @@ struct Waiting {
     until: Instant,
 }
 
+/// First asks of leases, which a worker repeats unchanged until they are answered.
+#[derive(Debug)]
+struct Owed {
+    asks: Vec<LeaseAsk>,
+    /// When they were sent, if they are under way; otherwise when they are to be.
+    sent: Result<Instant, Instant>,
+}
+
 #[derive(Debug)]
 struct Worker {
     leases: Leases,
+    owed: Vec<Owed>,
     notes: Notes,
     counters: Counters,
     waiting: Vec<Waiting>,
@@ -155,9 +166,64 @@ impl Node {
 
     /// A request comes.
     pub(crate) fn request(&mut self, worker: usize, consumer: usize, cost: u32, known: &[Known], world: u64) {
+        // As if its key were not known on this worker: then it would wait for the answer, here it need not.
+        if self.shared.rng.u8(0..40) == 0 {
+            self.first(worker, consumer, cost, known, world);
+        }
         let until = self.now(world).after(PATIENCE);
         self.judge(worker, Waiting { consumer, cost, until }, known, world);
         self.send(worker, world);
+    }
+
+    /// Asks for a lease of each limit of a consumer, whatever its slots hold.
+    fn first(&mut self, worker: usize, consumer: usize, cost: u32, known: &[Known], world: u64) {
+        let (now, consumer, need) = (self.now(world), &known[consumer], u64::from(cost));
+        let mut asks = Vec::new();
+        for leased in &consumer.leased {
+            // The oracle tells leases apart by their numbers alone.
+            let Some(lease) = next_number(&mut self.shared) else { return };
+            let (consumer, limit) = (consumer.name.clone(), leased.name.clone());
+            asks.push(LeaseAsk { consumer, limit, lease, number: 1, need, waiting: need, ..LeaseAsk::default() });
+        }
+        self.workers[worker].owed.push(Owed { asks, sent: Err(now) });
+        self.repeat(worker, now);
+    }
+
+    fn repeat(&mut self, worker: usize, now: Instant) {
+        for owed in &mut self.workers[worker].owed {
+            if owed.sent.is_err_and(|due| now >= due) {
+                owed.sent = Ok(now);
+                let asks = owed.asks.clone();
+                let body = encode(&Settle { asks: asks.clone() }).unwrap();
+                self.calls.push(Call { report: false, body, asks, purpose: Purpose::First { sent: now } });
+            }
+        }
+    }
+
+    /// Takes the answers to first asks, unless they are not waited for any more.
+    fn brought(
+        &mut self,
+        body: &[u8],
+        sent: Instant,
+        known: &[Known],
+        now: Instant,
+        mut adopted: impl FnMut(&LeaseAsk, u64),
+        asks: &[LeaseAsk],
+    ) {
+        let settled: tollgate_core::wire::Settled = tollgate_core::wire::decode(body).unwrap();
+        for own in &mut self.workers {
+            let Some(position) = own.owed.iter().position(|owed| owed.sent == Ok(sent) && owed.asks == asks) else { continue };
+            own.owed.swap_remove(position);
+            for (ask, answer) in asks.iter().zip(&settled.answers) {
+                let Some((subject, name)) = find(known, ask).filter(|_| !answer.closed) else { continue };
+                let place = own.leases.place(subject, name);
+                let first = First { place, consumer: &ask.consumer, limit: &ask.limit, need: ask.need, sent };
+                let taken = own.leases.take_first(&first, answer, settled.revision, now, &mut self.shared);
+                if taken && answer.granted > 0 {
+                    adopted(ask, answer.window);
+                }
+            }
+        }
     }
 
     /// A worker's clock ticks; the first one also speaks for the node.
@@ -167,6 +233,7 @@ impl Node {
         let woken = own.leases.tick(worker == 0, now, &mut self.shared, &mut own.counters);
         self.wake(worker, |waiting| now >= waiting.until || woken.contains(&subject(waiting.consumer).tag), known, world);
         self.send(worker, world);
+        self.repeat(worker, now);
         let own = &mut self.workers[worker];
         own.notes.leases.extend(own.leases.take_background());
         own.notes.overages.extend(own.leases.take_overages());
@@ -187,7 +254,7 @@ impl Node {
         body: &[u8],
         known: &[Known],
         world: u64,
-        mut adopted: impl FnMut(&LeaseAsk, u64),
+        adopted: impl FnMut(&LeaseAsk, u64),
         asks: &[LeaseAsk],
     ) {
         let now = self.now(world);
@@ -196,12 +263,14 @@ impl Node {
                 let settled: tollgate_core::wire::Settled = tollgate_core::wire::decode(body).unwrap();
                 (*worker, settled.revision, settled.answers, *sent)
             }
+            Purpose::First { sent } => return self.brought(body, *sent, known, now, adopted, asks),
             Purpose::Report { sequence, sent } => {
                 let acknowledged: tollgate_core::wire::Acknowledged = tollgate_core::wire::decode(body).unwrap();
                 let _ = self.outbox.clear(*sequence, &mut self.shared);
                 (0, acknowledged.revision, acknowledged.leases, *sent)
             }
         };
+        let mut adopted = adopted;
         let own = &mut self.workers[worker];
         if !asks.is_empty() {
             own.leases.heard(true, now);
@@ -221,8 +290,13 @@ impl Node {
     /// No answer came in time.
     pub(crate) fn unanswered(&mut self, purpose: &Purpose, world: u64) {
         let now = self.now(world);
-        if let Purpose::Urgent { worker, .. } = purpose {
-            self.workers[*worker].leases.heard(false, now);
+        match purpose {
+            Purpose::Urgent { worker, .. } => drop(self.workers[*worker].leases.heard(false, now)),
+            Purpose::First { sent } => {
+                let lost = self.workers.iter_mut().flat_map(|own| &mut own.owed).filter(|owed| owed.sent == Ok(*sent));
+                lost.for_each(|owed| owed.sent = Err(now.after(SECOND)));
+            }
+            Purpose::Report { .. } => {}
         }
     }
 
@@ -293,7 +367,13 @@ impl Node {
 
 impl Worker {
     fn new(slots: u32) -> Self {
-        Self { leases: Leases::new(slots, &["sim"]), notes: Notes::default(), counters: Counters::default(), waiting: Vec::new() }
+        Self {
+            leases: Leases::new(slots, &["sim"]),
+            owed: Vec::new(),
+            notes: Notes::default(),
+            counters: Counters::default(),
+            waiting: Vec::new(),
+        }
     }
 }
 

@@ -388,9 +388,10 @@ impl<'a> World<'a> {
             }
             self.order += 1;
             let number = self.order;
+            let first = matches!(call.purpose, Purpose::First { .. });
             self.calls.insert(number, Sent { node: incarnation, purpose: call.purpose, asks: call.asks, answered: false });
             self.at(world + TIMEOUT, Step::TimedOut { call: number });
-            let message = Message { incarnation, report: call.report, body: call.body, call: number };
+            let message = Message { incarnation, report: call.report, first, body: call.body, call: number };
             for delay in self.fate(node) {
                 self.at(world + delay, Step::ToLedger(message.clone()));
             }
