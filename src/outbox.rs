@@ -156,9 +156,10 @@ impl Notes {
         used.sort_unstable_by(|one, other| one.credential.cmp(&other.credential));
         report.used = used;
         for ask in &self.leases {
-            // Of a lease only the newest message counts.
+            // Of a lease only the newest message counts; first leases of several limits have one number.
+            let same = |own: &LeaseAsk| own.lease == ask.lease && own.limit == ask.limit && own.consumer == ask.consumer;
             let room = report.leases.len() < MOST_ASKS;
-            match report.leases.iter_mut().find(|own| own.lease == ask.lease) {
+            match report.leases.iter_mut().find(|own| same(own)) {
                 Some(own) if own.number <= ask.number => *own = ask.clone(),
                 Some(_) => {}
                 None if room => report.leases.push(ask.clone()),
@@ -315,6 +316,11 @@ mod tests {
         assert_eq!(told(&mut shared).leases, [ask(7, 1)]);
         let second = told(&mut shared);
         assert_eq!((second.sequence, second.leases), (2, vec![ask(7, 3)]), "the newest of a lease");
+        outbox().clear(2, &mut shared).unwrap();
+        let other = LeaseAsk { limit: "other".to_owned(), ..ask(7, 2) };
+        add(&mut shared, ask(7, 4)).unwrap();
+        add(&mut shared, other.clone()).unwrap();
+        assert_eq!(told(&mut shared).leases, [ask(7, 4), other], "two limits may have a lease of one number");
     }
 
     #[test]
