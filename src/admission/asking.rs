@@ -157,28 +157,6 @@ impl Gate {
         }
     }
 
-    /// A request waits, or goes on to; `false` if it cannot, and must be denied.
-    pub fn wait(&mut self, awaited: &Awaited, stream: u32) -> bool {
-        match awaited {
-            Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
-            Awaited::Units { subject, since } => self.wait_for_units(*subject, *since, stream),
-            Awaited::KeySet { issuer, wish, since, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, *since),
-        }
-    }
-
-    /// A request that waited has gone away.
-    pub fn leave(&mut self, awaited: &Awaited, stream: u32) {
-        match awaited {
-            Awaited::Credential(place) => {
-                if let Some(backend) = &mut self.backend {
-                    backend.leave(*place, stream);
-                }
-            }
-            Awaited::Units { subject, .. } => self.leave_units(*subject, stream),
-            Awaited::KeySet { issuer, .. } => self.key_sets.leave(*issuer, stream),
-        }
-    }
-
     /// The calls to be made now.
     pub fn take_calls(&mut self) -> Vec<Call> {
         let mut calls = self.backend.as_mut().map(crate::backend::Backend::take_calls).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use tollgate_core::time::Instant;
 
+use super::Gate;
 use crate::authn::place::Place;
 use crate::key_sets::Wish;
 use crate::limits::Charge;
@@ -54,6 +55,30 @@ impl Waited {
                 self.for_keys = Some(*since);
                 self.paid = *paid;
             }
+        }
+    }
+}
+
+impl Gate {
+    /// A request waits, or goes on to; `false` if it cannot, and must be denied.
+    pub fn wait(&mut self, awaited: &Awaited, stream: u32) -> bool {
+        match awaited {
+            Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
+            Awaited::Units { subject, since } => self.wait_for_units(*subject, *since, stream),
+            Awaited::KeySet { issuer, wish, since, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, *since),
+        }
+    }
+
+    /// A request that waited has gone away.
+    pub fn leave(&mut self, awaited: &Awaited, stream: u32) {
+        match awaited {
+            Awaited::Credential(place) => {
+                if let Some(backend) = &mut self.backend {
+                    backend.leave(*place, stream);
+                }
+            }
+            Awaited::Units { subject, .. } => self.leave_units(*subject, stream),
+            Awaited::KeySet { issuer, .. } => self.key_sets.leave(*issuer, stream),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod bytes;
+mod first;
 
 use tollgate_core::ledger::SHORTEST_LEASE;
 use tollgate_core::sabotage::{self, Rule};
@@ -278,18 +279,6 @@ impl Slot {
             self.spent = u64::from(self.life == 0 && answer.retry_ms >= answer.full_in_ms);
         }
         true
-    }
-
-    /// Takes the answer to the first ask of a lease, which was sent at `sent` and could not be noted, since it was not known whose the lease
-    /// would be. `false`: there is a lease here already, or one is being asked for, and the slot must stay as it was.
-    #[inline(never)]
-    pub(super) fn adopt_first(&mut self, need: u64, answer: &LeaseAnswer, revision: u64, sent: Instant, now: Instant) -> bool {
-        self.expire(now);
-        if self.lease != 0 || self.open(|| Some(answer.lease)).is_none() {
-            return false;
-        }
-        self.ask(need, need, sent);
-        self.adopt(answer, revision, sent, now)
     }
 
     /// Takes all units out but those for a short time, to be returned; `true` if an ask must tell of it.

@@ -166,25 +166,21 @@ impl Node {
 
     /// A request comes.
     pub(crate) fn request(&mut self, worker: usize, consumer: usize, cost: u32, known: &[Known], world: u64) {
-        // As if its key were not known on this worker: then it would wait for the answer, here it need not.
-        if self.shared.rng.u8(0..40) == 0 {
-            self.first(worker, consumer, cost, known, world);
-        }
         let until = self.now(world).after(PATIENCE);
         self.judge(worker, Waiting { consumer, cost, until }, known, world);
         self.send(worker, world);
     }
 
-    /// Asks for a lease of each limit of a consumer, whatever its slots hold.
-    fn first(&mut self, worker: usize, consumer: usize, cost: u32, known: &[Known], world: u64) {
+    /// Asks for a lease of each limit of a consumer, whatever its slots hold, as with a key that a worker does not know. There the request would
+    /// wait for the answer; here it need not.
+    pub(crate) fn first(&mut self, worker: usize, consumer: usize, cost: u32, known: &[Known], world: u64) {
         let (now, consumer, need) = (self.now(world), &known[consumer], u64::from(cost));
-        let mut asks = Vec::new();
-        for leased in &consumer.leased {
-            // The oracle tells leases apart by their numbers alone.
-            let Some(lease) = next_number(&mut self.shared) else { return };
+        let Some(lease) = next_number(&mut self.shared) else { return };
+        let ask = |leased: &Leased| {
             let (consumer, limit) = (consumer.name.clone(), leased.name.clone());
-            asks.push(LeaseAsk { consumer, limit, lease, number: 1, need, waiting: need, ..LeaseAsk::default() });
-        }
+            LeaseAsk { consumer, limit, lease, number: 1, need, waiting: need, ..LeaseAsk::default() }
+        };
+        let asks = consumer.leased.iter().map(ask).collect();
         self.workers[worker].owed.push(Owed { asks, sent: Err(now) });
         self.repeat(worker, now);
     }

@@ -24,7 +24,7 @@ struct Account {
 pub(crate) struct Oracle {
     leases: HashMap<Lease, Account>,
     /// The row of each lease that a node has adopted.
-    adopted: HashMap<(u64, u64), Key>,
+    adopted: HashMap<(u64, u64, Quota), Key>,
     /// The highest limit that was in force in a window.
     highest: HashMap<Key, u64>,
     spent: HashMap<Key, u64>,
@@ -96,12 +96,13 @@ impl Oracle {
 
     /// A node has adopted a grant.
     pub(crate) fn adopted(&mut self, incarnation: u64, lease: u64, key: Key) {
-        self.adopted.insert((incarnation, lease), key);
+        self.adopted.insert((incarnation, lease, key.0), key);
     }
 
     /// A request was admitted, and units of a lease spent for it.
-    pub(crate) fn spent(&mut self, incarnation: u64, lease: u64, units: u64, now: u64) -> Result<(), Broken> {
-        let key = self.adopted.get(&(incarnation, lease)).copied().unwrap_or_default();
+    pub(crate) fn spent(&mut self, lease: (u64, u64, Quota), units: u64, now: u64) -> Result<(), Broken> {
+        let key = self.adopted.get(&lease).copied().unwrap_or_default();
+        let (incarnation, lease, _) = lease;
         if now + EARLY < key.1 {
             return Err(format!("row {key:?}: {units} units are admitted {} ms before it begins", key.1 - now));
         }

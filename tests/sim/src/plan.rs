@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) events: Vec<(u64, Event)>,
     /// In the calm, every node asks; or only the first.
     pub(crate) all_ask: bool,
+    /// Of so many requests one has a key that its worker does not know; 0: none has.
+    pub(crate) unknown_keys: u64,
 }
 
 /// A consumer with one or two limits.
@@ -116,6 +118,7 @@ impl Plan {
             network,
             events,
             all_ask: rng.bool(),
+            unknown_keys: if rng.bool() { 40 } else { 0 },
         }
     }
 }

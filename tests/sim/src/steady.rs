@@ -21,6 +21,7 @@ pub(crate) fn run(nodes: usize, rate: u64, spent_in: u64) -> Result<(u64, u64), 
         network: Network { lost: 0, doubled: 0, late: 0, delay: 5 * MS, lateness: MS, commit: 10 * MS },
         events: Vec::new(),
         all_ask: true,
+        unknown_keys: 0,
     };
     let mut world = World::new(&plan, 1);
     world.start();

@@ -323,6 +323,9 @@ impl<'a> World<'a> {
         self.ran.requests += 1;
         let cost = of.costs[self.rng.usize(0..of.costs.len())];
         let worker = self.rng.usize(0..self.plan.workers);
+        if self.plan.unknown_keys > 0 && self.rng.u64(0..self.plan.unknown_keys) == 0 {
+            self.nodes[node].first(worker, consumer, cost, &self.known, self.now);
+        }
         self.nodes[node].request(worker, consumer, cost, &self.known, self.now);
         self.after(node, None)
     }
@@ -372,7 +375,7 @@ impl<'a> World<'a> {
                     (Some(_), 0) => {}
                     (Some(rate), _) => self.oracle.rated(quota, rate, cost, self.now)?,
                     (None, 0) => self.oracle.passed(quota, cost, self.now),
-                    (None, lease) => self.oracle.spent(incarnation, lease, cost, ledger_time(self.now))?,
+                    (None, lease) => self.oracle.spent((incarnation, lease, quota), cost, ledger_time(self.now))?,
                 }
             }
         }
