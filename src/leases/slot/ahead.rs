@@ -24,7 +24,7 @@ impl Slot {
     /// Whether units of the window that follows should be asked for: somebody has wanted some lately, and it begins soon. Not all at the same
     /// moment, and no sooner than they are granted.
     pub(in super::super) fn wants_next(&self, lately: u64, now: Instant) -> bool {
-        let soon = now < self.until && self.until.since(now) <= AHEAD / 4 + self.tag % (AHEAD / 2);
+        let soon = now < self.until && self.until.since(now) <= AHEAD / 2 + self.tag % (AHEAD / 2);
         self.life == 0 && self.window != 0 && soon && now.since(self.used_at) < lately
     }
 

@@ -58,6 +58,29 @@ fn nobody_waits_where_one_window_follows_another() {
 }
 
 #[test]
+fn every_slot_asks_early_enough_for_the_answer_and_not_all_at_once() {
+    let mut when = Vec::new();
+    for (number, tag) in (1..=200_u64).map(|number| (number, number.wrapping_mul(0x9e37_79b9_7f4a_7c15))) {
+        let mut slot = Slot::new(tag, "c", "l", Instant(START));
+        slot.open(|| Some(7)).unwrap();
+        slot.ask(1, 1, Instant(START));
+        let answer = LeaseAnswer { lease: 7, number: 1, granted: 99, window: 5, full_in_ms: 60_000, ..LeaseAnswer::default() };
+        slot.adopt(&answer, 1, Instant(START), Instant(START));
+        // It is looked after as rarely as it may be.
+        let mut now = Instant(START + number * 10_000_000);
+        while !slot.wants_next(SECOND, now) {
+            now = now.after(2_050_000_000);
+            assert!(now.0 < START + 60 * SECOND);
+            slot.take(1, 1, 0, now);
+        }
+        when.push(START + 60 * SECOND - now.0);
+    }
+    when.sort_unstable();
+    let (latest, earliest) = (when[0], when[199]);
+    assert!(latest > 1_900_000_000 && earliest <= 8 * SECOND && earliest - latest > 5 * SECOND, "{latest} {earliest}");
+}
+
+#[test]
 fn nothing_is_spent_before_its_window_begins() {
     let mut world = world(5);
     assert_eq!(runs(&mut world, END).0, 5, "and it is refused to the end");
