@@ -1,7 +1,6 @@
 //! The ledger under faults: locked, torn away before and after a commit, refused by the disk; and that its statements go by indexes.
 
 use std::path::Path;
-use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -177,7 +176,8 @@ async fn a_row_that_is_broken_holds_up_nobody_but_who_asks_from_it() {
             tokio::spawn(async move { granted(&store, asked).await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // On one thread each of them asks before this goes on.
+    tokio::task::yield_now().await;
     sqlx::query("ROLLBACK").execute(&mut ledger).await.unwrap();
     for (number, one) in (2..).zip(together) {
         let granted = one.await.unwrap();
@@ -235,7 +235,8 @@ async fn those_who_ask_at_the_same_time_are_committed_together() {
             tokio::spawn(async move { granted(&store, asked(number, 1, 2)).await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // On one thread each of them asks before this goes on.
+    tokio::task::yield_now().await;
     let before = dir.path().join("ledger.db-wal").metadata().unwrap().len();
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     for one in asking {
