@@ -9,6 +9,8 @@ use super::slot::{Slot, next_tag};
 use crate::limits::Subject;
 use crate::shared::{Broken, SharedData, Version};
 
+/// What a slot is written as. A module that is loaded beside another one, or in its place, must not read numbers of the other's for its own.
+const LAYOUT: u32 = 2;
 /// Slots of a set.
 const WAYS: usize = 16;
 /// Slots of a set that may be in use when another one is taken ahead of need.
@@ -201,7 +203,7 @@ impl Table {
     }
 
     pub(super) fn key(&self, set: u32) -> String {
-        format!("{}/{}/{set}", self.prefix, self.sets)
+        format!("{}/{LAYOUT}/{}/{set}", self.prefix, self.sets)
     }
 
     #[inline(never)]
