@@ -186,8 +186,9 @@ fn a_gate_that_is_killed_takes_what_it_held_with_it_until_an_operator_lets_it_go
         assert!(held > 0 && before + held <= 1_000 + taken, "{before} admitted, {held} held");
         assert!(before + 2 * held >= 1_000, "{before} admitted, {held} held: more is lost than that");
         let mut nodes = backend.call("GET", "/api/v1/nodes", None).await["items"].as_array().unwrap().clone();
-        nodes.sort_by_key(|node| node["last_seen_at"].as_str().unwrap().to_owned());
-        let path = format!("/api/v1/nodes/{}/release", nodes[0]["incarnation"].as_str().unwrap());
+        // One was started after the other had found its backend.
+        nodes.sort_by_key(|node| node["first_seen_at"].as_str().unwrap().to_owned());
+        let path = format!("/api/v1/nodes/{}/release", nodes[1]["incarnation"].as_str().unwrap());
         let released = backend.call("POST", &path, Some(&json!({"force": true}))).await;
         assert_eq!(released["units"], json!(held), "{released}");
         until("what was released to be spent", LIMIT, async || (taken + admitted(&load.seen()) >= before + held).then_some(())).await;
