@@ -6,7 +6,7 @@ use super::ask::Standing;
 use super::purse::{Back, Held};
 use super::slot::{Found, Slot};
 use super::table::{Displaces, Fate};
-use super::upkeep::{IDLE, LATELY};
+use super::upkeep::LATELY;
 use super::{Leases, Place, SEND_AGAIN};
 use crate::counters::{Counter, Counters};
 use crate::limits::Subject;
@@ -107,7 +107,7 @@ impl Leases {
         let Some(displaced) = opened else {
             return Ok(Exchanged::Waiting);
         };
-        self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
+        self.opened(place, displaced, now);
         match renewal {
             Some((true, ask)) => self.short.push(ask),
             Some((false, ask)) => self.background.push(ask),
@@ -117,7 +117,6 @@ impl Leases {
             counters.count(Counter::LeaseAsked);
             self.urgent.push(ask);
         }
-        self.visits.entry(place).or_insert_with(|| now.after(IDLE));
         let Exchanged::Spent(held) = exchanged else {
             return Ok(exchanged);
         };

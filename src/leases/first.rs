@@ -5,7 +5,6 @@ use tollgate_core::wire::{LeaseAnswer, LeaseAsk};
 
 use super::slot::Slot;
 use super::table::{Displaces, Fate};
-use super::upkeep::IDLE;
 use super::{Leases, Place};
 use crate::shared::SharedData;
 
@@ -44,8 +43,7 @@ impl Leases {
         });
         match opened {
             Ok(Some(displaced)) if taken => {
-                self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
-                self.visits.entry(place).or_insert_with(|| now.after(IDLE));
+                self.opened(place, displaced, now);
                 true
             }
             // It is in use, or there is no room: nothing was written.

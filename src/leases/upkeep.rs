@@ -136,10 +136,16 @@ impl Leases {
             message = slot.ask_ahead(|| next_number(shared), now);
             Ok(if message.is_some() { Fate::Changed } else { Fate::Kept })
         });
-        if let (Ok(Some(_)), Some(message)) = (opened, message) {
+        if let (Ok(Some(displaced)), Some(message)) = (opened, message) {
             self.background.push(message);
-            self.visits.entry(place).or_insert_with(|| now.after(IDLE));
+            self.opened(place, displaced, now);
         }
+    }
+
+    /// This worker has used the slot at a place, and another one went for it.
+    pub(super) fn opened(&mut self, place: Place, displaced: Option<Slot>, now: Instant) {
+        self.background.extend(displaced.and_then(|mut slot| slot.close(now)));
+        self.visits.entry(place).or_insert_with(|| now.after(IDLE));
     }
 
     /// The subjects for which nothing is under way any more, or not for too long.

@@ -1,13 +1,12 @@
 //! Units of the window that follows, which are granted shortly before it begins.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_core::ledger::AHEAD;
 use tollgate_core::wire::{LeaseAnswer, LeaseAsk, Settle};
 use tollgate_server::ledger;
-use tollgate_server::store::Store;
 
+use crate::frozen::freeze;
 use crate::leases::{again, ask, node, put, quota, restart, rows, settle, with_quota};
 use crate::ledger::{FORCE, credential, hello, release};
 use crate::setup::*;
@@ -17,6 +16,14 @@ const MONTH: Duration = Duration::from_secs(18 * 86_400);
 
 fn ahead(lease: u64, of: &LeaseAnswer, units: u64) -> LeaseAsk {
     LeaseAsk { after: of.window, ..ask(lease, 1, units) }
+}
+
+/// Five seconds before January ends, of which a node was granted 60 units.
+async fn shortly_before() -> (Backend, LeaseAnswer) {
+    let backend = with_quota().await;
+    let january = settle(&backend, &node(1), ask(1, 1, 60)).await;
+    backend.clock.advance(MONTH - Duration::from_secs(5));
+    (backend, january)
 }
 
 /// What is charged in January and February.
@@ -50,9 +57,7 @@ async fn shortly_before_a_month_begins_its_units_are_granted_and_charged_to_it()
 
 #[tokio::test]
 async fn what_was_granted_ahead_comes_back_before_and_after() {
-    let backend = with_quota().await;
-    let january = settle(&backend, &node(1), ask(1, 1, 60)).await;
-    backend.clock.advance(MONTH - Duration::from_secs(5));
+    let (backend, january) = shortly_before().await;
     let some = settle(&backend, &node(1), ahead(2, &january, 10)).await;
     let others = settle(&backend, &node(1), ahead(3, &january, 20)).await;
     let returned = LeaseAsk { returned: 10, close: true, ..again(&some, 0) };
@@ -65,9 +70,7 @@ async fn what_was_granted_ahead_comes_back_before_and_after() {
 
 #[tokio::test]
 async fn both_windows_are_asked_from_in_one_message_and_limits_hold_in_each() {
-    let backend = with_quota().await;
-    let january = settle(&backend, &node(1), ask(1, 1, 60)).await;
-    backend.clock.advance(MONTH - Duration::from_secs(5));
+    let (backend, january) = shortly_before().await;
     put(&backend, "free", &[quota("monthly", 80, "month")]).await;
     let asks = vec![ahead(2, &january, 50), again(&january, 20), ahead(3, &january, 40), ahead(4, &january, 30), again(&january, 20)];
     let answers = ledger::settle(&backend.store, &node(1), &Settle { asks }).await.unwrap().answers;
@@ -99,12 +102,8 @@ async fn no_window_is_made_long_before_it_begins() {
 
 #[tokio::test]
 async fn a_frozen_ledger_grants_nothing_of_a_window_that_may_have_been_granted_ahead() {
-    let mut backend = with_quota().await;
-    let january = settle(&backend, &node(1), ask(1, 1, 60)).await;
-    backend.clock.advance(MONTH - Duration::from_secs(5));
-    backend.store.close().await;
-    ledger::freeze(backend.dir.path(), Arc::new(backend.clock.clone())).await.unwrap();
-    backend.store = Store::open(backend.dir.path(), Arc::new(backend.clock.clone())).await.unwrap();
+    let (mut backend, january) = shortly_before().await;
+    freeze(&mut backend).await;
     assert_eq!(settle(&backend, &node(1), ahead(2, &january, 1)).await.granted, 0);
     backend.clock.advance(Duration::from_secs(5));
     assert_eq!(settle(&backend, &node(2), ask(1, 1, 1)).await.granted, 0);

@@ -166,6 +166,11 @@ fn rate(accounts: &HashMap<String, Arc<Account>>, consumer: &str, limit: &str) -
     accounts.get(consumer)?.rate(limit)
 }
 
+/// The quota that a limit of a consumer is, if it is one.
+fn quota<'a>(accounts: &'a HashMap<String, Arc<Account>>, consumer: &str, limit: &str) -> Option<&'a Quota> {
+    accounts.get(consumer)?.quota(limit)
+}
+
 impl Places<'_> {
     /// The place of the row that an ask is of.
     fn of(&self, ask: &LeaseAsk) -> Option<usize> {
@@ -197,40 +202,39 @@ async fn rows<'a>(
     let incarnations = asked.iter().map(|asked| asked.incarnation.as_str()).collect();
     let (fenced, known, frozen) = records::newest(connection, &incarnations, &named, now).await?;
     let mut place = |states: &mut Vec<State<'a>>, (consumer, name): (&'a str, &'a str), window: Window, kept: Option<&Kept>| {
-        let account = accounts.get(consumer);
-        let quota = account.and_then(|account| account.quota(name));
+        let quota = quota(accounts, consumer, name);
         let place = states.len();
         let kept = kept.cloned().unwrap_or_else(|| {
             let row = Row::new(window, quota.map_or(0, |quota| quota.units));
-            let organisation = account.map_or("", |account| account.organisation.as_str());
+            let organisation = accounts.get(consumer).map_or("", |account| account.organisation.as_str());
             new.push((place, New { consumer, name, organisation, row }));
             Kept { seq: 0, row, granted: 0, recalled_at: 0, recalled_held: 0, highest: row.limit }
         });
         states.push(State { before: kept.clone(), kept, quota, active: 1, frozen: frozen.holds(consumer, window.start) });
         place
     };
-    for (named, known) in named.iter().copied().zip(&known) {
-        let quota = accounts.get(named.0).and_then(|account| account.quota(named.1));
+    // There are such only shortly before a window ends.
+    let mut next = HashMap::new();
+    for (name, known) in named.into_iter().zip(&known) {
         let newest = known.iter().map(|kept| kept.row.window).rev().find(|window| window.has_begun(now));
-        let window = match (quota, newest) {
+        let window = match (quota(accounts, name.0, name.1), newest) {
             (_, Some(newest)) if now < newest.end => Some(newest),
             (Some(quota), newest) => period(quota, newest, now),
             (None, _) => None,
         };
         if let Some(window) = window {
             let kept = known.iter().find(|kept| kept.row.window == window);
-            places.in_force.insert(named, (place(&mut states, named, window, kept), window));
+            places.in_force.insert(name, (place(&mut states, name, window, kept), window));
+            next.extend(known.iter().find(|kept| kept.row.window.start == window.end).map(|kept| (name, kept)));
         }
     }
-    let known: HashMap<_, _> = named.into_iter().zip(&known).collect();
     for ask in asked.iter().flat_map(|asked| &asked.asks) {
         let name = (ask.consumer.as_str(), ask.limit.as_str());
         let Some((_, window)) = places.in_force.get(&name).copied().filter(|_| !places.following.contains_key(&name)) else { continue };
         if window.asked(ask) == Which::Following {
-            let kept = known.get(&name).and_then(|known| known.iter().find(|kept| kept.row.window.start == window.end));
-            let quota = accounts.get(name.0).and_then(|account| account.quota(name.1));
-            let window = kept.map(|kept| kept.row.window).or_else(|| window.following(calendar(quota?, window.end)?, now));
-            if let Some(window) = window {
+            let kept = next.get(&name).copied();
+            let made = || window.following(calendar(quota(accounts, name.0, name.1)?, window.end)?, now);
+            if let Some(window) = kept.map(|kept| kept.row.window).or_else(made) {
                 places.following.insert(name, place(&mut states, name, window, kept));
             }
         }

@@ -99,12 +99,7 @@ pub(super) async fn newest(
 ) -> Result<(HashSet<String>, Vec<Vec<Kept>>, Frozen), StoreError> {
     let query = sqlx::query_as(NEWEST).bind(Json(incarnations)).bind(Json(named)).bind(signed(now)?);
     let (Json(fenced), Json(rows), frozen): (Json<HashSet<String>>, Json<Vec<ReadRow>>, ReadFrozen) = query.fetch_one(connection).await?;
-    let mut all = vec![Vec::new(); named.len()];
-    for (position, seq, numbers) in rows {
-        if let Some(rows) = all.get_mut(position) {
-            rows.push(Kept::of(seq, numbers));
-        }
-    }
+    let mut all = grouped(named.len(), rows.into_iter().map(|(position, seq, numbers)| (position, Kept::of(seq, numbers))));
     all.iter_mut().for_each(|rows| rows.sort_unstable_by_key(|kept| kept.row.window.start));
     Ok((fenced, all, frozen.map(|Json(frozen)| Frozen::of(frozen)).unwrap_or_default()))
 }
@@ -136,15 +131,8 @@ pub(super) async fn held(
 ) -> Result<(Vec<Vec<Held>>, Vec<u64>), StoreError> {
     let query = sqlx::query_as(HELD).bind(Json(holders)).bind(Json(rows)).bind(signed(now)?);
     let (Json(leases), Json(active)): ReadHeld = query.fetch_one(connection).await?;
-    let mut all = vec![Vec::new(); holders.len()];
-    for (position, numbers) in leases {
-        if let Some(holder) = all.get_mut(position) {
-            holder.push(Held::of(numbers));
-        }
-    }
-    for holder in &mut all {
-        holder.sort_unstable_by_key(|held| held.lease.lease);
-    }
+    let mut all = grouped(holders.len(), leases.into_iter().map(|(position, numbers)| (position, Held::of(numbers))));
+    all.iter_mut().for_each(|holder| holder.sort_unstable_by_key(|held| held.lease.lease));
     Ok((all, placed(rows.len(), active.into_iter())))
 }
 
@@ -211,6 +199,17 @@ pub(super) async fn open(
     let query = sqlx::query_scalar(OPEN).bind(signed(now)?).bind(incarnation);
     let Json(rows): Json<Vec<ReadNamed>> = query.fetch_one(connection).await?;
     Ok(rows.into_iter().map(|(consumer, name, seq, numbers)| (consumer, name, Kept::of(seq, numbers))).collect())
+}
+
+/// Records of each of so many, by positions.
+fn grouped<T: Clone>(count: usize, records: impl Iterator<Item = (usize, T)>) -> Vec<Vec<T>> {
+    let mut all = vec![Vec::new(); count];
+    for (position, record) in records {
+        if let Some(group) = all.get_mut(position) {
+            group.push(record);
+        }
+    }
+    all
 }
 
 fn placed<T: Clone + Default>(count: usize, records: impl Iterator<Item = (usize, T)>) -> Vec<T> {
