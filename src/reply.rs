@@ -1,16 +1,15 @@
-//! Owns what clients are told: denials and limit headers. Must not judge anything.
+//! Owns what clients are told. Must not judge anything.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+mod limits;
 
-use tollgate_core::limit::{Counted, Leased, Period};
-use tollgate_core::policy::{BodyStyle, Policy, ResetForm, Source};
-use tollgate_core::time::{SECOND, seconds_ceil};
+use tollgate_core::policy::{BodyStyle, Policy, Source};
+use tollgate_core::time::seconds_ceil;
 use tollgate_core::verdict::Reason;
 
-use crate::admission::{Denial, Limited};
+use crate::admission::Denial;
 use crate::head::Head;
 use crate::tiers::Tiers;
+pub use limits::limit_headers;
 
 /// Headers a page of another origin may read on a denial.
 const EXPOSED: &str =
@@ -76,7 +75,7 @@ impl Replies {
             headers.push(("www-authenticate", challenge));
         }
         if let Some(limited) = &denial.limited {
-            limit_headers(policy, tiers, limited, wall, &mut headers);
+            limit_headers(policy, tiers, limited, wall, |name, value| headers.push((name, value.to_owned())));
         }
         cors(policy, head, denial, &mut headers);
         if head.is_grpc() {
@@ -129,67 +128,6 @@ fn required_scope(policy: &Policy, denial: &Denial) -> Option<String> {
     let route = policy.routes.get(usize::from(denial.route?))?;
     let requirement = policy.requirements.get(usize::from(route.requirement?))?;
     Some(requirement.scope_text()).filter(|scopes| !scopes.is_empty())
-}
-
-/// Appends the limit headers for how a request stands. `wall` is nanoseconds since 1970.
-pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u64, headers: &mut Vec<(&'static str, String)>) {
-    let Some(tier) = tiers.get(limited.tier) else {
-        return;
-    };
-    let own = tier.limits.iter().zip(&limited.standings).zip(tiers.policy_items(limited.tier)).filter_map(|((limit, standing), item)| {
-        let (Some(standing), false) = (standing, limit.shadow) else {
-            return None;
-        };
-        let (name, item) = (limit.name.as_str(), Cow::Borrowed(item.as_str()));
-        Some(Shown { name, item, limit: limit.rate.capacity(), remaining: standing.remaining, until_full: standing.until_full })
-    });
-    let standings = limited.leasing.as_ref().map(|leasing| leasing.standings).unwrap_or_default();
-    let leased = tier.leased.iter().zip(standings).filter_map(|(leased, standing)| {
-        let standing = standing.filter(|_| !leased.shadow)?;
-        let (name, item) = (leased.name.as_str(), Cow::Owned(policy_item(leased, standing.limit)));
-        Some(Shown { name, item, limit: standing.limit, remaining: standing.remaining, until_full: standing.until_full })
-    });
-    // A limit in shadow does not bind, so it is not one to show.
-    let shown: Vec<Shown<'_>> = own.chain(leased).collect();
-    if policy.answers.x_ratelimit
-        && let Some(tightest) = shown.iter().min_by_key(|shown| (u128::from(shown.remaining) << 32) / u128::from(shown.limit.max(1)))
-    {
-        headers.push(("x-ratelimit-limit", tightest.limit.to_string()));
-        headers.push(("x-ratelimit-remaining", tightest.remaining.to_string()));
-        headers.push(("x-ratelimit-reset", reset(policy.answers.reset, wall, tightest.until_full)));
-    }
-    if policy.answers.ratelimit && !shown.is_empty() {
-        let mut policies = String::new();
-        let mut states = String::new();
-        for Shown { name, item, remaining, until_full, .. } in &shown {
-            let separator = if policies.is_empty() { "" } else { ", " };
-            // Writing to a string cannot fail.
-            let _ = write!(policies, "{separator}{item}");
-            let _ = write!(states, "{separator}\"{name}\";r={remaining};t={}", seconds_ceil(*until_full));
-        }
-        headers.push(("ratelimit-policy", policies));
-        headers.push(("ratelimit", states));
-    }
-}
-
-/// A limit as clients are shown it.
-struct Shown<'a> {
-    name: &'a str,
-    /// What `RateLimit-Policy` says of it.
-    item: Cow<'a, str>,
-    limit: u64,
-    remaining: u64,
-    until_full: u64,
-}
-
-/// What `RateLimit-Policy` says of a limit over all nodes. Months differ, so a month has no window in seconds.
-fn policy_item(leased: &Leased, limit: u64) -> String {
-    let window = match leased.counted {
-        Counted::Quota(Period::Day) => ";w=86400".to_owned(),
-        Counted::Quota(Period::Month) => String::new(),
-        Counted::Rate(rate) => format!(";w={}", seconds_ceil(rate.until_full())),
-    };
-    format!("\"{}\";q={limit}{window}", leased.name)
 }
 
 /// Which quota is spent, how much of it is left, and when it begins anew.
@@ -284,18 +222,6 @@ fn cors(policy: &Policy, head: &Head<'_>, denial: &Denial, headers: &mut Vec<(&'
         headers.push(("access-control-expose-headers", EXPOSED.to_owned()));
         if cors.credentials {
             headers.push(("access-control-allow-credentials", "true".to_owned()));
-        }
-    }
-}
-
-fn reset(form: ResetForm, wall: u64, until_full: u64) -> String {
-    let at = seconds_ceil(wall.saturating_add(until_full));
-    match form {
-        ResetForm::Delta => seconds_ceil(until_full).to_string(),
-        ResetForm::Epoch => at.to_string(),
-        ResetForm::Rfc3339 => {
-            let at = i64::try_from(at.min(wall / SECOND + 366 * 86_400)).unwrap_or(i64::MAX);
-            jiff::Timestamp::from_second(at).map(|time| time.to_string()).unwrap_or_default()
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use hashbrown::HashMap;
 use tollgate_core::config::{compile_tier, document};
-use tollgate_core::limit::{Counted, Limit};
+use tollgate_core::limit::Counted;
 use tollgate_core::policy::{Policy, Tier};
 use tollgate_core::verdict::Reason;
 
@@ -29,8 +29,8 @@ pub struct Tiers {
 #[derive(Debug)]
 struct Entry {
     tier: Tier,
-    /// What `RateLimit-Policy` says of each limit.
-    items: Vec<String>,
+    /// What `RateLimit-Policy` says of each limit before and after its units: of the node's first, then of those over all nodes.
+    items: Vec<[String; 2]>,
     /// A hash of the name of each limit over all nodes.
     names: Vec<u64>,
 }
@@ -89,9 +89,9 @@ impl Tiers {
         }
     }
 
-    /// What `RateLimit-Policy` says of its limits, in their order.
+    /// What `RateLimit-Policy` says of its limits before and after their units: of the node's first, then of those over all nodes.
     #[must_use]
-    pub fn policy_items(&self, position: usize) -> &[String] {
+    pub fn policy_items(&self, position: usize) -> &[[String; 2]] {
         self.entries.get(position).map(|entry| entry.items.as_slice()).unwrap_or_default()
     }
 
@@ -152,9 +152,12 @@ impl Tiers {
 
 impl Entry {
     fn new(tier: Tier) -> Self {
-        let item = |limit: &Limit| format!("\"{}\";q={};w={}", limit.name, limit.rate.capacity(), limit.window_seconds);
+        let item =
+            |name: &str, window: Option<u64>| [format!("\"{name}\";q="), window.map(|seconds| format!(";w={seconds}")).unwrap_or_default()];
+        let own = tier.limits.iter().map(|limit| item(&limit.name, Some(limit.window_seconds)));
+        let leased = tier.leased.iter().map(|leased| item(&leased.name, leased.window_seconds()));
         let names = tier.leased.iter().map(|leased| name_hash(&leased.name)).collect();
-        Self { items: tier.limits.iter().map(item).collect(), names, tier }
+        Self { items: own.chain(leased).collect(), names, tier }
     }
 }
 
@@ -178,7 +181,7 @@ mod tests {
         assert_eq!(tiers.learn(&tier("free", 3), 6, &policy), Ok(place));
         assert_eq!(capacity(&tiers), 5, "older");
         tiers.change(&tier("free", 9), 8, &policy).unwrap();
-        assert_eq!((capacity(&tiers), tiers.policy_items(place)), (9, &["\"m\";q=9;w=1".to_owned()][..]));
+        assert_eq!((capacity(&tiers), tiers.policy_items(place)), (9, &[["\"m\";q=".to_owned(), ";w=1".to_owned()]][..]));
         assert_eq!(tiers.change(&tier("free", 0), 9, &policy), Err(Unusable));
         assert_eq!(capacity(&tiers), 9, "what was known stays");
         tiers.change(&tier("other", 1), 9, &policy).unwrap();

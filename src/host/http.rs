@@ -175,13 +175,11 @@ pub(super) fn response_headers(context: u32) -> Action {
             gate.answered(&mut permit, status, monotonic(), &mut HostShared);
         }
         if let Some(limited) = &permit.limited {
-            let mut headers = Vec::with_capacity(5);
-            reply::limit_headers(gate.policy(), gate.tiers(), limited, stream.wall, &mut headers);
-            for (name, value) in headers {
-                if abi::set_header(Map::Response, name, value.as_bytes()).is_err() {
-                    gate.counters.count(Counter::HostError);
-                }
-            }
+            let mut failed = 0;
+            reply::limit_headers(gate.policy(), gate.tiers(), limited, stream.wall, |name, value| {
+                failed += u64::from(abi::set_header(Map::Response, name, value.as_bytes()).is_err());
+            });
+            gate.counters.add(Counter::HostError, failed);
         }
         Action::Continue
     })

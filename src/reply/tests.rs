@@ -1,7 +1,9 @@
 use tollgate_core::config;
 use tollgate_core::limit::Standing;
+use tollgate_core::time::SECOND;
 
 use super::*;
+use crate::admission::Limited;
 use crate::limits::Standings;
 
 const WALL: u64 = 1_768_348_740 * SECOND;
@@ -46,7 +48,7 @@ fn header<'a>(headers: &'a [(&'static str, String)], name: &str) -> Option<&'a s
 fn limit_headers(answers: &serde_json::Value, remaining: [u64; 3]) -> Vec<(&'static str, String)> {
     let policy = policy(&serde_json::json!({"answers": answers}));
     let mut headers = Vec::new();
-    super::limit_headers(&policy, &Tiers::new(&policy), &limited(remaining), WALL, &mut headers);
+    super::limit_headers(&policy, &Tiers::new(&policy), &limited(remaining), WALL, |name, value| headers.push((name, value.to_owned())));
     headers
 }
 

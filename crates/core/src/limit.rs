@@ -1,7 +1,7 @@
 //! Owns what a limit is: a named rate, where it applies, and what happens when it cannot be judged. Must not keep any state.
 
 use crate::bucket::{BUCKET_STATE_LEN, BucketState, TokenBucket};
-use crate::time::Instant;
+use crate::time::{Instant, seconds_ceil};
 use crate::window::{SlidingWindow, WINDOW_STATE_LEN, WindowState};
 
 /// A named bound on the units a subject may spend.
@@ -44,6 +44,16 @@ impl Leased {
     pub fn degrades_to(&self) -> Option<Limit> {
         let rate = self.degraded?;
         Some(Limit { name: String::new(), rate, routes: Routes::All, shadow: false, failure_mode: FailureMode::Deny, window_seconds: 0 })
+    }
+
+    /// The window that `RateLimit-Policy` states, in seconds: an empty limit is full after it. Months differ, so a month has none.
+    #[must_use]
+    pub fn window_seconds(&self) -> Option<u64> {
+        match self.counted {
+            Counted::Quota(Period::Day) => Some(86_400),
+            Counted::Quota(Period::Month) => None,
+            Counted::Rate(rate) => Some(seconds_ceil(rate.until_full())),
+        }
     }
 }
 

@@ -93,12 +93,17 @@ fn a_quota_is_spent_to_its_last_unit_over_three_gates_and_no_further() {
 #[test]
 fn clients_are_told_which_quota_is_left_and_spent_and_a_larger_one_counts_at_once() {
     run(async {
-        let (backend, gates, key) = world("leases-told", &json!([quota(2, &json!({}))]), 1).await;
+        let minute = json!({"name": "per-minute", "algorithm": "sliding_window", "rate": 100, "per": "60s"});
+        let month = json!({"name": "monthly", "algorithm": "quota", "rate": 1_000, "per": "month"});
+        let trial = json!({"name": "trial", "algorithm": "quota", "rate": 1, "per": "day", "shadow": true});
+        let (backend, gates, key) = world("leases-told", &json!([month, trial, quota(2, &json!({})), minute]), 1).await;
         let answer = one(&gates[0], &key).await;
         answer.assert_admitted();
         assert_eq!((answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-remaining")), (2, 1));
-        assert_eq!(answer.header("ratelimit-policy"), Some("\"daily\";q=2;w=86400"));
-        assert!(answer.header("ratelimit").unwrap().starts_with("\"daily\";r=1;t="), "{answer:?}");
+        let policy = r#""per-minute";q=100;w=60, "monthly";q=1000, "daily";q=2;w=86400"#;
+        assert_eq!(answer.header("ratelimit-policy"), Some(policy), "{answer:?}");
+        let states: Vec<&str> = answer.header("ratelimit").unwrap().split(", ").map(|item| item.split(";t=").next().unwrap()).collect();
+        assert_eq!(states, [r#""per-minute";r=99"#, r#""monthly";r=999"#, r#""daily";r=1"#]);
         one(&gates[0], &key).await.assert_admitted();
         let refused = one(&gates[0], &key).await;
         refused.assert_denied(429, "quota_exceeded");

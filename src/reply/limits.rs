@@ -1,0 +1,114 @@
+//! Owns the limit headers: which of the limits a request met are shown, and as what. Must not judge anything.
+
+use itoa::Buffer;
+use tollgate_core::policy::{Policy, ResetForm, Tier};
+use tollgate_core::time::{SECOND, seconds_ceil};
+
+use crate::admission::Limited;
+use crate::tiers::Tiers;
+
+/// A limit as clients are shown it.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    name: &'a str,
+    /// Its position in [`Tiers::policy_items`].
+    item: usize,
+    limit: u64,
+    remaining: u64,
+    until_full: u64,
+}
+
+/// Tells each limit header for how a request stands, by its name and value. `wall` is nanoseconds since 1970.
+pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u64, mut tell: impl FnMut(&'static str, &str)) {
+    let Some(tier) = tiers.get(limited.tier) else {
+        return;
+    };
+    if policy.answers.x_ratelimit
+        && let Some(tightest) = shown(tier, limited).reduce(Shown::tighter)
+    {
+        tell("x-ratelimit-limit", Buffer::new().format(tightest.limit));
+        tell("x-ratelimit-remaining", Buffer::new().format(tightest.remaining));
+        match reset(policy.answers.reset, wall, tightest.until_full) {
+            Reset::Seconds(seconds) => tell("x-ratelimit-reset", Buffer::new().format(seconds)),
+            Reset::Date(date) => tell("x-ratelimit-reset", &date),
+        }
+    }
+    if policy.answers.ratelimit {
+        let items = tiers.policy_items(limited.tier);
+        let policies = list(tier, limited, |text, shown| {
+            if let Some([before, after]) = items.get(shown.item) {
+                text.extend([before.as_str(), Buffer::new().format(shown.limit), after]);
+            }
+        });
+        if policies.is_empty() {
+            return;
+        }
+        tell("ratelimit-policy", &policies);
+        let states = list(tier, limited, |text, shown| {
+            let (mut remaining, mut seconds) = (Buffer::new(), Buffer::new());
+            text.extend([
+                "\"",
+                shown.name,
+                "\";r=",
+                remaining.format(shown.remaining),
+                ";t=",
+                seconds.format(seconds_ceil(shown.until_full)),
+            ]);
+        });
+        tell("ratelimit", &states);
+    }
+}
+
+/// What is written of each limit that is shown.
+fn list(tier: &Tier, limited: &Limited, write: impl Fn(&mut String, Shown<'_>)) -> String {
+    let mut text = String::new();
+    for shown in shown(tier, limited) {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        write(&mut text, shown);
+    }
+    text
+}
+
+/// The limits a request met. One in shadow does not bind, so it is not one to show.
+fn shown<'a>(tier: &'a Tier, limited: &'a Limited) -> impl Iterator<Item = Shown<'a>> {
+    let own = tier.limits.iter().zip(&limited.standings).enumerate().filter_map(|(item, (limit, standing))| {
+        let standing = standing.filter(|_| !limit.shadow)?;
+        let (remaining, until_full) = (standing.remaining, standing.until_full);
+        Some(Shown { name: &limit.name, item, limit: limit.rate.capacity(), remaining, until_full })
+    });
+    let standings = limited.leasing.iter().flat_map(|leasing| &leasing.standings);
+    let leased = tier.leased.iter().zip(standings).enumerate().filter_map(|(position, (leased, standing))| {
+        let standing = standing.filter(|_| !leased.shadow)?;
+        let (limit, remaining, until_full) = (standing.limit, standing.remaining, standing.until_full);
+        Some(Shown { name: &leased.name, item: tier.limits.len() + position, limit, remaining, until_full })
+    });
+    own.chain(leased)
+}
+
+impl Shown<'_> {
+    /// The one of which the smaller share remains; the first of equals.
+    fn tighter(self, other: Self) -> Self {
+        let product = |one: u64, other: u64| u128::from(one) * u128::from(other.max(1));
+        if product(other.remaining, self.limit) < product(self.remaining, other.limit) { other } else { self }
+    }
+}
+
+/// When all of a limit is available again, in the form that is wanted.
+enum Reset {
+    Seconds(u64),
+    Date(String),
+}
+
+fn reset(form: ResetForm, wall: u64, until_full: u64) -> Reset {
+    let at = seconds_ceil(wall.saturating_add(until_full));
+    match form {
+        ResetForm::Delta => Reset::Seconds(seconds_ceil(until_full)),
+        ResetForm::Epoch => Reset::Seconds(at),
+        ResetForm::Rfc3339 => {
+            let at = i64::try_from(at.min(wall / SECOND + 366 * 86_400)).unwrap_or(i64::MAX);
+            Reset::Date(jiff::Timestamp::from_second(at).map(|time| time.to_string()).unwrap_or_default())
+        }
+    }
+}
