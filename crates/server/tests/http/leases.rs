@@ -1,7 +1,5 @@
 //! Leases over HTTP: from a tier's quota to what operators see, and that a node has only its own.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tollgate_core::wire::LONGEST_WAIT;
 
@@ -94,12 +92,10 @@ async fn a_holder_hears_in_its_poll_that_units_are_wanted_elsewhere() {
     let [holder, other] = [service.token().await, service.token().await];
     settle(&service, &holder, ask(&consumer, 1, 100)).await;
     let now = service.node(&holder, "GET", "/internal/v1/changes").send().await.expect(200)["revision"].clone();
-    let poll = service.node(&holder, "GET", &format!("/internal/v1/changes?after={now}&wait_ms={LONGEST_WAIT}"));
-    let poll = tokio::spawn(poll.send());
-    tokio::time::sleep(Duration::from_millis(50)).await;
     let refused = settle(&service, &other, ask(&consumer, 1, 1)).await;
     assert!(refused.get("granted").is_none() && refused["retry_ms"].as_u64().unwrap() <= 1_000, "{refused}");
-    let told = poll.await.unwrap().expect(200);
+    let poll = service.node(&holder, "GET", &format!("/internal/v1/changes?after={now}&wait_ms={LONGEST_WAIT}"));
+    let told = poll.send().await.expect(200);
     assert_eq!(told["changes"][0]["recall"], json!({"consumer": consumer, "limit": "daily"}), "{told}");
 }
 
