@@ -223,7 +223,7 @@ impl Gate {
     pub(super) fn recalled(&mut self, recall: &Recall, revision: u64, now: Instant, shared: &mut impl SharedData) {
         let subject = self.hash_key.of_backend(&recall.consumer, shared);
         if recall.freed {
-            self.leases.raised(Some(subject), revision);
+            self.leases.raised((!recall.consumer.is_empty()).then_some(subject), revision);
         } else {
             let place = self.leases.place(subject, name_hash(&recall.limit));
             self.leases.recall(place, now, shared);

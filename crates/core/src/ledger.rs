@@ -70,6 +70,8 @@ pub struct Row {
     pub overage: u64,
     /// Somebody was told that all is spent, and has not been told otherwise.
     pub told_spent: bool,
+    /// It has been in force: a clock that is put back does not change that.
+    pub begun: bool,
 }
 
 /// What an ask came to.
@@ -95,23 +97,12 @@ impl Window {
         }
     }
 
-    /// Whether a window of which there is a row has begun. No row is made longer than [`AHEAD`] before: where one seems to be, the clock was put
-    /// back, and what has begun stays begun. By less, what went before is in force again for that long; nothing is granted twice.
-    #[must_use]
-    pub const fn has_begun(self, now: u64) -> bool {
-        self.start <= now || self.is_far(now)
-    }
-
-    /// Whether it begins so late that nothing is granted from it yet.
-    const fn is_far(self, now: u64) -> bool {
-        self.start.saturating_sub(now) > AHEAD
-    }
-
-    /// The window that follows this one, of a calendar whose period after it is this; `None` as long as nothing is granted from it yet.
+    /// The window that follows this one, of a calendar whose period after it is this; `None` as long as nothing is granted from it yet, which
+    /// is until [`AHEAD`] before it begins.
     #[must_use]
     pub fn following(self, period: Self, now: u64) -> Option<Self> {
         let following = Self { start: self.end, ..period };
-        (following.start < following.end && !following.is_far(now)).then_some(following)
+        (following.start < following.end && following.start.saturating_sub(now) <= AHEAD).then_some(following)
     }
 
     /// Which window an ask is of while this one is in force. Asked again after the boundary, it is of the same.
@@ -132,7 +123,13 @@ impl Row {
     /// A row nothing was granted from.
     #[must_use]
     pub const fn new(window: Window, limit: u64) -> Self {
-        Self { window, limit, charged: 0, held: 0, overage: 0, told_spent: false }
+        Self { window, limit, charged: 0, held: 0, overage: 0, told_spent: false, begun: false }
+    }
+
+    /// Whether its window has begun.
+    #[must_use]
+    pub const fn has_begun(&self, now: u64) -> bool {
+        self.begun || self.window.start <= now
     }
 
     /// Units that may be granted now: none where a limit was lowered below what is charged.

@@ -35,7 +35,10 @@ pub struct SystemClock;
 
 /// A clock that stands still until it is moved: for tests. Clones share the time.
 #[derive(Clone, Debug)]
-pub struct FakeClock(Arc<AtomicI64>);
+pub struct FakeClock {
+    now: Arc<AtomicI64>,
+    passed: Arc<AtomicI64>,
+}
 
 // === impl Time ===
 
@@ -133,11 +136,11 @@ impl Clock for SystemClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> Time {
-        Time(self.0.load(Ordering::SeqCst))
+        Time(self.now.load(Ordering::SeqCst))
     }
 
     fn passed(&self) -> u64 {
-        u64::try_from(self.now().millis()).unwrap_or(0)
+        u64::try_from(self.passed.load(Ordering::SeqCst)).unwrap_or(0)
     }
 }
 
@@ -145,11 +148,17 @@ impl FakeClock {
     /// A clock that shows this time.
     #[must_use]
     pub fn at(time: Time) -> Self {
-        Self(Arc::new(AtomicI64::new(time.millis())))
+        Self { now: Arc::new(AtomicI64::new(time.millis())), passed: Arc::new(AtomicI64::new(0)) }
     }
 
     /// Moves it on.
     pub fn advance(&self, duration: Duration) {
-        self.0.store(self.now().after(duration).millis(), Ordering::SeqCst);
+        self.set(self.now().after(duration));
+        self.passed.fetch_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
+    /// Sets it, without that time passes.
+    pub fn set(&self, time: Time) {
+        self.now.store(time.millis(), Ordering::SeqCst);
     }
 }

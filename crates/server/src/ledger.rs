@@ -104,6 +104,16 @@ pub async fn recall(store: &Store) -> Result<(), Failure> {
     Ok(write.commit().await?)
 }
 
+/// The clock was set: windows end sooner or later than nodes were told, so whoever was refused until then may ask again.
+///
+/// # Errors
+/// [`Failure::Unavailable`].
+pub async fn clock_was_set(store: &Store) -> Result<(), Failure> {
+    let mut write = store.begin().await?;
+    publish(&mut write, Kind::Freed, &quota("", "")).await?;
+    Ok(write.commit().await?)
+}
+
 /// Forgets some of what is old: leases a day after their window, rows 400 days after. Answers whether there may be more.
 ///
 /// # Errors

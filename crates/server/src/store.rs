@@ -169,6 +169,13 @@ impl Store {
         self.0.clock.now()
     }
 
+    /// How far its clock is ahead of one that nobody sets, in milliseconds: a change of that says that it was set.
+    #[must_use]
+    pub fn clock_ahead(&self) -> i64 {
+        let passed = i64::try_from(self.0.clock.passed()).unwrap_or(i64::MAX);
+        self.now().millis().saturating_sub(passed)
+    }
+
     /// Writes something, to see whether that is possible.
     ///
     /// # Errors

@@ -8,6 +8,15 @@ use tollgate_core::limit::Rate;
 use tollgate_core::sabotage::{RULES, Rule, removed};
 use tollgate_core::wire::{Acknowledged, LeaseAnswer, LeaseAsk, Report, Settle, Settled, decode, encode};
 
+/// The ledger's clocks, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clocks {
+    /// What the calendar goes by.
+    pub(crate) wall: u64,
+    /// What rates go by: nobody sets it.
+    pub(crate) passed: u64,
+}
+
 /// A limit of a consumer: positions.
 pub(crate) type Quota = (usize, usize);
 
@@ -21,6 +30,8 @@ pub(crate) enum News {
     Recall,
     /// There may be more than there was.
     Raise,
+    /// There may be more of any.
+    RaiseAll,
 }
 
 /// What is kept.
@@ -28,7 +39,6 @@ pub(crate) enum News {
 pub(crate) struct Records {
     pub(crate) rows: BTreeMap<Key, Row>,
     pub(crate) holders: BTreeMap<(Key, u64), Holder>,
-    newest: HashMap<Quota, Window>,
     /// The newest report of each incarnation whose overages were taken.
     reported: HashMap<u64, u64>,
     fenced: Vec<u64>,
@@ -122,7 +132,7 @@ impl Ledger {
     }
 
     /// Judges what waits and begins to commit it; `false` if there is nothing, or a commit is under way.
-    pub(crate) fn begin(&mut self, now: u64) -> bool {
+    pub(crate) fn begin(&mut self, now: Clocks) -> bool {
         if self.committing.is_some() || self.waiting.is_empty() {
             return false;
         }
@@ -210,15 +220,17 @@ impl Ledger {
 
     /// The row in force.
     pub(crate) fn row(&mut self, quota: Quota, now: u64) -> Key {
-        let window = Window::in_force(self.working.newest.get(&quota).copied(), self.period_at(now), now);
-        self.working.newest.insert(quota, window);
+        let rows = self.working.rows.range((quota, 0)..=(quota, u64::MAX));
+        let newest = rows.rev().map(|(_, row)| *row).find(|row| row.has_begun(now)).map(|row| row.window);
+        let window = Window::in_force(newest, self.period_at(now), now);
         let limit = self.limits.get(&quota).copied().unwrap_or_default();
         let key = (quota, window.start);
-        self.working.rows.entry(key).or_insert_with(|| Row::new(window, limit)).limit = limit;
+        let row = self.working.rows.entry(key).or_insert_with(|| Row::new(window, limit));
+        (row.limit, row.begun) = (limit, true);
         key
     }
 
-    fn judge(&mut self, message: &Message, now: u64) -> Vec<u8> {
+    fn judge(&mut self, message: &Message, now: Clocks) -> Vec<u8> {
         if !message.report {
             let settle: Settle = decode(&message.body).unwrap_or(Settle { asks: Vec::new() });
             let answers = settle.asks.iter().map(|ask| self.settle_if(message, ask, now)).collect();
@@ -232,7 +244,7 @@ impl Ledger {
             for overage in &report.overages {
                 let quota = self.names.get(&(overage.consumer.clone(), overage.limit.clone())).copied();
                 if let Some(quota) = quota.filter(|quota| self.limits.contains_key(quota)) {
-                    let key = self.row(quota, now);
+                    let key = self.row(quota, now.wall);
                     if let Some(row) = self.working.rows.get_mut(&key) {
                         row.overage += overage.units;
                     }
@@ -242,12 +254,12 @@ impl Ledger {
         encode(&Acknowledged { sequence: report.sequence, revision: self.revision, leases }).unwrap_or_default()
     }
 
-    fn settle_if(&mut self, message: &Message, ask: &LeaseAsk, now: u64) -> LeaseAnswer {
+    fn settle_if(&mut self, message: &Message, ask: &LeaseAsk, now: Clocks) -> LeaseAnswer {
         let (incarnation, lease) = (message.incarnation, ask.lease);
         if message.first
             && let Some(quota) = self.names.get(&(ask.consumer.clone(), ask.limit.clone())).copied()
         {
-            let key = (!self.rates.contains_key(&quota)).then(|| self.row(quota, now));
+            let key = (!self.rates.contains_key(&quota)).then(|| self.row(quota, now.wall));
             let holder = key.and_then(|key| self.working.holders.get(&(key, incarnation)));
             let rate = self.accounts.get(&quota).is_some_and(|rate| rate.has_another(&incarnation, lease));
             if rate || holder.is_some_and(|holder| holder.has_another(lease)) {
@@ -257,7 +269,7 @@ impl Ledger {
         self.settle(incarnation, ask, now)
     }
 
-    fn settle(&mut self, incarnation: u64, ask: &LeaseAsk, now: u64) -> LeaseAnswer {
+    fn settle(&mut self, incarnation: u64, ask: &LeaseAsk, Clocks { wall: now, passed }: Clocks) -> LeaseAnswer {
         let closed = LeaseAnswer { lease: ask.lease, number: ask.number, closed: true, ..LeaseAnswer::default() };
         let Some(quota) = self.names.get(&(ask.consumer.clone(), ask.limit.clone())).copied() else {
             return closed;
@@ -266,10 +278,10 @@ impl Ledger {
             return closed;
         }
         if let Some(rate) = self.rates.get(&quota) {
-            let answer = self.accounts.entry(quota).or_insert_with(|| RateRow::new(*rate, now)).settle(incarnation, ask, now);
+            let answer = self.accounts.entry(quota).or_insert_with(|| RateRow::new(*rate, passed)).settle(incarnation, ask, passed);
             self.useless += u64::from(answer.granted > 0 && answer.granted < ask.need);
             if self.traces {
-                println!("{now:>6} ms  node {incarnation} {ask:?}\n           {answer:?}\n           {:?}", self.accounts.get(&quota));
+                println!("{passed:>6} ms  node {incarnation} {ask:?}\n           {answer:?}\n           {:?}", self.accounts.get(&quota));
             }
             return answer;
         }

@@ -301,11 +301,13 @@ impl Node {
         let now = self.now(world);
         let subject = subject(consumer);
         for own in &mut self.workers {
-            if news == News::Recall {
-                let place = own.leases.place(subject, known[consumer].names[limit]);
-                own.leases.recall(place, now, &mut self.shared);
-            } else {
-                own.leases.changed(Some((subject, &known[consumer].name)), revision, now, &mut self.shared);
+            match news {
+                News::Recall => {
+                    let place = own.leases.place(subject, known[consumer].names[limit]);
+                    own.leases.recall(place, now, &mut self.shared);
+                }
+                News::Raise => own.leases.changed(Some((subject, &known[consumer].name)), revision, now, &mut self.shared),
+                News::RaiseAll => own.leases.raised(None, revision),
             }
         }
     }

@@ -79,6 +79,8 @@ pub(crate) enum Event {
     LedgerCrash(u64),
     /// The ledger stands still for so long.
     LedgerPause(u64),
+    /// The ledger's wall clock is wrong from now on, by so many milliseconds.
+    LedgerClock(i64),
     /// A limit of a consumer is another one from now on.
     Limit { consumer: usize, limit: usize, units: u64 },
     /// A consumer asks for nothing for so long.
@@ -97,6 +99,7 @@ impl Plan {
         let consumers: Vec<Consumer> = (0..rng.usize(1..=crowd)).map(|_| Consumer::new(&mut rng)).collect();
         let mut events: Vec<(u64, Event)> =
             (0..rng.usize(0..=12)).map(|_| (rng.u64(0..TROUBLE), event(&mut rng, nodes, workers, &consumers))).collect();
+        events.extend(wrong_clocks(seed));
         events.sort_by_key(|(at, _)| *at);
         let calm = rng.u8(0..4) == 0;
         // Some networks do little but repeat what they have heard long ago.
@@ -159,6 +162,22 @@ fn units(rng: &mut Rng) -> u64 {
         2 => rng.u64(200..3_000),
         _ => rng.u64(3_000..50_000),
     }
+}
+
+/// In some seeds the ledger's wall clock is set once or more often, and right at last.
+fn wrong_clocks(seed: u64) -> Vec<(u64, Event)> {
+    let mut rng = Rng::with_seed(seed ^ 0x2c1b_3c6d_9a5e_77f1);
+    let steps = if rng.u8(0..6) == 0 { rng.usize(1..=3) } else { 0 };
+    let mut events: Vec<(u64, Event)> = (0..steps)
+        .map(|_| {
+            let furthest = [500, 9_000, 60_000][rng.usize(0..3)];
+            (rng.u64(0..TROUBLE - SECOND), Event::LedgerClock(rng.i64(-furthest..=furthest)))
+        })
+        .collect();
+    if steps > 0 {
+        events.push((TROUBLE - SECOND, Event::LedgerClock(0)));
+    }
+    events
 }
 
 fn event(rng: &mut Rng, nodes: usize, workers: usize, consumers: &[Consumer]) -> Event {

@@ -9,7 +9,7 @@ use tollgate_core::limit::{Counted, FailureMode, Leased, Period, Rate, Routes};
 use tollgate_core::sabotage::{Rule, removed};
 use tollgate_core::wire::LeaseAsk;
 
-use super::ledger::{Ledger, Message, News, Quota};
+use super::ledger::{Clocks, Ledger, Message, News, Quota};
 use super::node::{Known, Node, Purpose, TICK_EVERY, TIMEOUT, name_hash};
 pub(crate) use super::oracle::Broken;
 use super::oracle::{Oracle, USED_FROM};
@@ -37,6 +37,7 @@ enum Step {
     TimedOut { call: u64 },
     Told { node: usize, quota: Quota, news: News, revision: u64 },
     LedgerUp,
+    ClockNoticed,
     Dies(u64),
 }
 
@@ -66,6 +67,10 @@ pub(crate) struct World<'a> {
     ledger: Ledger,
     ledger_down: bool,
     ledger_stops: u64,
+    /// How far the ledger's wall clock is ahead of what it should be, in milliseconds; and the furthest that it was: nodes that were told then
+    /// when a window begins go by that.
+    ledger_ahead: i64,
+    ledger_furthest: i64,
     life: u64,
     silent_until: Vec<u64>,
     known: Vec<Known>,
@@ -141,6 +146,8 @@ impl<'a> World<'a> {
             ledger: Ledger::new(limits, rates.clone(), names, plan.period, ledger_time(TROUBLE)),
             ledger_down: false,
             ledger_stops: 0,
+            ledger_ahead: 0,
+            ledger_furthest: 0,
             life: 0,
             silent_until: vec![0; plan.consumers.len()],
             known,
@@ -219,6 +226,10 @@ impl<'a> World<'a> {
             Step::TimedOut { call } => self.timed_out(call)?,
             Step::Told { node, quota, news, revision } => self.told(node, quota, news, revision)?,
             Step::LedgerUp => self.ledger_down = false,
+            Step::ClockNoticed => {
+                self.ledger.revision += 1;
+                self.tell(Quota::default(), News::RaiseAll);
+            }
             Step::Dies(incarnation) => {
                 self.old.retain(|node| node.incarnation != incarnation);
                 self.gone.push(incarnation);
@@ -258,6 +269,13 @@ impl<'a> World<'a> {
                 self.at(self.now + long, Step::LedgerUp);
             }
             Event::LedgerPause(long) => self.ledger_stops = self.now + long,
+            Event::LedgerClock(ahead) => {
+                self.ledger_ahead = ahead;
+                self.ledger_furthest = self.ledger_furthest.max(ahead);
+                self.limits_in_force();
+                let noticed = self.now + self.rng.u64(0..SECOND);
+                self.at(noticed, Step::ClockNoticed);
+            }
             Event::Limit { consumer, limit, units } => {
                 self.ledger.limits.insert((consumer, limit), units);
                 self.ledger.revision += 1;
@@ -287,9 +305,15 @@ impl<'a> World<'a> {
         old
     }
 
+    /// What the ledger's clocks show.
+    fn clocks(&self) -> Clocks {
+        let passed = ledger_time(self.now);
+        Clocks { wall: passed.saturating_add_signed(self.ledger_ahead), passed }
+    }
+
     /// Notes the limits of the windows that are in force.
     fn limits_in_force(&mut self) {
-        let now = ledger_time(self.now);
+        let now = self.clocks().wall;
         let limits: Vec<(Quota, u64)> = self.ledger.limits.iter().map(|(quota, units)| (*quota, *units)).collect();
         for (quota, units) in limits {
             let key = self.ledger.row(quota, now);
@@ -375,7 +399,11 @@ impl<'a> World<'a> {
                     (Some(_), 0) => {}
                     (Some(rate), _) => self.oracle.rated(quota, rate, cost, self.now)?,
                     (None, 0) => self.oracle.passed(quota, cost, self.now),
-                    (None, lease) => self.oracle.spent((incarnation, lease, quota), cost, ledger_time(self.now))?,
+                    (None, lease) => self.oracle.spent(
+                        (incarnation, lease, quota),
+                        cost,
+                        ledger_time(self.now).saturating_add_signed(self.ledger_furthest),
+                    )?,
                 }
             }
         }
@@ -425,7 +453,7 @@ impl<'a> World<'a> {
             return;
         }
         self.limits_in_force();
-        if self.ledger.begin(ledger_time(self.now)) {
+        if self.ledger.begin(self.clocks()) {
             self.limits_in_force();
             for (call, body) in self.ledger.premature() {
                 self.answer(call, &body);
@@ -507,7 +535,7 @@ impl<'a> World<'a> {
 
     /// After the calm all of each quota is spent that anybody can have, and all that was let pass is known.
     fn end(mut self) -> Result<Ran, Broken> {
-        let now = ledger_time(self.now);
+        let now = self.clocks().wall;
         let living: Vec<u64> = self.nodes.iter().map(|node| node.incarnation).collect();
         let stranded: u64 = self.nodes.iter().map(Node::stranded).sum();
         let network = self.plan.network;
@@ -547,7 +575,9 @@ impl<'a> World<'a> {
         let rows: usize = self.plan.consumers.iter().map(|consumer| consumer.modes.len()).sum();
         // With a rate's account, its leases are lost.
         let forgets = |event: &Event| matches!(event, Event::LedgerCrash(_)) && !self.rates.is_empty();
-        if self.stranded == 0 || rows > 16 || self.plan.events.iter().any(|(_, event)| dies(event) || forgets(event)) {
+        // Where its clock is set, a window ends at any time.
+        let clock = |event: &Event| matches!(event, Event::LedgerClock(_));
+        if self.stranded == 0 || rows > 16 || self.plan.events.iter().any(|(_, event)| dies(event) || forgets(event) || clock(event)) {
             return Ok(());
         }
         Err(format!("{} units were lost in workers' hands, and nobody died", self.stranded))

@@ -33,8 +33,10 @@ fn what_follows_is_asked_for_shortly_before_and_stays_the_same_afterwards() {
     assert_eq!(WINDOW.asked(&LeaseAsk { after: next.start, ..ask(1, 1) }), Which::Neither, "of what nobody knows of");
     assert_eq!(WINDOW.asked(&LeaseAsk { window: next.start, ..ask(1, 2) }), Which::Following, "what it was answered");
     assert_eq!(WINDOW.asked(&ask(1, 2)), Which::InForce);
-    assert!(next.has_begun(next.start) && !next.has_begun(next.start - AHEAD) && next.has_begun(next.start - AHEAD - 1));
-    let answer = Row::new(next, 10).settle(&mut Holder::default(), &needs(1, 1, 1), WINDOW.end - 5_000, 1).answer;
+    let row = Row::new(next, 10);
+    assert!(row.has_begun(next.start) && !row.has_begun(next.start - 1), "as the clock says");
+    assert!(Row { begun: true, ..row }.has_begun(next.start - 1), "and for good");
+    let answer = { row }.settle(&mut Holder::default(), &needs(1, 1, 1), WINDOW.end - 5_000, 1).answer;
     assert_eq!((answer.granted, answer.opens_in_ms, answer.full_in_ms), (1, 5_000, 86_405_000));
 }
 

@@ -127,7 +127,7 @@ pub struct FirstAsk {
 /// Units of a limit are wanted elsewhere, so that who holds more than it needs now should return the rest; or some came free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recall {
-    /// The consumer's id.
+    /// The consumer's id. Empty, where some came `freed`: there may be units of any limit of any consumer, as after the ledger's clock was set.
     pub consumer: String,
     /// The limit's name.
     pub limit: String,

@@ -1,5 +1,5 @@
-//! Owns what the backend does unasked: telling nodes of keys that have expired and of units that are wanted elsewhere or came free, forgetting what is old
-//! in the ledger, adding it up for the metrics, and keeping these small. Must not stop at a failure.
+//! Owns what the backend does unasked: telling nodes of keys that have expired, of units that are wanted elsewhere or came free, and of a clock that
+//! was set, forgetting what is old in the ledger, adding it up for the metrics, and keeping these small. Must not stop at a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,9 @@ const MEASURE_PERIOD: Duration = Duration::from_secs(30);
 /// How long the ledger is left to others between two parts of a sweep.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
+/// How far a clock may go beside another one in a [`PERIOD`], in milliseconds, and not count as set.
+const SLEWED: u64 = 1_000;
+
 /// Tells the first of failures in a row, not each.
 struct Failures {
     what: &'static str,
@@ -27,7 +30,7 @@ struct Failures {
 }
 
 pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
-    tokio::join!(expiring(&backend, &metrics), recalling(&backend), sweeping(&backend), measuring(&backend));
+    tokio::join!(expiring(&backend, &metrics), recalling(&backend), watching_the_clock(&backend), sweeping(&backend), measuring(&backend));
 }
 
 async fn expiring(backend: &Backend, metrics: &PrometheusHandle) {
@@ -44,6 +47,26 @@ async fn recalling(backend: &Backend) {
     let mut failures = Failures::of("nodes could not be told that units are wanted elsewhere");
     loop {
         failures.note(ledger::recall(&backend.store).await);
+    }
+}
+
+async fn watching_the_clock(backend: &Backend) {
+    let mut period = every(PERIOD);
+    let mut failures = Failures::of("nodes could not be told that the clock was set");
+    let mut before = backend.store.clock_ahead();
+    loop {
+        period.tick().await;
+        let ahead = backend.store.clock_ahead();
+        if ahead.abs_diff(before) <= SLEWED {
+            before = ahead;
+            continue;
+        }
+        let told = ledger::clock_was_set(&backend.store).await;
+        if told.is_ok() {
+            tracing::warn!(milliseconds = ahead - before, "the clock was set; nodes ask anew for what they were refused");
+            before = ahead;
+        }
+        failures.note(told);
     }
 }
 

@@ -89,6 +89,23 @@ async fn a_released_node_gives_back_what_it_had_of_both_windows() {
     assert_eq!(charged(&backend).await, [0, 0]);
 }
 
+#[tokio::test]
+async fn a_clock_that_is_put_back_takes_no_window_back_and_begins_none() {
+    let (mut backend, january) = shortly_before().await;
+    let february = settle(&backend, &node(1), ahead(2, &january, 10)).await.window;
+    let put_back = |backend: &Backend, seconds| backend.clock.set(backend.now().before(Duration::from_secs(seconds)));
+    put_back(&backend, 20);
+    assert_eq!(settle(&backend, &node(2), ask(1, 1, 10)).await.window, january.window, "february was never in force");
+    backend.clock.advance(Duration::from_secs(25));
+    assert_eq!(settle(&backend, &node(2), ask(2, 1, 10)).await.window, february);
+    for seconds in [1, 20] {
+        put_back(&backend, seconds);
+        restart(&mut backend).await;
+        assert_eq!(settle(&backend, &node(3), ask(seconds, 1, 10)).await.window, february, "it was in force");
+    }
+    assert_eq!(charged(&backend).await, [70, 40]);
+}
+
 /// A node that lies about a window far ahead would else take its consumers there.
 #[tokio::test]
 async fn no_window_is_made_long_before_it_begins() {

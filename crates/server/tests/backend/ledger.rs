@@ -204,11 +204,15 @@ async fn holders_are_told_once_a_second_that_units_are_wanted_elsewhere() {
     backend.clock.advance(Duration::from_secs(28));
     settle(&backend, &node(3), ask(2, 1, 10)).await;
     refused = settle(&backend, &node(2), again(&refused, 10)).await;
-    assert_eq!(recalled(&backend, start + 2).await, [wanted]);
+    assert_eq!(recalled(&backend, start + 2).await, std::slice::from_ref(&wanted));
+    // So they are as soon as the clock is put back, and not only when it shows as much again.
+    backend.clock.set(backend.now().before(Duration::from_secs(3_600)));
+    refused = settle(&backend, &node(2), again(&refused, 10)).await;
+    assert_eq!(recalled(&backend, start + 3).await, [wanted]);
     // Enough came back.
     settle(&backend, &node(1), LeaseAsk { returned: 30, close: true, ..again(&less, 0) }).await;
     assert_eq!(settle(&backend, &node(2), again(&refused, 10)).await.granted, 10);
-    assert_eq!(recalled(&backend, start + 3).await, []);
+    assert_eq!(recalled(&backend, start + 4).await, []);
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! Leases over HTTP: from a tier's quota to what operators see, and that a node has only its own.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tollgate_core::wire::LONGEST_WAIT;
+use tollgate_server::clock::{Clock, FakeClock, SystemClock};
 
 use crate::locked::sha256;
-use crate::service::Service;
+use crate::service::{Service, data};
 
 const WIRE: &str = "tollgate-node/1";
 
@@ -97,6 +101,22 @@ async fn a_holder_hears_in_its_poll_that_units_are_wanted_elsewhere() {
     let poll = service.node(&holder, "GET", &format!("/internal/v1/changes?after={now}&wait_ms={LONGEST_WAIT}"));
     let told = poll.send().await.expect(200);
     assert_eq!(told["changes"][0]["recall"], json!({"consumer": consumer, "limit": "daily"}), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_hear_once_that_the_clock_was_set() {
+    let clock = FakeClock::at(SystemClock.now());
+    let service = Service::start_by(Arc::new(clock.clone()), data().await, &[]).await;
+    let token = service.token().await;
+    let poll = async |after: &Value| {
+        service.node(&token, "GET", &format!("/internal/v1/changes?after={after}&wait_ms=2500")).send().await.expect(200)
+    };
+    let now = service.node(&token, "GET", "/internal/v1/changes").send().await.expect(200)["revision"].clone();
+    assert_eq!(poll(&now).await.get("changes"), None);
+    clock.set(clock.now().before(Duration::from_secs(30)));
+    let told = poll(&now).await;
+    assert_eq!(told["changes"][0]["recall"], json!({"consumer": "", "limit": "", "freed": true}), "{told}");
+    assert_eq!(poll(&told["revision"]).await.get("changes"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tollgate_server::clock::SystemClock;
+use tollgate_server::clock::{Clock, SystemClock};
 use tollgate_server::init::init;
 use tollgate_server::settings::{Flags, Settings};
 use tollgate_server::startup::{Addresses, Control, Server};
@@ -57,7 +57,11 @@ impl Service {
     }
 
     pub(crate) async fn start_on(data: TempDir, given: &[(&'static str, &str)]) -> Self {
-        let server = Server::open(&settings(data.path(), given), [], Arc::new(SystemClock)).await.unwrap();
+        Self::start_by(Arc::new(SystemClock), data, given).await
+    }
+
+    pub(crate) async fn start_by(clock: Arc<dyn Clock>, data: TempDir, given: &[(&'static str, &str)]) -> Self {
+        let server = Server::open(&settings(data.path(), given), [], clock).await.unwrap();
         let secret = |name: &str| std::fs::read_to_string(data.path().join(name)).unwrap().trim().to_owned();
         Self {
             at: server.addresses(),

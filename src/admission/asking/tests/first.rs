@@ -1,5 +1,7 @@
 //! Leases that come with the answer to whose a key is: whatever becomes of the answer, no unit is lost or there twice.
 
+use tollgate_core::wire::Recall;
+
 use super::ledger::metered;
 use super::*;
 
@@ -46,6 +48,21 @@ fn a_refusal_that_comes_with_the_answer_is_one_and_costs_no_call_more() {
     world.backend.ledger.prepare("other", 0);
     assert_eq!(world.settle(0, "none"), Got::Denied(Reason::QuotaExceeded));
     assert_eq!((world.backend.calls, world.backend.ledger.settles), (1, 0));
+}
+
+#[test]
+fn who_was_refused_until_a_window_ends_asks_anew_once_the_ledgers_clock_was_set() {
+    let mut world = world(1, 1_000);
+    world.backend.ledger.prepare("acme", 0);
+    for (freed, settles) in [(None, 0), (Some("other"), 0), (Some(""), 1)] {
+        if let Some(consumer) = freed {
+            let recall = Recall { consumer: consumer.to_owned(), limit: String::new(), freed: true };
+            world.backend.publish(Change { recall: Some(recall), ..Change::default() });
+            world.pass(SECOND);
+        }
+        assert_eq!([(); 2].map(|()| world.settle(0, "k")), [(); 2].map(|()| Got::Denied(Reason::QuotaExceeded)));
+        assert_eq!(world.backend.ledger.settles, settles, "{freed:?}");
+    }
 }
 
 #[test]

@@ -216,7 +216,7 @@ async fn rows<'a>(
     // There are such only shortly before a window ends.
     let mut next = HashMap::new();
     for (name, known) in named.into_iter().zip(&known) {
-        let newest = known.iter().map(|kept| kept.row.window).rev().find(|window| window.has_begun(now));
+        let newest = known.iter().rev().find(|kept| kept.row.has_begun(now)).map(|kept| kept.row.window);
         let window = match (quota(accounts, name.0, name.1), newest) {
             (_, Some(newest)) if now < newest.end => Some(newest),
             (Some(quota), newest) => period(quota, newest, now),
@@ -224,7 +224,9 @@ async fn rows<'a>(
         };
         if let Some(window) = window {
             let kept = known.iter().find(|kept| kept.row.window == window);
-            places.in_force.insert(name, (place(&mut states, name, window, kept), window));
+            let place = place(&mut states, name, window, kept);
+            states.get_mut(place).into_iter().for_each(|state| state.kept.row.begun = true);
+            places.in_force.insert(name, (place, window));
             next.extend(known.iter().find(|kept| kept.row.window.start == window.end).map(|kept| (name, kept)));
         }
     }
@@ -330,7 +332,8 @@ fn settle(state: &mut State<'_>, holding: &mut Holding<'_>, ask: &LeaseAsk, now:
     if settled.recall && state.active > 1 && !ended && !state.frozen {
         let held = state.kept.row.held;
         let every = if held == state.kept.recalled_held { RECALLED_IN_VAIN_EVERY } else { RECALLED_EVERY };
-        if now.saturating_sub(state.kept.recalled_at) >= every {
+        // Also where the clock was put back meanwhile.
+        if now.abs_diff(state.kept.recalled_at) >= every {
             (state.kept.recalled_at, state.kept.recalled_held) = (now, held);
             judged.news.push((ask.consumer.clone(), ask.limit.clone(), false));
         }

@@ -17,7 +17,7 @@ use super::frozen::Frozen;
 /// frozen, with those of these consumers whose are not.
 pub(crate) const NEWEST: &str = "SELECT (SELECT json_group_array(f.incarnation) FROM jsonb_each(?1) j JOIN fenced f ON f.incarnation = j.value), \
     (SELECT json_group_array(json_array(j.key, r.seq, json_array(r.window_start, r.window_end, r.units, r.granted, r.charged, r.held, \
-    r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest))) FROM jsonb_each(?2) j JOIN rows r ON r.consumer = j.value ->> 0 \
+    r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest, r.begun))) FROM jsonb_each(?2) j JOIN rows r ON r.consumer = j.value ->> 0 \
     AND r.name = j.value ->> 1 AND r.window_start >= coalesce((SELECT max(n.window_start) FROM rows n WHERE n.consumer = j.value ->> 0 \
     AND n.name = j.value ->> 1 AND n.window_start <= ?3), 0)), \
     (SELECT json_array(f.at, f.reopened, json((SELECT json_group_array(o.consumer) FROM reopened o \
@@ -34,7 +34,7 @@ pub(crate) const HELD: &str = "SELECT (SELECT json_group_array(json_array(j.key,
     AND (l.asked_at >= j.value ->> 1 OR (l.closed = 0 AND l.asked_at + 2 * l.lasts >= ?3)) GROUP BY l.incarnation)))) FROM jsonb_each(?2) j)";
 /// The rows in force that hold open leases of an incarnation.
 pub(crate) const OPEN: &str = "SELECT json_group_array(json_array(r.consumer, r.name, r.seq, json_array(r.window_start, r.window_end, r.units, \
-    r.granted, r.charged, r.held, r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest))) FROM rows r WHERE r.window_end > ? AND r.seq IN \
+    r.granted, r.charged, r.held, r.overage, r.told_spent, r.recalled_at, r.recalled_held, r.highest, r.begun))) FROM rows r WHERE r.window_end > ? AND r.seq IN \
     (SELECT l.row FROM leases l WHERE l.closed = 0 AND l.incarnation = ?)";
 /// Leases as they are now, leases that are no more, and rows as they are now.
 pub(crate) const SAVE: &str = "INSERT INTO leases (row, incarnation, lease, asked, granted, returned, newest, held, asked_at, lasts, closed) \
@@ -45,7 +45,7 @@ pub(crate) const SAVE: &str = "INSERT INTO leases (row, incarnation, lease, aske
     DELETE FROM leases WHERE (row, incarnation, lease) IN (SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM jsonb_each(?) j); \
     UPDATE rows SET units = j.value ->> 1, granted = j.value ->> 2, charged = j.value ->> 3, held = j.value ->> 4, overage = j.value ->> 5, \
     told_spent = j.value ->> 6, recalled_at = j.value ->> 7, recalled_held = j.value ->> 8, \
-    highest = j.value ->> 9 FROM jsonb_each(?) j WHERE rows.seq = j.value ->> 0";
+    highest = j.value ->> 9, begun = j.value ->> 10 FROM jsonb_each(?) j WHERE rows.seq = j.value ->> 0";
 
 /// A row, and what is kept with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +76,11 @@ pub(super) struct Held {
 }
 
 /// A row as it is read: which of those asked for it is, its number, and the rest.
-type ReadRow = (usize, i64, [u64; 11]);
+type ReadRow = (usize, i64, [u64; 12]);
 /// A lease as it is read: whose of those asked for it is, and the rest.
 type ReadLease = (usize, [u64; 9]);
 /// A row with its consumer and limit, its number, and the rest.
-type ReadNamed = (String, String, i64, [u64; 11]);
+type ReadNamed = (String, String, i64, [u64; 12]);
 /// The mark that windows are frozen, if there is one.
 type ReadFrozen = Option<Json<(u64, u8, HashSet<String>)>>;
 /// Leases, and how many incarnations are active in each row.
@@ -155,11 +155,11 @@ pub(super) async fn save(
     }
     let mut kept_rows = Vec::with_capacity(rows.len());
     for kept in rows {
-        let Row { limit, charged, held, overage, told_spent, window: _ } = kept.row;
+        let Row { limit, charged, held, overage, told_spent, begun, window: _ } = kept.row;
         let [limit, granted, charged, held] = all_signed([limit, kept.granted, charged, held])?;
         let [overage, recalled_at, recalled_held, highest] = all_signed([overage, kept.recalled_at, kept.recalled_held, kept.highest])?;
-        let told_spent = u8::from(told_spent);
-        kept_rows.push((kept.seq, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held, highest));
+        let [told_spent, begun] = [told_spent, begun].map(u8::from);
+        kept_rows.push((kept.seq, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held, highest, begun));
     }
     let query = sqlx::query(SAVE).bind(Json(kept_leases)).bind(Json(forgotten)).bind(Json(kept_rows));
     query.execute(connection).await?;
@@ -231,9 +231,9 @@ fn all_signed<const N: usize>(numbers: [u64; N]) -> Result<[i64; N], StoreError>
 }
 
 impl Kept {
-    const fn of(seq: i64, numbers: [u64; 11]) -> Self {
-        let [start, end, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held, highest] = numbers;
-        let row = Row { window: Window { start, end }, limit, charged, held, overage, told_spent: told_spent != 0 };
+    const fn of(seq: i64, numbers: [u64; 12]) -> Self {
+        let [start, end, limit, granted, charged, held, overage, told_spent, recalled_at, recalled_held, highest, begun] = numbers;
+        let row = Row { window: Window { start, end }, limit, charged, held, overage, told_spent: told_spent != 0, begun: begun != 0 };
         Self { seq, row, granted, recalled_at, recalled_held, highest }
     }
 }
