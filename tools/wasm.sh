@@ -18,18 +18,21 @@ cd "$ROOT"
 case $package in tollgate-filter) profile=module ;; *) profile=release ;; esac
 cargo_arguments="rustc --profile $profile --locked --package $package --lib --crate-type cdylib --target wasm32-wasip1"
 
+# Panics name source files. Where a machine keeps those of dependencies must decide neither what the module says nor how large it is.
+flags="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src/="
+
 . tools/wasm_toolchain.sh
 toolchain=$(choose_toolchain wasm32-wasip1)
 # shellcheck disable=SC2086 # lists of arguments
 case $toolchain in
 rustup)
     target_dir=$TARGET_DIR
-    cargo $cargo_arguments
+    CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS=$flags cargo $cargo_arguments
     ;;
 debian)
     target_dir=$TARGET_DIR/debian-wasm
     debian_env
-    CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-Lnative=/usr/lib/wasm32-wasi -Clink-self-contained=no" \
+    CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$flags -Lnative=/usr/lib/wasm32-wasi -Clink-self-contained=no" \
         /usr/bin/cargo $cargo_arguments -Z build-std=std,panic_abort --target-dir "$target_dir"
     ;;
 esac
