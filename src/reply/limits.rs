@@ -11,8 +11,8 @@ use crate::tiers::Tiers;
 #[derive(Clone, Copy)]
 struct Shown<'a> {
     name: &'a str,
-    /// Its position in [`Tiers::policy_items`].
-    item: usize,
+    /// What `RateLimit-Policy` says of it before and after `limit`.
+    item: &'a [String; 2],
     limit: u64,
     remaining: u64,
     until_full: u64,
@@ -23,8 +23,9 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
     let Some(tier) = tiers.get(limited.tier) else {
         return;
     };
+    let shown = || shown(tier, tiers.policy_items(limited.tier), limited);
     if policy.answers.x_ratelimit
-        && let Some(tightest) = shown(tier, limited).reduce(Shown::tighter)
+        && let Some(tightest) = shown().reduce(Shown::tighter)
     {
         tell("x-ratelimit-limit", Buffer::new().format(tightest.limit));
         tell("x-ratelimit-remaining", Buffer::new().format(tightest.remaining));
@@ -34,17 +35,14 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
         }
     }
     if policy.answers.ratelimit {
-        let items = tiers.policy_items(limited.tier);
-        let policies = list(tier, limited, |text, shown| {
-            if let Some([before, after]) = items.get(shown.item) {
-                text.extend([before.as_str(), Buffer::new().format(shown.limit), after]);
-            }
+        let policies = list(shown(), |text, Shown { item: [before, after], limit, .. }| {
+            text.extend([before, Buffer::new().format(limit), after]);
         });
         if policies.is_empty() {
             return;
         }
         tell("ratelimit-policy", &policies);
-        let states = list(tier, limited, |text, shown| {
+        let states = list(shown(), |text, shown| {
             let (mut remaining, mut seconds) = (Buffer::new(), Buffer::new());
             text.extend([
                 "\"",
@@ -60,9 +58,9 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
 }
 
 /// What is written of each limit that is shown.
-fn list(tier: &Tier, limited: &Limited, write: impl Fn(&mut String, Shown<'_>)) -> String {
+fn list<'a>(all: impl Iterator<Item = Shown<'a>>, write: impl Fn(&mut String, Shown<'a>)) -> String {
     let mut text = String::new();
-    for shown in shown(tier, limited) {
+    for shown in all {
         if !text.is_empty() {
             text.push_str(", ");
         }
@@ -71,18 +69,19 @@ fn list(tier: &Tier, limited: &Limited, write: impl Fn(&mut String, Shown<'_>)) 
     text
 }
 
-/// The limits a request met. One in shadow does not bind, so it is not one to show.
-fn shown<'a>(tier: &'a Tier, limited: &'a Limited) -> impl Iterator<Item = Shown<'a>> {
-    let own = tier.limits.iter().zip(&limited.standings).enumerate().filter_map(|(item, (limit, standing))| {
+/// The limits a request met; `items` are those of [`Tiers::policy_items`]. One in shadow does not bind, so it is not one to show.
+fn shown<'a>(tier: &'a Tier, items: &'a [[String; 2]], limited: &'a Limited) -> impl Iterator<Item = Shown<'a>> {
+    let own = tier.limits.iter().zip(items).zip(&limited.standings).filter_map(|((limit, item), standing)| {
         let standing = standing.filter(|_| !limit.shadow)?;
         let (remaining, until_full) = (standing.remaining, standing.until_full);
         Some(Shown { name: &limit.name, item, limit: limit.rate.capacity(), remaining, until_full })
     });
     let standings = limited.leasing.iter().flat_map(|leasing| &leasing.standings);
-    let leased = tier.leased.iter().zip(standings).enumerate().filter_map(|(position, (leased, standing))| {
+    let items = items.iter().skip(tier.limits.len());
+    let leased = tier.leased.iter().zip(items).zip(standings).filter_map(|((leased, item), standing)| {
         let standing = standing.filter(|_| !leased.shadow)?;
         let (limit, remaining, until_full) = (standing.limit, standing.remaining, standing.until_full);
-        Some(Shown { name: &leased.name, item: tier.limits.len() + position, limit, remaining, until_full })
+        Some(Shown { name: &leased.name, item, limit, remaining, until_full })
     });
     own.chain(leased)
 }

@@ -9,7 +9,7 @@ use tollgate_core::sabotage::{RULES, Rule, removed};
 use tollgate_core::wire::{Acknowledged, LeaseAnswer, LeaseAsk, Report, Settle, Settled, decode, encode};
 
 /// The ledger's clocks, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
     /// What the calendar goes by.
     pub(crate) wall: u64,

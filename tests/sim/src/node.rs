@@ -250,7 +250,7 @@ impl Node {
         body: &[u8],
         known: &[Known],
         world: u64,
-        adopted: impl FnMut(&LeaseAsk, u64),
+        mut adopted: impl FnMut(&LeaseAsk, u64),
         asks: &[LeaseAsk],
     ) {
         let now = self.now(world);
@@ -266,7 +266,6 @@ impl Node {
                 (0, acknowledged.revision, acknowledged.leases, *sent)
             }
         };
-        let mut adopted = adopted;
         let own = &mut self.workers[worker];
         if !asks.is_empty() {
             own.leases.heard(true, now);

@@ -307,8 +307,12 @@ impl<'a> World<'a> {
 
     /// What the ledger's clocks show.
     fn clocks(&self) -> Clocks {
-        let passed = ledger_time(self.now);
-        Clocks { wall: passed.saturating_add_signed(self.ledger_ahead), passed }
+        Clocks { wall: self.wall(self.ledger_ahead), passed: ledger_time(self.now) }
+    }
+
+    /// What a wall clock shows that is so far ahead.
+    const fn wall(&self, ahead: i64) -> u64 {
+        ledger_time(self.now).saturating_add_signed(ahead)
     }
 
     /// Notes the limits of the windows that are in force.
@@ -399,11 +403,7 @@ impl<'a> World<'a> {
                     (Some(_), 0) => {}
                     (Some(rate), _) => self.oracle.rated(quota, rate, cost, self.now)?,
                     (None, 0) => self.oracle.passed(quota, cost, self.now),
-                    (None, lease) => self.oracle.spent(
-                        (incarnation, lease, quota),
-                        cost,
-                        ledger_time(self.now).saturating_add_signed(self.ledger_furthest),
-                    )?,
+                    (None, lease) => self.oracle.spent((incarnation, lease, quota), cost, self.wall(self.ledger_furthest))?,
                 }
             }
         }
