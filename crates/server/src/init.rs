@@ -107,6 +107,7 @@ fn make_secrets(directory: &mut Directory, environment: &[(String, String)]) -> 
     for (file, any, variable) in [
         ("secrets/pepper.1", Some("pepper."), "TOLLGATE_PEPPER_"),
         ("secrets/issuer.1", Some("issuer."), "TOLLGATE_ISSUER_KEY_"),
+        ("secrets/encryption.1", Some("encryption."), "TOLLGATE_ENCRYPTION_KEY_"),
         ("secrets/token.key", None, "TOLLGATE_TOKEN_KEY"),
     ] {
         let elsewhere = environment.iter().any(|(name, _)| name.starts_with(variable));

@@ -1,10 +1,11 @@
-//! Owns the backend's own secrets: peppers, issuer keys, the key of node tokens; and what is made with them. Must not know whose a key is.
+//! Owns the backend's own secrets: peppers, issuer keys, encryption keys, the key of node tokens; and what is made with them. Must not know whose a key is.
 //!
-//! Peppers and issuer keys have versions: the highest makes what is new, all of them know what is old. To replace one, add a file (or
+//! Peppers, issuer keys and encryption keys have versions: the highest makes what is new, all of them know what is old. To replace one, add a file (or
 //! variable) of the next number, and take the old one away once nothing made with it is in use. Nodes must have a new issuer key before the
 //! backend has: what it makes they would take for forged.
 
 mod hash;
+mod protection;
 mod sources;
 mod symmetric;
 
@@ -65,7 +66,7 @@ pub enum SecretsError {
         length: usize,
     },
     /// A variable is named like a secret's but has no version.
-    #[error("{0} names no version: they count from 1, as in TOLLGATE_PEPPER_1 and TOLLGATE_ISSUER_KEY_1")]
+    #[error("{0} names no version: they count from 1, as in TOLLGATE_PEPPER_1, TOLLGATE_ISSUER_KEY_1 and TOLLGATE_ENCRYPTION_KEY_1")]
     Version(String),
     /// The prefix of API keys is none.
     #[error("`{0}` cannot be the prefix of keys: 2 to 16 lower-case letters and digits, a letter first; not `tga` or `tgn`")]
@@ -100,6 +101,7 @@ pub struct Secrets {
     api: Vec<IssuerKey>,
     admin: Vec<IssuerKey>,
     node: Vec<IssuerKey>,
+    encryption: BTreeMap<u32, Secret>,
     token: Secret,
     hashing: KeyHashing,
     slow: SlowHashing,
@@ -128,9 +130,9 @@ impl KeyHashing {
 // === impl Secrets ===
 
 impl Secrets {
-    /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,token.key}`, and over them the variables `TOLLGATE_PEPPER_N`,
-    /// `TOLLGATE_ISSUER_KEY_N` and `TOLLGATE_TOKEN_KEY` of `environment`, of which others are ignored. A secret is the text without the
-    /// line's end. `prefix` is that of API keys.
+    /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,encryption.N,token.key}`, and over them the variables `TOLLGATE_PEPPER_N`,
+    /// `TOLLGATE_ISSUER_KEY_N`, `TOLLGATE_ENCRYPTION_KEY_N` and `TOLLGATE_TOKEN_KEY` of `environment`, of which others are ignored. A
+    /// secret is the text without the line's end. `prefix` is that of API keys.
     ///
     /// # Errors
     /// [`SecretsError`].
@@ -147,6 +149,9 @@ impl Secrets {
         if sources.issuers.is_empty() {
             return Err(SecretsError::Missing("issuer key"));
         }
+        if sources.encryption.is_empty() {
+            return Err(SecretsError::Missing("encryption key"));
+        }
         let token = sources.token.ok_or(SecretsError::Missing("token key"))?;
         let refused = || SecretsError::Prefix(prefix.chars().take(40).collect());
         if !is_prefix(prefix) || [ADMIN_PREFIX, NODE_PREFIX].contains(&prefix) {
@@ -161,6 +166,7 @@ impl Secrets {
             admin: issuer_keys(ADMIN_PREFIX)?,
             node: issuer_keys(NODE_PREFIX)?,
             peppers: sources.peppers,
+            encryption: sources.encryption,
             token,
             hashing,
             slow: SlowHashing::new(),

@@ -23,6 +23,7 @@ const FORBIDDEN_MODE: u32 = 0o037;
 pub(super) struct Sources {
     pub(super) peppers: BTreeMap<u32, Secret>,
     pub(super) issuers: BTreeMap<u32, Secret>,
+    pub(super) encryption: BTreeMap<u32, Secret>,
     pub(super) token: Option<Secret>,
 }
 
@@ -58,6 +59,7 @@ impl Sources {
         match slot {
             Slot::Pepper(version) => drop(self.peppers.insert(version, secret)),
             Slot::Issuer(version) => drop(self.issuers.insert(version, secret)),
+            Slot::Encryption(version) => drop(self.encryption.insert(version, secret)),
             Slot::Token => self.token = Some(secret),
         }
     }
@@ -68,6 +70,7 @@ impl Sources {
 enum Slot {
     Pepper(u32),
     Issuer(u32),
+    Encryption(u32),
     Token,
 }
 
@@ -77,6 +80,7 @@ impl Slot {
         match name.split_once('.')? {
             ("pepper", version) => self::version(version).map(Self::Pepper),
             ("issuer", version) => self::version(version).map(Self::Issuer),
+            ("encryption", version) => self::version(version).map(Self::Encryption),
             ("token", "key") => Some(Self::Token),
             _ => None,
         }
@@ -89,6 +93,9 @@ impl Slot {
         }
         if let Some(version) = name.strip_prefix("TOLLGATE_ISSUER_KEY_") {
             return versioned(version).map(|version| Some(Self::Issuer(version)));
+        }
+        if let Some(version) = name.strip_prefix("TOLLGATE_ENCRYPTION_KEY_") {
+            return versioned(version).map(|version| Some(Self::Encryption(version)));
         }
         Ok((name == "TOLLGATE_TOKEN_KEY").then_some(Self::Token))
     }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 pub(crate) const TAG_LEN: usize = 32;
 
 /// A tag over parts that cannot run into each other.
-fn sign(secret: &Secret, purpose: &str, parts: &[&[u8]]) -> [u8; TAG_LEN] {
+pub(super) fn sign(secret: &Secret, purpose: &str, parts: &[&[u8]]) -> [u8; TAG_LEN] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
     for part in [purpose.as_bytes()].iter().chain(parts) {
         context.update(&(part.len() as u64).to_be_bytes());

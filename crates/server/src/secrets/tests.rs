@@ -10,7 +10,7 @@ fn load(dir: &Path, names: &[&str]) -> Result<Secrets, SecretsError> {
     Secrets::load(dir, environment(names), "foil", KeyHashing::default())
 }
 
-const ALL: [&str; 3] = ["TOLLGATE_PEPPER_1", "TOLLGATE_ISSUER_KEY_1", "TOLLGATE_TOKEN_KEY"];
+const ALL: [&str; 4] = ["TOLLGATE_PEPPER_1", "TOLLGATE_ISSUER_KEY_1", "TOLLGATE_TOKEN_KEY", "TOLLGATE_ENCRYPTION_KEY_1"];
 
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -27,7 +27,7 @@ fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn each_kind_is_needed() {
     let dir = tempfile::tempdir().unwrap();
     assert!(load(dir.path(), &ALL).is_ok());
-    for (missing, kind) in [(0, "pepper"), (1, "issuer key"), (2, "token key")] {
+    for (missing, kind) in [(0, "pepper"), (1, "issuer key"), (2, "token key"), (3, "encryption key")] {
         let mut names = ALL.to_vec();
         names.remove(missing);
         let error = load(dir.path(), &names).unwrap_err();
@@ -44,6 +44,7 @@ fn files_and_environment_are_one_and_the_environment_counts() {
         ("pepper.02", "x"),
         ("issuer.1", "issuer key of the file"),
         ("token.key", "token key of the file"),
+        ("encryption.1", "encryption key of the file"),
         ("README", "x"),
     ]);
     let secrets = load(dir.path(), &["TOLLGATE_PEPPER_1", "TOLLGATE_PEPPER_10", "TOLLGATE_LISTEN", "PATH"]).unwrap();
@@ -76,7 +77,14 @@ fn a_secret_that_others_can_read_or_that_is_short_is_refused_by_name() {
 
 #[test]
 fn a_variable_without_a_version_is_refused_by_name() {
-    for name in ["TOLLGATE_PEPPER_", "TOLLGATE_PEPPER_X", "TOLLGATE_PEPPER_0", "TOLLGATE_ISSUER_KEY_01", "TOLLGATE_ISSUER_KEY_-1"] {
+    for name in [
+        "TOLLGATE_PEPPER_",
+        "TOLLGATE_PEPPER_X",
+        "TOLLGATE_PEPPER_0",
+        "TOLLGATE_ISSUER_KEY_01",
+        "TOLLGATE_ISSUER_KEY_-1",
+        "TOLLGATE_ENCRYPTION_KEY_",
+    ] {
         let error = load(Path::new("/nonexistent"), &[name]).unwrap_err();
         assert!(matches!(&error, SecretsError::Version(named) if named == name), "{error}");
     }
@@ -126,7 +134,7 @@ fn what_is_sealed_opens_with_the_same_word_and_pepper_alone() {
         assert!(secrets.open(&[b"word"], b"bound", &changed).is_err(), "{at}");
     }
     assert!(secrets.open(&[b"word"], b"bound", &sealed[..5]).is_err());
-    let others = load(Path::new("/nonexistent"), &["TOLLGATE_PEPPER_2", ALL[1], ALL[2]]).unwrap();
+    let others = load(Path::new("/nonexistent"), &["TOLLGATE_PEPPER_2", ALL[1], ALL[2], ALL[3]]).unwrap();
     assert!(others.open(&[b"word"], b"bound", &sealed).is_err());
 }
 

@@ -123,6 +123,7 @@ fn variables_of_secrets_and_of_kubernetes_are_none_of_ours() {
     let others = [
         ("TOLLGATE_PEPPER_1", "x"),
         ("TOLLGATE_ISSUER_KEY_12", "x"),
+        ("TOLLGATE_ENCRYPTION_KEY_3", "x"),
         ("TOLLGATE_TOKEN_KEY", "x"),
         ("TOLLGATE_SERVICE_HOST", "10.0.0.1"),
         ("TOLLGATE_SERVICE_PORT", "8080"),

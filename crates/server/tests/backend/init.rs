@@ -21,9 +21,10 @@ use tollgate_server::{admin_keys, nodes, tiers};
 
 use crate::setup::{committed, environment};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "admin.key",
     "node.credential",
+    "secrets/encryption.1",
     "secrets/issuer.1",
     "secrets/pepper.1",
     "secrets/token.key",
@@ -72,7 +73,7 @@ async fn everything_is_there_and_only_its_owner_can_read_it() {
     for directory in ["", "secrets", "tls"] {
         assert_eq!(mode(directory), 0o700, "{directory}");
     }
-    let secrets = ["secrets/pepper.1", "secrets/issuer.1", "secrets/token.key"].map(|file| read(&dir, file));
+    let secrets = ["secrets/pepper.1", "secrets/issuer.1", "secrets/encryption.1", "secrets/token.key"].map(|file| read(&dir, file));
     assert!(secrets.iter().all(|secret| secret.len() == 43), "256 bits each");
     assert!(secrets[0] != secrets[1] && secrets[1] != secrets[2]);
 }

@@ -46,11 +46,11 @@ macro_rules! committed {
 }
 pub(crate) use committed;
 
-/// Secrets as the environment gives them: pepper and issuer key of these versions.
+/// Secrets as the environment gives them: pepper, issuer key and encryption key of these versions.
 pub(crate) fn environment(versions: &[u32]) -> Vec<(String, String)> {
     let secret = |kind: &str, version: u32| (format!("TOLLGATE_{kind}_{version}"), format!("{kind} of the tests, version {version}"));
     let mut all = vec![("TOLLGATE_TOKEN_KEY".to_owned(), "token key of the tests".to_owned())];
-    all.extend(versions.iter().flat_map(|version| [secret("PEPPER", *version), secret("ISSUER_KEY", *version)]));
+    all.extend(versions.iter().flat_map(|version| ["PEPPER", "ISSUER_KEY", "ENCRYPTION_KEY"].map(|kind| secret(kind, *version))));
     all
 }
 
