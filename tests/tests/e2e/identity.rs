@@ -77,6 +77,27 @@ fn the_upstream_never_sees_the_key() {
     });
 }
 
+/// `Connection` names headers that a proxy takes away before it passes a request on (RFC 9110, section 7.6.1). Envoy does so before the gate
+/// sees the request: so a client can take away its own credential, and nothing that the gate says.
+#[test]
+fn a_client_cannot_have_the_identity_taken_away_behind_the_gate() {
+    run(async {
+        let listed = "x-consumer-id, X-Consumer-Tier, x-credential-id, close";
+        for call in [Call::get("/who").bearer(ACME), spoofing(Call::get("/who").api_key(ACME))] {
+            let answer = call.header("connection", listed).send(GATE.get().await, Http::One).await;
+            answer.assert_admitted();
+            assert_eq!(answer.upstream_saw("x-consumer-id"), ["acme"]);
+            assert_eq!(answer.upstream_saw("x-consumer-tier"), ["open"]);
+            assert_eq!(answer.upstream_saw("x-credential-id"), ["acme-key"]);
+            assert!(answer.upstream_saw("connection").is_empty(), "the list ends here");
+        }
+        for (name, call) in [("authorization", Call::get("/who").bearer(ACME)), ("x-api-key", Call::get("/who").api_key(ACME))] {
+            let answer = call.header("connection", name).send(GATE.get().await, Http::One).await;
+            answer.assert_denied(401, "unauthenticated");
+        }
+    });
+}
+
 #[test]
 fn a_client_cannot_speak_for_the_gate() {
     run(async {
