@@ -19,6 +19,7 @@ pub mod init;
 pub mod ledger;
 pub mod nodes;
 pub mod organisations;
+pub mod outgoing;
 pub mod page;
 pub mod permission;
 pub mod reports;

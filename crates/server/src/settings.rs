@@ -14,6 +14,7 @@ pub use flags::Flags;
 pub use layers::{Given, Layers, Place};
 pub use table::{Kind, SETTINGS, Setting};
 
+use crate::outgoing::Allow;
 use crate::secrets::KeyHashing;
 
 mod environment;
@@ -42,6 +43,10 @@ pub struct Settings {
     pub self_service: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What may be called although it is not public or speaks no TLS.
+    pub outgoing_allow: Vec<Allow>,
+    /// Authorities of servers that are called, beside those of the web (PEM).
+    pub outgoing_ca: Option<PathBuf>,
     /// How long requests in flight may take when the process is asked to end.
     pub shutdown: Duration,
     /// What is logged.

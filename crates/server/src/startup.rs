@@ -13,11 +13,12 @@ use crate::http::backend::Backend;
 use crate::http::connection::Bounds;
 use crate::http::listener::Listener;
 use crate::http::{self, name};
+use crate::outgoing::{Outgoing, SystemResolver};
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::{self, Listening, Settings};
 use crate::store::{Claim, Store, StoreError};
 use crate::telemetry;
-use crate::tls::{Files, Tls, TlsError};
+use crate::tls::{Files, Tls, TlsError, certificates};
 
 mod background;
 
@@ -41,6 +42,9 @@ pub enum StartError {
     /// The node listener is to speak TLS and has no certificate.
     #[error("the node listener is to speak TLS, and {} is not there: run `tollgate init`, or name a certificate", .0.display())]
     NoCertificate(std::path::PathBuf),
+    /// The authorities of servers that are called.
+    #[error("outgoing_ca: {0}")]
+    Outgoing(TlsError),
     /// An address cannot be had.
     #[error("the {listener} listener cannot have {address}: {error}")]
     Bind {
@@ -127,7 +131,7 @@ impl Server {
         let store = Store::open(data, clock).await?;
         let metrics = telemetry::metrics()?;
         let (end, ending) = ending();
-        let backend = Backend::new(store, secrets, settings.self_service, settings.trusted_proxies.clone(), ending.clone());
+        let backend = Backend::new(store, secrets, outgoing(settings)?, settings, ending.clone());
         let named = [(name::PUBLIC, &public_tls), (name::NODE, &node_tls), (name::OPERATIONS, &operations_tls)];
         let tls = named.into_iter().filter_map(|(name, tls)| Some((name, Arc::clone(tls.as_ref()?)))).collect();
         let public = bind(name::PUBLIC, &settings.public, public_tls, http::PUBLIC_BOUNDS).await?;
@@ -189,6 +193,13 @@ impl Server {
 async fn bind(listener: &'static str, listening: &Listening, tls: Option<Arc<Tls>>, bounds: Bounds) -> Result<Listener, StartError> {
     let address = listening.address;
     Listener::bind(listener, address, tls, bounds).await.map_err(|error| StartError::Bind { listener, address, error })
+}
+
+/// The way out, as the settings have it.
+fn outgoing(settings: &Settings) -> Result<Outgoing, StartError> {
+    let authorities = settings.outgoing_ca.as_deref().map(certificates).transpose().map_err(StartError::Outgoing)?;
+    let outgoing = Outgoing::new(&settings.outgoing_allow, authorities.unwrap_or_default(), Arc::new(SystemResolver));
+    outgoing.map_err(|source| StartError::Outgoing(TlsError::Authority { path: settings.outgoing_ca.clone().unwrap_or_default(), source }))
 }
 
 /// The TLS of a listener, if it speaks any.

@@ -11,7 +11,9 @@ use tollgate_core::time::Instant;
 use super::client_address::client_address;
 use super::limiter::Limiter;
 use crate::ending::Ending;
+use crate::outgoing::Outgoing;
 use crate::secrets::Secrets;
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// Credentials that may be wrong, from one address in a minute: a person's typing errors many times over.
@@ -36,6 +38,8 @@ pub struct Backend {
     pub self_service: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The way out to URLs that people gave.
+    pub outgoing: Outgoing,
     /// The word that the process is to end.
     pub ending: Ending,
     pub(super) wrong_credentials: Limiter,
@@ -46,12 +50,13 @@ pub struct Backend {
 impl Backend {
     /// What handlers work with; `None` only if a bound in this module were 0.
     #[must_use]
-    pub fn new(store: Store, secrets: Secrets, self_service: bool, trusted_proxies: Vec<IpNet>, ending: Ending) -> Option<Arc<Self>> {
+    pub fn new(store: Store, secrets: Secrets, outgoing: Outgoing, settings: &Settings, ending: Ending) -> Option<Arc<Self>> {
         Some(Arc::new(Self {
             store,
             secrets,
-            self_service,
-            trusted_proxies,
+            self_service: settings.self_service,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            outgoing,
             ending,
             wrong_credentials: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             self_service_keys: Limiter::new(SELF_SERVICE_KEYS, ALL_SELF_SERVICE_KEYS, HOUR)?,

@@ -107,6 +107,14 @@ pub const SETTINGS: &[Setting] = &[
         "Networks or addresses of proxies whose `X-Forwarded-For` is believed; separated by commas.",
     ),
     setting(
+        "outgoing_allow",
+        Kind::List,
+        "PLACES",
+        Some(""),
+        "What the backend may call although it is not public or speaks no TLS: networks, addresses, names, names with a port; separated by commas.",
+    ),
+    setting("outgoing_ca", Kind::Text, "FILE", None, "Authorities, PEM, of servers that the backend calls, beside those of the web."),
+    setting(
         "shutdown_seconds",
         Kind::Number,
         "SECONDS",

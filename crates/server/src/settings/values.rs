@@ -46,6 +46,12 @@ impl Reader<'_> {
         });
         let self_service = self.required("self_service", "true or false", |text| text.parse().ok());
         let trusted_proxies = self.list("trusted_proxies", "networks such as 10.0.0.0/8, or addresses", network);
+        let outgoing_allow = self.list(
+            "outgoing_allow",
+            "networks such as 10.0.0.0/8, addresses, or names such as idp.internal or idp.internal:8080",
+            |text| text.parse().ok(),
+        );
+        let outgoing_ca = self.path("outgoing_ca");
         let shutdown = self.required("shutdown_seconds", "a whole number from 0 to 300", |text| {
             text.parse().ok().filter(|seconds| *seconds <= LONGEST_SHUTDOWN).map(Duration::from_secs)
         });
@@ -61,6 +67,8 @@ impl Reader<'_> {
             key_hash: key_hash?,
             self_service: self_service?,
             trusted_proxies: trusted_proxies?,
+            outgoing_allow: outgoing_allow?,
+            outgoing_ca,
             shutdown: shutdown?,
             log: log?,
         })
