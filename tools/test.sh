@@ -9,7 +9,8 @@ native() { cargo test --workspace --locked --exclude tollgate-tests --exclude to
 envoy() { envoy_path=$(tools/envoy.sh) && say "$envoy_path"; }
 end_to_end() {
     libraries=$(tools/token_libraries.sh) || return
-    TOKEN_LIBRARIES=$libraries ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
+    provider=$(tools/openid_provider.sh) || return
+    OPENID_PROVIDER=$provider TOKEN_LIBRARIES=$libraries ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
         cargo test --package tollgate-tests --locked
 }
 istio() {

@@ -27,6 +27,7 @@ pub struct Backend {
     nodes: SocketAddr,
     operations: SocketAddr,
     admin_key: String,
+    settings: Vec<String>,
     process: Option<(Child, Child)>,
 }
 
@@ -64,12 +65,25 @@ pub struct NewKey {
 impl Backend {
     /// Makes a data directory and serves it, the node API by TLS.
     pub async fn start(name: &str) -> Self {
+        Self::start_with(name, &[]).await
+    }
+
+    /// The same with flags of its own.
+    pub async fn start_with(name: &str, settings: &[&str]) -> Self {
         let directory = parts::fresh_directory(name);
         let made = command(&parts::tollgate(), &directory).args(["init", "--data", "kept"]).output().expect("tollgate init to run");
         assert!(made.status.success(), "tollgate init: {}", String::from_utf8_lossy(&made.stderr));
         let admin_key = fs::read_to_string(directory.join("kept/admin.key")).expect("an admin key").trim().to_owned();
         let [public, nodes, operations] = [free_port(), free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let mut backend = Self { directory, public, nodes, operations, admin_key, process: None };
+        let mut backend = Self {
+            directory,
+            public,
+            nodes,
+            operations,
+            admin_key,
+            settings: settings.iter().map(ToString::to_string).collect(),
+            process: None,
+        };
         backend.restart().await;
         backend
     }
@@ -83,6 +97,7 @@ impl Backend {
         for (flag, address) in [("--listen", self.public), ("--node-listen", self.nodes), ("--operations-listen", self.operations)] {
             serve.args([flag, &address.to_string()]);
         }
+        serve.args(&self.settings);
         let process = serve.stdout(log.try_clone().expect("a log file")).stderr(log).spawn().expect("tollgate serve to start");
         let leash = parts::leash(&process);
         let (process, _) = self.process.insert((process, leash));
@@ -116,6 +131,18 @@ impl Backend {
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.process.as_ref().expect("a backend that runs").0.id()
+    }
+
+    /// Where people and programs connect.
+    #[must_use]
+    pub fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// The directory of everything it keeps.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("kept")
     }
 
     /// Where nodes connect.
@@ -267,7 +294,7 @@ fn command(program: &Path, directory: &Path) -> Command {
 }
 
 /// A port that nobody listens on, below those that the kernel gives to connections: it is still free after a restart.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id() % 10_000;
     (0..1_000)

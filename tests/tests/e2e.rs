@@ -41,6 +41,7 @@ mod e2e {
     mod limits;
     mod metrics;
     mod network;
+    mod openid;
     mod paths;
     mod query;
     mod refused;

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::credential::digest;
 
 use crate::clock::Time;
-use crate::consumers;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::{Principal, Role};
 use crate::secrets::{Purpose, Secrets, Shown};
 use crate::store::admin_keys as rows;
-use crate::store::{self, Store, Write};
+use crate::store::{Store, Write};
+use crate::users::{Binding, bind};
 
 pub use crate::store::admin_keys::AdminKey;
 
@@ -67,7 +67,8 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
     let mut problems = Problems::default();
     problems.label("label", &new.label);
     problems.expiry("expires_at", new.expires_at, write.now());
-    let organisation = bind(write, principal, &new, &mut problems).await?;
+    let binding = Binding { role: new.role, organisation: new.organisation, consumer: new.consumer };
+    let organisation = bind(write, principal, &binding, &mut problems).await?;
     problems.finish()?;
     let issued = secrets.issue(Purpose::Admin)?;
     let key = AdminKey {
@@ -75,7 +76,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
         label: new.label,
         role: new.role,
         organisation,
-        consumer: new.consumer,
+        consumer: binding.consumer,
         created_at: write.now(),
         expires_at: new.expires_at,
         revoked_at: None,
@@ -119,7 +120,7 @@ pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> 
         return Ok(None);
     }
     let AdminKey { id, role, organisation, consumer, .. } = found.key;
-    Ok(Some(Principal { name: format!("{NAMED}{id}"), role, organisation, consumer }))
+    Ok(Some(Principal { name: format!("{NAMED}{id}"), role, organisation, consumer, session: None }))
 }
 
 /// Whether the key of a principal that was authenticated before is still good. Nothing else about it changes.
@@ -136,25 +137,4 @@ pub async fn still_stands(write: &mut Write, principal: &Principal) -> Result<bo
 
 fn has_ended(key: &AdminKey, now: Time) -> bool {
     key.revoked_at.is_some() || key.expires_at.is_some_and(|expires_at| expires_at <= now)
-}
-
-/// The organisation a key is to be bound to, which a developer's consumer decides.
-async fn bind(write: &mut Write, principal: &Principal, new: &NewAdminKey, problems: &mut Problems) -> Result<Option<String>, Failure> {
-    let developer = new.role == Role::Developer;
-    problems.check(developer == new.consumer.is_some(), "consumer", "needed for developers, and only for them");
-    if let Some(consumer) = new.consumer.as_deref().filter(|_| developer) {
-        let found = match consumers::find(write, principal, consumer).await {
-            Err(Failure::NotFound) => None,
-            found => Some(found?.organisation),
-        };
-        problems.check(found.is_some(), "consumer", "there is no such consumer");
-        let agrees = new.organisation.is_none() || new.organisation == found;
-        problems.check(agrees, "organisation", "not the consumer's");
-        return Ok(found);
-    }
-    if let Some(organisation) = &new.organisation {
-        problems.check(new.role != Role::Admin, "organisation", "an administrator is bound to none");
-        problems.check(store::organisations::get(write, organisation).await?.is_some(), "organisation", "there is no such organisation");
-    }
-    Ok(new.organisation.clone())
 }

@@ -5,18 +5,21 @@ mod check;
 mod client;
 mod consumers;
 mod hash;
+mod identity_providers;
 mod init;
 mod keys;
 mod ledger;
 mod nodes;
 mod openapi;
 mod organisations;
+mod outbox;
 mod output;
 mod schema;
 mod serve;
 mod table;
 mod tiers;
 mod times;
+mod users;
 
 use std::io;
 use std::process::ExitCode;
@@ -49,6 +52,9 @@ enum Command {
     Ledger(ledger::Arguments),
     Organisations(organisations::Arguments),
     AdminKeys(admin_keys::Arguments),
+    Users(users::Arguments),
+    IdentityProviders(identity_providers::Arguments),
+    Outbox(outbox::Arguments),
 }
 
 /// Runs a command on the process's standard streams.
@@ -70,5 +76,8 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Organisations(arguments) => organisations::run(&arguments),
         Command::AdminKeys(arguments) => admin_keys::run(&arguments),
+        Command::Users(arguments) => users::run(&arguments),
+        Command::IdentityProviders(arguments) => identity_providers::run(&arguments),
+        Command::Outbox(arguments) => outbox::run(&arguments),
     }
 }

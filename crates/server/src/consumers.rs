@@ -13,6 +13,7 @@ use crate::secrets::random_id;
 use crate::store::changes::{Kind, publish};
 use crate::store::consumers::{self as rows, Which};
 use crate::store::{self, Reader, Store, Write};
+use crate::users;
 
 pub use crate::store::consumers::Consumer;
 
@@ -220,6 +221,7 @@ pub async fn delete(write: &mut Write, principal: &Principal, id: &str, version:
     rows::delete(write, id).await?;
     store::api_keys::revoke_all(write, id).await?;
     store::admin_keys::revoke_all(write, id).await?;
+    users::delete_of_consumer(write, principal, id).await?;
     // One change for all its credentials.
     publish(write, Kind::ConsumerOut, id).await?;
     write.record(principal, "consumers:delete", id).await?;

@@ -19,6 +19,7 @@ mod access_log;
 mod answer;
 mod auth;
 mod client_address;
+mod cookies;
 mod document;
 mod limiter;
 mod node;

@@ -4,6 +4,7 @@
 //! outside of what the principal is bound to. Operations that write take a [`store::Write`], so that a caller can do more in the same
 //! transaction.
 
+pub mod accounts;
 pub mod admin_keys;
 pub mod api_keys;
 pub mod calendar;
@@ -17,8 +18,11 @@ pub mod http;
 pub mod idempotency;
 pub mod init;
 pub mod ledger;
+pub mod mail;
 pub mod nodes;
+pub mod openid;
 pub mod organisations;
+pub mod outbox;
 pub mod outgoing;
 pub mod page;
 pub mod permission;
@@ -26,10 +30,12 @@ pub mod reports;
 pub mod resolve;
 pub mod secrets;
 pub mod self_service;
+pub mod sessions;
 pub mod settings;
 pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod tiers;
 pub mod tls;
+pub mod users;
 mod words;

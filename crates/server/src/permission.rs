@@ -42,6 +42,20 @@ pub enum Permission {
     LedgerRead,
     /// Let lost nodes go.
     LedgerWrite,
+    /// See users.
+    UsersRead,
+    /// Make, change and delete users.
+    UsersWrite,
+    /// See and end one's own sessions, and choose one's own password.
+    OwnAccount,
+    /// See OpenID providers.
+    IdentityProvidersRead,
+    /// Make, change and delete OpenID providers.
+    IdentityProvidersWrite,
+    /// See what is to be sent.
+    OutboxRead,
+    /// Try anew what could not be sent, or take it away.
+    OutboxWrite,
 }
 
 /// A named set of permissions.
@@ -50,18 +64,18 @@ pub enum Permission {
 pub enum Role {
     /// Everything, everywhere.
     Admin,
-    /// Sees everything; writes consumers and keys, and lets lost nodes go.
+    /// Sees everything; writes consumers and keys, lets lost nodes go, and looks after what is to be sent.
     Operator,
     /// The keys of one consumer.
     Developer,
-    /// Sees everything but admin keys.
+    /// Sees everything but admin keys, users and what is to be sent.
     Viewer,
 }
 
-/// Who asks: the holder of an admin key, or the backend itself.
+/// Who asks: the holder of an admin key, a user, or the backend itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Who it is, as the audit log names it: `admin_key:<id>`, `init`, `self_service`.
+    /// Who it is, as the audit log names it: `admin_key:<id>`, `user:<id>`, `init`, `self_service`.
     pub name: String,
     /// What it may do.
     pub role: Role,
@@ -69,13 +83,15 @@ pub struct Principal {
     pub organisation: Option<String>,
     /// The consumer a developer is bound to.
     pub consumer: Option<String>,
+    /// The session a user asks in: what they may do ends with it.
+    pub session: Option<String>,
 }
 
 // === impl Permission ===
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::OrganisationsRead,
         Self::OrganisationsWrite,
         Self::ConsumersRead,
@@ -92,6 +108,13 @@ impl Permission {
         Self::NodesWrite,
         Self::LedgerRead,
         Self::LedgerWrite,
+        Self::UsersRead,
+        Self::UsersWrite,
+        Self::OwnAccount,
+        Self::IdentityProvidersRead,
+        Self::IdentityProvidersWrite,
+        Self::OutboxRead,
+        Self::OutboxWrite,
     ];
 
     /// Its name, such as `keys:write`.
@@ -114,6 +137,13 @@ impl Permission {
             Self::NodesWrite => "nodes:write",
             Self::LedgerRead => "ledger:read",
             Self::LedgerWrite => "ledger:write",
+            Self::UsersRead => "users:read",
+            Self::UsersWrite => "users:write",
+            Self::OwnAccount => "own_account",
+            Self::IdentityProvidersRead => "identity_providers:read",
+            Self::IdentityProvidersWrite => "identity_providers:write",
+            Self::OutboxRead => "outbox:read",
+            Self::OutboxWrite => "outbox:write",
         }
     }
 }
@@ -160,11 +190,26 @@ impl Role {
                         | P::NodesRead
                         | P::LedgerRead
                         | P::LedgerWrite
+                        | P::UsersRead
+                        | P::OwnAccount
+                        | P::IdentityProvidersRead
+                        | P::OutboxRead
+                        | P::OutboxWrite
                 )
             }
-            Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite),
+            Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite | P::OwnAccount),
             Self::Viewer => {
-                matches!(permission, P::OrganisationsRead | P::ConsumersRead | P::TiersRead | P::KeysRead | P::NodesRead | P::LedgerRead)
+                matches!(
+                    permission,
+                    P::OrganisationsRead
+                        | P::ConsumersRead
+                        | P::TiersRead
+                        | P::KeysRead
+                        | P::NodesRead
+                        | P::LedgerRead
+                        | P::OwnAccount
+                        | P::IdentityProvidersRead
+                )
             }
         }
     }
@@ -176,7 +221,7 @@ impl Principal {
     /// The backend itself, with every right of an administrator; `name` is how the audit log calls it.
     #[must_use]
     pub fn backend(name: &str) -> Self {
-        Self { name: name.to_owned(), role: Role::Admin, organisation: None, consumer: None }
+        Self { name: name.to_owned(), role: Role::Admin, organisation: None, consumer: None, session: None }
     }
 
     /// Asks for a permission.

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tollgate_core::credential::{IssuerKey, Provenance, is_prefix};
 use tollgate_core::secret::Secret;
@@ -103,6 +105,7 @@ pub struct Secrets {
     node: Vec<IssuerKey>,
     encryption: BTreeMap<u32, Secret>,
     token: Secret,
+    smtp: Option<Secret>,
     hashing: KeyHashing,
     slow: SlowHashing,
 }
@@ -168,6 +171,7 @@ impl Secrets {
             peppers: sources.peppers,
             encryption: sources.encryption,
             token,
+            smtp: sources.smtp,
             hashing,
             slow: SlowHashing::new(),
         })
@@ -199,6 +203,12 @@ impl Secrets {
         Provenance::of(self.issuer_keys(purpose), presented.as_bytes())
     }
 
+    /// The password of the mail server.
+    #[must_use]
+    pub fn smtp_password(&self) -> Option<&Secret> {
+        self.smtp.as_ref()
+    }
+
     fn issuer_keys(&self, purpose: Purpose) -> &[IssuerKey] {
         match purpose {
             Purpose::Api => &self.api,
@@ -227,6 +237,13 @@ pub(crate) fn random_id(length: usize) -> Result<String, Failure> {
     Ok(id)
 }
 
+/// A random word of 256 bits, in base64url.
+pub(crate) fn random_word() -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(no_randomness)?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+}
+
 #[cold]
 fn no_randomness(error: getrandom::Error) -> Failure {
     Failure::Unavailable { private: format!("no randomness: {error}") }
@@ -235,6 +252,11 @@ fn no_randomness(error: getrandom::Error) -> Failure {
 // === impl Shown ===
 
 impl Shown {
+    /// A secret to be shown.
+    pub(crate) const fn new(secret: Zeroizing<String>) -> Self {
+        Self(secret)
+    }
+
     /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -41,6 +41,14 @@ pub struct Settings {
     pub key_hash: KeyHashing,
     /// Whether anybody may get a key of a tier marked `self_service`.
     pub self_service: bool,
+    /// Where people find this backend, without a slash at its end; `None`: where it listens.
+    pub public_url: Option<String>,
+    /// Whether anybody may take an account.
+    pub registration: bool,
+    /// The tier of consumers of new developers.
+    pub new_user_tier: String,
+    /// How mail leaves.
+    pub mail: MailSettings,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What may be called although it is not public or speaks no TLS.
@@ -51,6 +59,46 @@ pub struct Settings {
     pub shutdown: Duration,
     /// What is logged.
     pub log: tracing_subscriber::filter::Targets,
+}
+
+/// How mail leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailSettings {
+    /// Whom it is from.
+    pub from: lettre::Address,
+    /// Which way.
+    pub way: MailWay,
+}
+
+/// Which way mail leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailWay {
+    /// Into files of the data directory.
+    File,
+    /// To standard output.
+    Console,
+    /// To a server.
+    Smtp {
+        /// Its name.
+        host: String,
+        /// Its port; `None`: the usual one.
+        port: Option<u16>,
+        /// How it is spoken to.
+        tls: SmtpTls,
+        /// Who we are to it.
+        user: Option<String>,
+    },
+}
+
+/// How a mail server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// TLS from the start.
+    Tls,
+    /// TLS before anything is said.
+    StartTls,
+    /// In the clear.
+    None,
 }
 
 /// Where an API listens, and how.

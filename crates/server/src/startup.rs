@@ -13,6 +13,7 @@ use crate::http::backend::Backend;
 use crate::http::connection::Bounds;
 use crate::http::listener::Listener;
 use crate::http::{self, name};
+use crate::mail::{MailError, Mailer};
 use crate::outgoing::{Outgoing, SystemResolver};
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::{self, Listening, Settings};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The authorities of servers that are called.
     #[error("outgoing_ca: {0}")]
     Outgoing(TlsError),
+    /// Mail cannot leave.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// An address cannot be had.
     #[error("the {listener} listener cannot have {address}: {error}")]
     Bind {
@@ -131,10 +135,12 @@ impl Server {
         let store = Store::open(data, clock).await?;
         let metrics = telemetry::metrics()?;
         let (end, ending) = ending();
-        let backend = Backend::new(store, secrets, outgoing(settings)?, settings, ending.clone());
+        let mailer = Mailer::new(&settings.mail, &secrets, data)?;
+        let public = bind(name::PUBLIC, &settings.public, public_tls.clone(), http::PUBLIC_BOUNDS).await?;
+        let public_url = settings.public_url.clone().unwrap_or_else(|| url_of(&public));
+        let backend = Backend::new((store, secrets), (outgoing(settings)?, mailer), settings, public_url, ending.clone());
         let named = [(name::PUBLIC, &public_tls), (name::NODE, &node_tls), (name::OPERATIONS, &operations_tls)];
         let tls = named.into_iter().filter_map(|(name, tls)| Some((name, Arc::clone(tls.as_ref()?)))).collect();
-        let public = bind(name::PUBLIC, &settings.public, public_tls, http::PUBLIC_BOUNDS).await?;
         Ok(Self {
             backend: backend.ok_or(StartError::Bound)?,
             public: public.exempting(settings.trusted_proxies.clone()),
@@ -193,6 +199,11 @@ impl Server {
 async fn bind(listener: &'static str, listening: &Listening, tls: Option<Arc<Tls>>, bounds: Bounds) -> Result<Listener, StartError> {
     let address = listening.address;
     Listener::bind(listener, address, tls, bounds).await.map_err(|error| StartError::Bind { listener, address, error })
+}
+
+/// Where a listener is found from this machine.
+fn url_of(listener: &Listener) -> String {
+    format!("{}://{}", if listener.has_tls() { "https" } else { "http" }, listener.address())
 }
 
 /// The way out, as the settings have it.

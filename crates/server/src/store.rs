@@ -14,9 +14,13 @@ mod heard;
 pub(crate) mod ledger;
 mod listing;
 pub(crate) mod nodes;
+pub(crate) mod openid;
 pub(crate) mod organisations;
+pub(crate) mod outbox;
 pub(crate) mod resolve;
+pub(crate) mod sessions;
 pub(crate) mod tiers;
+pub(crate) mod users;
 mod values;
 
 use std::collections::HashSet;

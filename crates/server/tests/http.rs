@@ -1,6 +1,8 @@
 //! The backend over real sockets: what clients, nodes and operators see.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test, also in its functions without an attribute")]
 
+#[path = "http/accounts.rs"]
+mod accounts;
 #[path = "http/bodies.rs"]
 mod bodies;
 #[path = "http/client.rs"]
@@ -23,6 +25,8 @@ mod operation;
 mod pages;
 #[path = "http/paths.rs"]
 mod paths;
+#[path = "http/people.rs"]
+mod people;
 #[path = "http/permissions.rs"]
 mod permissions;
 #[path = "http/process.rs"]

@@ -97,7 +97,7 @@ fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), Cl
     }
 }
 
-fn role(text: &str) -> Result<Role, String> {
+pub(super) fn role(text: &str) -> Result<Role, String> {
     let names = || Role::ALL.map(Role::name).join(", ");
     Role::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| format!("one of {}", names()))
 }

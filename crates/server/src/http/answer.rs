@@ -33,6 +33,11 @@ impl Answer {
         Self { status: 201, ..self }
     }
 
+    /// 202: it will be done, and what comes of it is not told here.
+    pub(super) const fn accepted() -> Self {
+        Self { status: 202, location: None, version: None, body: String::new() }
+    }
+
     /// 204.
     pub(super) const fn nothing() -> Self {
         Self { status: 204, location: None, version: None, body: String::new() }
@@ -49,7 +54,7 @@ impl IntoResponse for Answer {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = (status, self.body).into_response();
         let headers = response.headers_mut();
-        if status == StatusCode::NO_CONTENT {
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::ACCEPTED) {
             headers.remove(CONTENT_TYPE);
         } else {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

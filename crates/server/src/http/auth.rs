@@ -10,11 +10,15 @@ use axum::http::request::Parts;
 use super::access_log::Noted;
 use super::backend::Backend;
 use super::connection::Peer;
+use super::cookies::{SESSION, Twice};
 use super::problem::Refusal;
 use crate::nodes::{Incarnation, NodeCredential};
 use crate::permission::{Permission, Principal};
 use crate::store::Write;
-use crate::{admin_keys, nodes};
+use crate::{admin_keys, nodes, sessions, users};
+
+/// Where a page proves that it is ours.
+pub(super) const CSRF_TOKEN: &str = "x-csrf-token";
 
 /// A permission as a type, so that a handler states in its signature what it asks.
 pub(super) trait Needs: Send {
@@ -55,8 +59,18 @@ needs!(
     NodesRead,
     NodesWrite,
     LedgerRead,
-    LedgerWrite
+    LedgerWrite,
+    UsersRead,
+    UsersWrite,
+    OwnAccount,
+    IdentityProvidersRead,
+    IdentityProvidersWrite,
+    OutboxRead,
+    OutboxWrite
 );
+
+/// Who is signed in with the browser, if anybody is; for what changes nothing.
+pub(super) struct MaybeSignedIn(pub(super) Option<Principal>);
 
 /// The holder of a node credential.
 pub(super) struct NodeCredentialHolder(pub(super) NodeCredential);
@@ -68,11 +82,7 @@ impl<N: Needs> FromRequestParts<Arc<Backend>> for Allowed<N> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, backend: &Arc<Backend>) -> Result<Self, Refusal> {
-        let presented = bearer(parts)?;
-        let Some(principal) = admin_keys::authenticate(&backend.store, &backend.secrets, presented).await? else {
-            return Err(wrong(backend, parts));
-        };
-        note(parts, &principal.name);
+        let principal = principal(parts, backend).await?;
         principal.may(N::PERMISSION)?;
         Ok(Self { principal, needs: std::marker::PhantomData })
     }
@@ -102,10 +112,79 @@ impl FromRequestParts<Arc<Backend>> for KnownNode {
     }
 }
 
-/// Begins to write for a principal, if its key is still good: the body and the turn to write may have been long in coming.
+impl FromRequestParts<Arc<Backend>> for MaybeSignedIn {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, backend: &Arc<Backend>) -> Result<Self, Refusal> {
+        let Some(word) = session_word(parts)?.map(ToOwned::to_owned) else {
+            return Ok(Self(None));
+        };
+        Ok(Self(sessions::authenticate(&backend.store, &word).await?))
+    }
+}
+
+/// Begins to write for a principal, if its key or session is still good: the body and the turn to write may have been long in coming.
 pub(super) async fn begin(backend: &Backend, principal: &Principal) -> Result<Write, Refusal> {
     let mut write = backend.store.begin().await?;
-    if admin_keys::still_stands(&mut write, principal).await? { Ok(write) } else { Err(Refusal::invalid_credential()) }
+    let stands = match users::is_user(principal) {
+        true => users::still_stands(&mut write, principal).await?,
+        false => admin_keys::still_stands(&mut write, principal).await?,
+    };
+    if stands { Ok(write) } else { Err(Refusal::invalid_credential()) }
+}
+
+/// Who asks, by an admin key or by the session of a browser, never by both: which of the two is meant would be a guess.
+async fn principal(parts: &Parts, backend: &Backend) -> Result<Principal, Refusal> {
+    let principal = match session_word(parts)? {
+        Some(_) if parts.headers.contains_key(AUTHORIZATION) => {
+            return Err(Refusal::unauthenticated("Both a credential and a session: one of them"));
+        }
+        Some(word) => {
+            let found = sessions::authenticate(&backend.store, word).await?.ok_or_else(Refusal::no_session)?;
+            is_from_our_page(parts, backend, word)?;
+            found
+        }
+        None => {
+            let found = admin_keys::authenticate(&backend.store, &backend.secrets, bearer(parts)?).await?;
+            found.ok_or_else(|| wrong(backend, parts))?
+        }
+    };
+    note(parts, &principal.name);
+    Ok(principal)
+}
+
+fn session_word(parts: &Parts) -> Result<Option<&str>, Refusal> {
+    SESSION.read(&parts.headers).map_err(|Twice| Refusal::unauthenticated("More than one session"))
+}
+
+/// Asks that a request which changes something was made by a page of ours: the browser sends its cookie with those of others, too.
+fn is_from_our_page(parts: &Parts, backend: &Backend, word: &str) -> Result<(), Refusal> {
+    if parts.method.is_safe() {
+        return Ok(());
+    }
+    is_from_our_site(parts, backend)?;
+    let mut given = parts.headers.get_all(CSRF_TOKEN).iter();
+    let (Some(token), None) = (given.next().and_then(|token| token.to_str().ok()), given.next()) else {
+        return Err(Refusal::forged("A session changes nothing without X-CSRF-Token: the one that came with it"));
+    };
+    if sessions::is_csrf_token(&backend.secrets, word, token) {
+        Ok(())
+    } else {
+        Err(Refusal::forged("X-CSRF-Token is not that of this session"))
+    }
+}
+
+/// Asks that a browser, if it says where a request comes from, says that it is here. What is no browser says nothing.
+pub(super) fn is_from_our_site(parts: &Parts, backend: &Backend) -> Result<(), Refusal> {
+    let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let elsewhere = || Refusal::forged("The request comes from a page of another site");
+    if said("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site)) {
+        return Err(elsewhere());
+    }
+    let here = |origin: &str| {
+        origin == backend.terms.public_url || said("host").is_some_and(|host| origin.split_once("://").is_some_and(|(_, own)| own == host))
+    };
+    if said("origin").is_some_and(|origin| !here(origin)) { Err(elsewhere()) } else { Ok(()) }
 }
 
 /// The credential of `Authorization: Bearer …`.

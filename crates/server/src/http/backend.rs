@@ -10,7 +10,9 @@ use tollgate_core::time::Instant;
 
 use super::client_address::client_address;
 use super::limiter::Limiter;
+use crate::accounts::Terms;
 use crate::ending::Ending;
+use crate::mail::Mailer;
 use crate::outgoing::Outgoing;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -24,6 +26,14 @@ const ALL_WRONG_CREDENTIALS: u64 = 10_000;
 const SELF_SERVICE_KEYS: u64 = 10;
 /// The same from everywhere.
 const ALL_SELF_SERVICE_KEYS: u64 = 1_000;
+/// Requests for an account or another password that one address may make in an hour.
+const ASKED_FOR_ACCOUNTS: u64 = 20;
+/// The same from everywhere.
+const ALL_ASKED_FOR_ACCOUNTS: u64 = 2_000;
+/// Mail that is written to one account in an hour, whoever asks for it.
+const MAIL_TO_ACCOUNT: u64 = 3;
+/// Wrong passwords for one account in an hour: at that rate nobody guesses one of 12 characters.
+const WRONG_PASSWORDS: u64 = 50;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -44,13 +54,34 @@ pub struct Backend {
     pub ending: Ending,
     pub(super) wrong_credentials: Limiter,
     pub(super) self_service_keys: Limiter,
+    /// Whether anybody may take an account.
+    pub registration: bool,
+    /// What accounts are like that people take for themselves.
+    pub terms: Terms,
+    /// How mail leaves.
+    pub mailer: Mailer,
+    /// Requests for an account or another password, by address.
+    pub(super) asked_for_accounts: Limiter,
+    /// Mail to one account.
+    pub(super) mail_to_account: Limiter,
+    /// Wrong passwords for one account, from browsers that never signed in to it, and from each that did.
+    pub(super) wrong_passwords: Limiter,
+    /// Sign-ins through OpenID providers, by address.
+    pub(super) openid_sign_ins: Limiter,
     started: tokio::time::Instant,
 }
 
 impl Backend {
     /// What handlers work with; `None` only if a bound in this module were 0.
     #[must_use]
-    pub fn new(store: Store, secrets: Secrets, outgoing: Outgoing, settings: &Settings, ending: Ending) -> Option<Arc<Self>> {
+    pub fn new(
+        kept: (Store, Secrets),
+        ways: (Outgoing, Mailer),
+        settings: &Settings,
+        public_url: String,
+        ending: Ending,
+    ) -> Option<Arc<Self>> {
+        let ((store, secrets), (outgoing, mailer)) = (kept, ways);
         Some(Arc::new(Self {
             store,
             secrets,
@@ -60,6 +91,13 @@ impl Backend {
             ending,
             wrong_credentials: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             self_service_keys: Limiter::new(SELF_SERVICE_KEYS, ALL_SELF_SERVICE_KEYS, HOUR)?,
+            registration: settings.registration,
+            terms: Terms { tier: settings.new_user_tier.clone(), public_url },
+            mailer,
+            asked_for_accounts: Limiter::new(ASKED_FOR_ACCOUNTS, ALL_ASKED_FOR_ACCOUNTS, HOUR)?,
+            mail_to_account: Limiter::new(MAIL_TO_ACCOUNT, ALL_ASKED_FOR_ACCOUNTS, HOUR)?,
+            wrong_passwords: Limiter::new(WRONG_PASSWORDS, ALL_WRONG_CREDENTIALS, HOUR)?,
+            openid_sign_ins: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             started: tokio::time::Instant::now(),
         }))
     }

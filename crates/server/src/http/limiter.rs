@@ -1,4 +1,4 @@
-//! Owns how often something may be done from one address, and by all together. Must not grow, whoever comes.
+//! Owns how often something may be done from one address, or for one account, and by all together. Must not grow, whoever comes.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -36,8 +36,12 @@ impl Limiter {
 
     /// Takes one for this address, or tells after how long there is one.
     pub(super) fn take(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.take_for(client(address), now)
+    }
+
+    /// The same for whatever a number stands for.
+    pub(super) fn take_for(&self, client: u64, now: Instant) -> Result<(), Duration> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = client(address);
         let state = states.each.get(&client).copied().unwrap_or_default();
         let wait = |bucket: &TokenBucket, state| Duration::from_nanos(bucket.until_admitted(state, now, 1).unwrap_or(SECOND));
         // Who has spent its own must not spend everybody's.

@@ -116,6 +116,25 @@ impl Refusal {
         refusal
     }
 
+    /// There is a session, and it is over or nobody's.
+    pub(super) fn no_session() -> Self {
+        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, "invalid_session", "The session is over: sign in");
+        refusal.challenge = Some(HeaderValue::from_static("Bearer realm=\"tollgate\""));
+        refusal
+    }
+
+    /// Nobody signs in with this address and this password. Which of the two is wrong is not told.
+    pub(super) fn wrong_password() -> Self {
+        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, "wrong_password", "Nobody signs in with this address and this password");
+        refusal.challenge = Some(HeaderValue::from_static("Bearer realm=\"tollgate\""));
+        refusal
+    }
+
+    /// A page of another site may be behind it.
+    pub(super) fn forged(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "csrf", detail)
+    }
+
     /// Too often.
     pub(super) fn limited(after: Duration, detail: &'static str) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(after)

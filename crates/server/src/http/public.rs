@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::backend::Backend;
 
+mod accounts;
 mod admin_keys;
 mod api_keys;
 mod consumers;
@@ -15,9 +16,12 @@ mod developer_keys;
 mod ledger;
 mod nodes;
 mod openapi;
+mod openid;
 mod organisations;
+mod outbox;
 mod self_service;
 mod tiers;
+mod users;
 
 pub use openapi::openapi;
 
@@ -49,6 +53,25 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(ledger::release))
         .routes(routes!(ledger::reopen))
         .routes(routes!(self_service::create))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::update, users::delete))
+        .routes(routes!(accounts::register))
+        .routes(routes!(accounts::login))
+        .routes(routes!(accounts::logout))
+        .routes(routes!(accounts::session))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::end))
+        .routes(routes!(accounts::change))
+        .routes(routes!(accounts::forgot))
+        .routes(routes!(accounts::choose))
+        .routes(routes!(openid::list, openid::create))
+        .routes(routes!(openid::get, openid::update, openid::delete))
+        .routes(routes!(openid::login))
+        .routes(routes!(openid::link))
+        .routes(routes!(openid::callback))
+        .routes(routes!(outbox::list))
+        .routes(routes!(outbox::retry))
+        .routes(routes!(outbox::drop))
         .routes(routes!(openapi::get))
 }
 

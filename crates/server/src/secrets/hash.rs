@@ -5,7 +5,7 @@ use std::sync::Arc;
 use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
-use tollgate_core::credential::KeyHash;
+use tollgate_core::credential::{KeyHash, digest};
 use tollgate_core::secret::Secret;
 
 use super::{KeyHashing, Secrets, no_randomness};
@@ -67,19 +67,50 @@ fn argon2id(digest: &[u8; 32], salt: &[u8; SALT_LEN], pepper: &Secret) -> Result
     Ok(hash)
 }
 
+impl Hash {
+    /// One of argon2id's: salt and hash, one behind the other.
+    pub(crate) const fn of_password(pepper: u32, bytes: Vec<u8>) -> Self {
+        Self { hashing: KeyHashing::Argon2id, pepper, bytes }
+    }
+}
+
 impl Secrets {
     /// The hash to keep of an API key that is found by its id, as the settings say.
     pub(crate) async fn hash_as_set(&self, digest: &[u8; 32]) -> Result<Hash, Failure> {
         match self.hashing {
             KeyHashing::HmacSha256 => self.hash(digest),
-            KeyHashing::Argon2id => {
-                let (version, pepper) = self.newest_pepper()?;
-                let mut salt = [0; SALT_LEN];
-                getrandom::fill(&mut salt).map_err(no_randomness)?;
-                let hash = self.slow.hash(*digest, salt, pepper.clone()).await?;
-                Ok(Hash { hashing: KeyHashing::Argon2id, pepper: version, bytes: [salt.as_slice(), &hash].concat() })
-            }
+            KeyHashing::Argon2id => self.hash_slowly(digest).await,
         }
+    }
+
+    /// The hash to keep of a password, which people choose: always argon2id's.
+    pub(crate) async fn hash_password(&self, password: &str) -> Result<Hash, Failure> {
+        self.hash_slowly(&digest(password.as_bytes())).await
+    }
+
+    /// A hash that no password has, and that takes as long to compare with as any other.
+    pub(crate) fn nobodys_password(&self) -> Result<Hash, Failure> {
+        let mut bytes = vec![0; SALT_LEN + HASH_LEN];
+        getrandom::fill(&mut bytes).map_err(no_randomness)?;
+        Ok(Hash::of_password(self.newest_pepper()?.0, bytes))
+    }
+
+    /// Whether a hash is of this password.
+    pub(crate) async fn matches_password(&self, hash: &Hash, password: &str) -> Result<bool, Failure> {
+        self.matches(hash, &digest(password.as_bytes())).await
+    }
+
+    /// Whether a hash was made under the newest pepper.
+    pub(crate) fn is_newest(&self, hash: &Hash) -> Result<bool, Failure> {
+        Ok(self.newest_pepper()?.0 == hash.pepper)
+    }
+
+    async fn hash_slowly(&self, digest: &[u8; 32]) -> Result<Hash, Failure> {
+        let (version, pepper) = self.newest_pepper()?;
+        let mut salt = [0; SALT_LEN];
+        getrandom::fill(&mut salt).map_err(no_randomness)?;
+        let hash = self.slow.hash(*digest, salt, pepper.clone()).await?;
+        Ok(Hash::of_password(version, [salt.as_slice(), &hash].concat()))
     }
 
     /// The hash to keep of any other credential: the same whenever it is made, until there is a newer pepper.

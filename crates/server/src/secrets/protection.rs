@@ -12,7 +12,6 @@ use super::symmetric::sign;
 use super::{Secrets, no_randomness};
 use crate::failure::Failure;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "what is kept sealed comes with the next change"))]
 impl Secrets {
     /// Seals a secret for the store. `purpose` says what it is (`signing secret`), `id` whose: both must be the same when it is revealed, so
     /// that nobody who can write to the store can put one secret in another's place.

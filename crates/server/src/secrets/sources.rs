@@ -25,6 +25,7 @@ pub(super) struct Sources {
     pub(super) issuers: BTreeMap<u32, Secret>,
     pub(super) encryption: BTreeMap<u32, Secret>,
     pub(super) token: Option<Secret>,
+    pub(super) smtp: Option<Secret>,
 }
 
 pub(super) fn read(dir: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Sources, SecretsError> {
@@ -36,7 +37,7 @@ pub(super) fn read(dir: &Path, environment: impl IntoIterator<Item = (String, St
             for entry in entries {
                 let entry = entry.map_err(unreadable)?;
                 if let Some(slot) = entry.file_name().to_str().and_then(Slot::of_file) {
-                    sources.set(slot, file(&entry.path())?);
+                    sources.set(slot, file(&entry.path(), slot.least())?);
                 }
             }
         }
@@ -47,7 +48,7 @@ pub(super) fn read(dir: &Path, environment: impl IntoIterator<Item = (String, St
     for (name, value) in environment {
         let value = Zeroizing::new(value);
         if let Some(slot) = Slot::of_variable(&name)? {
-            let secret = secret(&name, value.as_bytes())?;
+            let secret = secret(&name, value.as_bytes(), slot.least())?;
             sources.set(slot, secret);
         }
     }
@@ -61,6 +62,7 @@ impl Sources {
             Slot::Issuer(version) => drop(self.issuers.insert(version, secret)),
             Slot::Encryption(version) => drop(self.encryption.insert(version, secret)),
             Slot::Token => self.token = Some(secret),
+            Slot::Smtp => self.smtp = Some(secret),
         }
     }
 }
@@ -72,9 +74,19 @@ enum Slot {
     Issuer(u32),
     Encryption(u32),
     Token,
+    /// Of others' making: it may be short.
+    Smtp,
 }
 
 impl Slot {
+    /// The fewest bytes.
+    const fn least(self) -> usize {
+        match self {
+            Self::Pepper(_) | Self::Issuer(_) | Self::Encryption(_) | Self::Token => LEAST_SECRET_LEN,
+            Self::Smtp => 1,
+        }
+    }
+
     /// What a file in the directory is for; `None` for others, such as an editor's copies.
     fn of_file(name: &str) -> Option<Self> {
         match name.split_once('.')? {
@@ -82,6 +94,7 @@ impl Slot {
             ("issuer", version) => self::version(version).map(Self::Issuer),
             ("encryption", version) => self::version(version).map(Self::Encryption),
             ("token", "key") => Some(Self::Token),
+            ("smtp", "password") => Some(Self::Smtp),
             _ => None,
         }
     }
@@ -97,7 +110,11 @@ impl Slot {
         if let Some(version) = name.strip_prefix("TOLLGATE_ENCRYPTION_KEY_") {
             return versioned(version).map(|version| Some(Self::Encryption(version)));
         }
-        Ok((name == "TOLLGATE_TOKEN_KEY").then_some(Self::Token))
+        Ok(match name {
+            "TOLLGATE_TOKEN_KEY" => Some(Self::Token),
+            "TOLLGATE_SMTP_PASSWORD" => Some(Self::Smtp),
+            _ => None,
+        })
     }
 }
 
@@ -106,7 +123,7 @@ fn version(text: &str) -> Option<u32> {
     text.parse().ok().filter(|version: &u32| *version > 0 && version.to_string() == text)
 }
 
-fn file(path: &Path) -> Result<Secret, SecretsError> {
+fn file(path: &Path, least: usize) -> Result<Secret, SecretsError> {
     let unreadable = |error| SecretsError::Read { path: path.to_owned(), error };
     let file = fs::File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.permissions().mode() & FORBIDDEN_MODE != 0 {
@@ -114,12 +131,12 @@ fn file(path: &Path) -> Result<Secret, SecretsError> {
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
-    secret(&path.display().to_string(), &bytes)
+    secret(&path.display().to_string(), &bytes, least)
 }
 
-fn secret(name: &str, bytes: &[u8]) -> Result<Secret, SecretsError> {
+fn secret(name: &str, bytes: &[u8], least: usize) -> Result<Secret, SecretsError> {
     let bytes = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
-    if bytes.len() < LEAST_SECRET_LEN {
+    if bytes.len() < least {
         return Err(SecretsError::Short { name: name.to_owned(), length: bytes.len() });
     }
     Ok(Secret::new(bytes.to_vec()))

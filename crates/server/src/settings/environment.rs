@@ -10,7 +10,8 @@ use super::table::SETTINGS;
 pub const CONFIG: &str = "TOLLGATE_CONFIG";
 
 /// Variables of the same prefix that other parts read: secrets, and what the client commands are told.
-const OTHERS: &[&str] = &["TOLLGATE_TOKEN_KEY", "TOLLGATE_URL", "TOLLGATE_CA", "TOLLGATE_ADMIN_KEY", "TOLLGATE_ADMIN_KEY_FILE"];
+const OTHERS: &[&str] =
+    &["TOLLGATE_TOKEN_KEY", "TOLLGATE_SMTP_PASSWORD", "TOLLGATE_URL", "TOLLGATE_CA", "TOLLGATE_ADMIN_KEY", "TOLLGATE_ADMIN_KEY_FILE"];
 /// The same with a number behind them.
 const NUMBERED: &[&str] = &["TOLLGATE_PEPPER_", "TOLLGATE_ISSUER_KEY_", "TOLLGATE_ENCRYPTION_KEY_"];
 

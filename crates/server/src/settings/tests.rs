@@ -54,6 +54,11 @@ fn every_setting_can_be_given_in_all_three_places_and_means_the_same() {
             "key_prefix" => "acme",
             "key_hash" => "argon2id",
             "log" => "warn,access=off",
+            "public_url" => "https://tollgate.example.com",
+            "mail" => "smtp",
+            "mail_from" => "tollgate@example.com",
+            "smtp_server" => "smtp.example.com:587",
+            "smtp_tls" => "starttls",
             _ => "/some/path",
         },
     };

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tollgate_core::credential::is_prefix;
 
 use super::layers::{Given, Layers, named};
-use super::{Listening, Place, Problem, Settings, Tls};
+use super::{Listening, MailSettings, MailWay, Place, Problem, Settings, SmtpTls, Tls};
 use crate::secrets::KeyHashing;
 use crate::tls::Files;
 
@@ -46,6 +46,10 @@ impl Reader<'_> {
         });
         let self_service = self.required("self_service", "true or false", |text| text.parse().ok());
         let trusted_proxies = self.list("trusted_proxies", "networks such as 10.0.0.0/8, or addresses", network);
+        let public_url = self.optional("public_url", "https://host or http://host, with a port where it has one, and no path", origin);
+        let registration = self.required("registration", "true or false", |text| text.parse().ok());
+        let new_user_tier = self.required("new_user_tier", "a tier's name", |text| (!text.is_empty()).then(|| text.to_owned()));
+        let mail = self.mail();
         let outgoing_allow = self.list(
             "outgoing_allow",
             "networks such as 10.0.0.0/8, addresses, or names such as idp.internal or idp.internal:8080",
@@ -66,6 +70,10 @@ impl Reader<'_> {
             key_prefix: key_prefix?,
             key_hash: key_hash?,
             self_service: self_service?,
+            public_url: public_url?,
+            registration: registration?,
+            new_user_tier: new_user_tier?,
+            mail: mail?,
             trusted_proxies: trusted_proxies?,
             outgoing_allow: outgoing_allow?,
             outgoing_ca,
@@ -98,6 +106,34 @@ impl Reader<'_> {
             (wanted, None) => Tls::FromData { required: wanted == Some(true) || client_ca.is_some(), client_ca },
         };
         Some(Listening { address: address?, tls })
+    }
+
+    fn mail(&mut self) -> Option<MailSettings> {
+        let from = self.required("mail_from", "an address such as tollgate@example.com", |text| text.parse().ok());
+        let way = self.required("mail", "file, console or smtp", |text| ["file", "console", "smtp"].into_iter().find(|way| *way == text));
+        let tls = self.required("smtp_tls", "tls, starttls or none", |text| match text {
+            "tls" => Some(SmtpTls::Tls),
+            "starttls" => Some(SmtpTls::StartTls),
+            "none" => Some(SmtpTls::None),
+            _ => None,
+        });
+        let server = self.optional("smtp_server", "a name, or a name with a port such as smtp.example.com:587", |text| {
+            let (host, port) = match text.split_once(':') {
+                Some((host, port)) => (host, Some(port.parse::<u16>().ok()?)),
+                None => (text, None),
+            };
+            (!host.is_empty()).then(|| (host.to_owned(), port))
+        });
+        let user = self.optional("smtp_user", "a name", |text| (!text.is_empty()).then(|| text.to_owned()));
+        let (from, tls, server, user) = (from?, tls?, server?, user?);
+        let way = match (way?, server) {
+            ("console", None) => MailWay::Console,
+            ("smtp", Some((host, port))) => MailWay::Smtp { host, port, tls, user },
+            ("smtp", None) => return self.wrong(Place::Default("smtp_server"), "nothing", "the server, where `mail` is smtp"),
+            (_, None) => MailWay::File,
+            (way, Some(_)) => return self.wrong(self.layers.place("mail"), way, "smtp, where `smtp_server` is given"),
+        };
+        Some(MailSettings { from, way })
     }
 
     fn contradiction<T>(&mut self, off: &'static str, on: &'static str) -> Option<T> {
@@ -167,6 +203,14 @@ impl Reader<'_> {
 fn ways(name: &str) -> String {
     named(name)
         .map_or_else(String::new, |setting| format!("--{}, {} or `{}` in tollgate.toml", setting.flag(), setting.variable(), setting.name))
+}
+
+/// A scheme and an authority, as browsers write an origin.
+fn origin(text: &str) -> Option<String> {
+    let (scheme, authority) = text.strip_suffix('/').unwrap_or(text).split_once("://")?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    let right = ["http", "https"].contains(&scheme) && !authority.is_empty() && authority.bytes().all(plain);
+    right.then(|| format!("{scheme}://{authority}"))
 }
 
 fn network(text: &str) -> Option<IpNet> {

@@ -1,5 +1,5 @@
 //! Owns what the backend does unasked: telling nodes of keys that have expired, of units that are wanted elsewhere or came free, and of a clock that
-//! was set, forgetting what is old in the ledger, adding it up for the metrics, and keeping these small. Must not stop at a failure.
+//! was set, sending what is to be sent, forgetting what is old in the ledger, adding it up for the metrics, and keeping these small. Must not stop at a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::http::backend::Backend;
-use crate::{changes, ledger};
+use crate::{changes, ledger, outbox};
 
 /// How often it looks. Nodes end keys by themselves when their time is over, so this need not be prompt.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -30,7 +30,14 @@ struct Failures {
 }
 
 pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
-    tokio::join!(expiring(&backend, &metrics), recalling(&backend), watching_the_clock(&backend), sweeping(&backend), measuring(&backend));
+    tokio::join!(
+        expiring(&backend, &metrics),
+        recalling(&backend),
+        watching_the_clock(&backend),
+        sweeping(&backend),
+        measuring(&backend),
+        sending(&backend)
+    );
 }
 
 async fn expiring(backend: &Backend, metrics: &PrometheusHandle) {
@@ -67,6 +74,15 @@ async fn watching_the_clock(backend: &Backend) {
             before = ahead;
         }
         failures.note(told);
+    }
+}
+
+async fn sending(backend: &Backend) {
+    let mut period = every(PERIOD);
+    let mut failures = Failures::of("what is to be sent could not be looked at");
+    loop {
+        period.tick().await;
+        failures.note(send(backend).await);
     }
 }
 
@@ -117,6 +133,34 @@ impl Failures {
             Err(_) => {}
         }
     }
+}
+
+/// Sends what is due, a few at once.
+async fn send(backend: &Backend) -> Result<(), Failure> {
+    if outbox::next_due(&backend.store).await?.is_none_or(|at| at > backend.store.now()) {
+        return Ok(());
+    }
+    let due = outbox::due(&backend.store).await?;
+    let attempts = due.into_iter().map(|due| async move {
+        let outcome = attempt(backend, &due).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(message = due.id(), %error, "could not be sent");
+        }
+        let mut write = backend.store.begin().await?;
+        let state = outbox::tried(&mut write, due, outcome).await?;
+        write.commit().await?;
+        metrics::counter!("tollgate_outbox_attempts_total", "outcome" => state.name()).increment(1);
+        Ok(())
+    });
+    futures_util::future::try_join_all(attempts).await.map(|_: Vec<()>| ())
+}
+
+async fn attempt(backend: &Backend, due: &outbox::Due) -> Result<(), String> {
+    let unreadable = |failure: Failure| failure.private().map_or_else(|| failure.to_string(), ToOwned::to_owned);
+    if let Some(mail) = due.open::<outbox::Mail>(&backend.secrets).map_err(unreadable)? {
+        return backend.mailer.send(due.id(), &mail).await;
+    }
+    Err("nobody here sends messages of this kind".to_owned())
 }
 
 async fn expire(backend: &Backend) -> Result<(), Failure> {

@@ -173,12 +173,12 @@ pub(crate) fn sha256(key: &str) -> String {
 
 pub(crate) fn developer(consumer: &Consumer) -> Principal {
     let (organisation, consumer) = (Some(consumer.organisation.clone()), Some(consumer.id.clone()));
-    Principal { name: "admin_key:developer".to_owned(), role: Role::Developer, organisation, consumer }
+    Principal { name: "admin_key:developer".to_owned(), role: Role::Developer, organisation, consumer, session: None }
 }
 
 pub(crate) fn operator(organisation: Option<&str>) -> Principal {
     let organisation = organisation.map(str::to_owned);
-    Principal { name: "admin_key:operator".to_owned(), role: Role::Operator, organisation, consumer: None }
+    Principal { name: "admin_key:operator".to_owned(), role: Role::Operator, organisation, consumer: None, session: None }
 }
 
 /// The fields that are wrong.

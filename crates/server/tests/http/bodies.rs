@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{Call, Reply};
-use crate::operation::{Operation, Sample, limit, operations};
+use crate::client::Reply;
+use crate::operation::{Callers, Operation, Sample, limit, operations};
 use crate::service::Service;
 
 /// A body that is wrong, and what is said of it: status, field (where that is the same for all), and what the reason has in it.
@@ -87,20 +87,6 @@ fn required(operation: &Operation) -> Vec<String> {
     required.iter().map(|field| field.as_str().unwrap().to_owned()).collect()
 }
 
-async fn caller(service: &Service, consumer: &str, operation: &Operation) -> Option<String> {
-    match operation.permission.as_str() {
-        "none" => None,
-        permission if permission.starts_with("own_keys") => {
-            Some(service.admin_key("developer", consumer).await["admin_key"].as_str().unwrap().to_owned())
-        }
-        _ => Some(service.admin.clone()),
-    }
-}
-
-fn authorized(call: Call, credential: Option<&str>) -> Call {
-    credential.into_iter().fold(call, Call::bearer)
-}
-
 #[track_caller]
 fn assert_refused(operation: &Operation, wrong: &Wrong, reply: &Reply) {
     let what = format!("{} with {}: {} {}", operation.id, wrong.name, reply.status, reply.text());
@@ -121,12 +107,12 @@ fn assert_refused(operation: &Operation, wrong: &Wrong, reply: &Reply) {
 async fn every_operation_with_a_body_refuses_wrong_ones_and_names_field_and_reason() {
     let service = Service::start_with(&[("self_service", "true")]).await;
     let consumer = service.consumer().await;
+    let callers = Callers::new(&service, &consumer).await;
     let mut cases = 0;
     for operation in operations().iter().filter(|operation| operation.has_body) {
-        let credential = caller(&service, &consumer, operation).await;
         let sample = operation.sample(&service, &consumer).await;
         for wrong in wrong_bodies(&sample, &required(operation)) {
-            let mut call = authorized(service.anonymous(&operation.method, &sample.path), credential.as_deref()).body(wrong.body.clone());
+            let mut call = callers.call(&service, operation, &sample.path).body(wrong.body.clone());
             if !wrong.content_type.is_empty() {
                 call = call.header("content-type", wrong.content_type);
             }
@@ -135,8 +121,7 @@ async fn every_operation_with_a_body_refuses_wrong_ones_and_names_field_and_reas
             cases += 1;
         }
         // And what was refused a hundred times has changed nothing: the same request still succeeds.
-        let reply =
-            authorized(service.anonymous(&operation.method, &sample.path), credential.as_deref()).json(&sample.body.unwrap()).send().await;
+        let reply = callers.call(&service, operation, &sample.path).json(&sample.body.unwrap()).send().await;
         reply.expect(sample.status);
     }
     println!("{cases} wrong bodies refused");

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::client::Call;
+use crate::people::{Browser, PASSWORD, newest_mail, word};
 use crate::service::{Service, unique};
 
 /// An operation of the description.
@@ -12,6 +14,8 @@ pub(crate) struct Operation {
     pub path: String,
     pub permission: String,
     pub has_body: bool,
+    /// Whether it takes an `Idempotency-Key`.
+    pub once: bool,
     pub responses: Vec<u16>,
 }
 
@@ -36,11 +40,41 @@ pub(crate) fn operations() -> Vec<Operation> {
                 path: path.clone(),
                 permission: text("x-permission"),
                 has_body: operation.get("requestBody").is_some(),
+                once: operation["parameters"].as_array().is_some_and(|all| all.iter().any(|own| own["name"] == "Idempotency-Key")),
                 responses: operation["responses"].as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect(),
             });
         }
     }
     operations
+}
+
+/// Those who may do one or the other: an administrator, a developer, and a user who is signed in.
+pub(crate) struct Callers {
+    admin: String,
+    developer: String,
+    user: Browser,
+}
+
+impl Callers {
+    /// The developer is bound to this consumer.
+    pub(crate) async fn new(service: &Service, consumer: &str) -> Self {
+        let developer = service.admin_key("developer", consumer).await["admin_key"].as_str().unwrap().to_owned();
+        let user = service.browser(&service.user("viewer", consumer).await).await;
+        Self { admin: service.admin.clone(), developer, user }
+    }
+
+    /// A call by somebody who may make it.
+    pub(crate) fn call(&self, service: &Service, operation: &Operation, path: &str) -> Call {
+        let call = service.anonymous(&operation.method, path);
+        match operation.permission.as_str() {
+            "none" => call,
+            "own_account" => {
+                self.user.call(service, &operation.method, &path.replace("/sessions/own", &format!("/sessions/{}", self.user.session)))
+            }
+            permission if permission.starts_with("own_keys") => call.bearer(&self.developer),
+            _ => call.bearer(&self.admin),
+        }
+    }
 }
 
 impl Operation {
@@ -56,6 +90,11 @@ impl Operation {
             | "list_nodes"
             | "list_node_credentials"
             | "list_ledger"
+            | "list_users"
+            | "list_sessions"
+            | "get_session"
+            | "list_identity_providers"
+            | "list_messages"
             | "get_openapi" => (None, None, 200),
             "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
             "get_organisation" => (Some("default".to_owned()), None, 200),
@@ -93,6 +132,39 @@ impl Operation {
             }
             "reopen_ledger" => (None, Some(json!({"consumer": consumer})), 200),
             "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),
+            "create_user" => (None, Some(json!({"name": "Another", "email": format!("u{}@example.com", unique()), "role": "viewer"})), 201),
+            "get_user" => (Some(user(service).await), None, 200),
+            "update_user" => (Some(user(service).await), Some(json!({"name": "Renamed", "disabled": true})), 200),
+            "delete_user" => (Some(user(service).await), None, 204),
+            "register" => (None, Some(json!({"name": "Another", "email": format!("r{}@example.com", unique())})), 202),
+            "forgot_password" => (None, Some(json!({"email": "nobody@example.com"})), 202),
+            "choose_password" => {
+                let email = format!("c{}@example.com", unique());
+                service.post("/api/v1/users", &json!({"name": "Another", "email": email, "role": "viewer"})).await.expect(201);
+                let token = word(&newest_mail(service, &email, 1).await);
+                (None, Some(json!({"token": token, "password": PASSWORD})), 204)
+            }
+            "login" => {
+                let user = service.user("viewer", consumer).await;
+                (None, Some(json!({"email": user["email"], "password": PASSWORD})), 200)
+            }
+            "logout" => (None, None, 204),
+            "change_password" => (None, Some(json!({"current": PASSWORD, "password": PASSWORD})), 204),
+            // Whose it is the caller knows.
+            "end_session" => (Some("own".to_owned()), None, 204),
+            "create_identity_provider" => (None, Some(provider()), 201),
+            "get_identity_provider" => (Some(made_provider(service).await), None, 200),
+            "update_identity_provider" => {
+                (Some(made_provider(service).await), Some(json!({"label": "Renamed", "client_secret": null})), 200)
+            }
+            "delete_identity_provider" => (Some(made_provider(service).await), None, 204),
+            // What succeeds needs a provider that answers: see openid.rs. Here it is that anybody gets as far as that.
+            "openid_login" | "openid_link" => (Some(made_provider(service).await), None, 503),
+            "openid_callback" => (Some(made_provider(service).await), None, 400),
+            "retry_message" | "drop_message" => {
+                let status = if self.id == "retry_message" { 200 } else { 204 };
+                (Some(message(service).await), None, status)
+            }
             other => panic!("the operation {other} ({} {}) has no case here: give it one", self.method, self.path),
         };
         assert!(self.responses.contains(&status), "{} does not describe {status}", self.id);
@@ -103,6 +175,32 @@ impl Operation {
             (..) => panic!("{}: the path and its case do not fit together", self.id),
         };
         Sample { path, body, status }
+    }
+}
+
+async fn user(service: &Service) -> String {
+    let new = json!({"name": "Another", "email": format!("u{}@example.com", unique()), "role": "viewer"});
+    service.post("/api/v1/users", &new).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+fn provider() -> Value {
+    json!({"id": format!("p{}", unique()), "issuer": "http://127.0.0.1:1", "client_id": "tollgate", "client_secret": "a secret"})
+}
+
+async fn made_provider(service: &Service) -> String {
+    service.post("/api/v1/identity-providers", &provider()).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// A message that can never be sent: mail knows no such address.
+async fn message(service: &Service) -> String {
+    let new = json!({"name": "Another", "email": format!("u..{}@example.com", unique()), "role": "viewer"});
+    service.post("/api/v1/users", &new).await.expect(201);
+    loop {
+        let listed = service.get("/api/v1/outbox?state=waiting&limit=200").await.expect(200);
+        if let Some(found) = listed["items"].as_array().unwrap().iter().find(|message| message["error"].is_string()) {
+            return found["id"].as_str().unwrap().to_owned();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

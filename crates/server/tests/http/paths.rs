@@ -1,18 +1,17 @@
 //! Paths and methods that nobody gave.
 
 use crate::client::call;
-use crate::operation::operations;
+use crate::operation::{Callers, operations};
 use crate::service::Service;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_names_nothing_is_not_found_whatever_it_is_made_of() {
     let service = Service::start().await;
     let consumer = service.consumer().await;
-    let developer = service.admin_key("developer", &consumer).await["admin_key"].as_str().unwrap().to_owned();
+    let callers = Callers::new(&service, &consumer).await;
     let long = "x".repeat(10_000);
     let mut cases = 0;
     for operation in operations().iter().filter(|operation| operation.path.contains('{')) {
-        let credential = if operation.permission.starts_with("own_keys") { &developer } else { &service.admin };
         let sample = operation.sample(&service, &consumer).await;
         let (before, rest) = operation.path.split_once('{').unwrap();
         let after = rest.split_once('}').unwrap().1;
@@ -21,7 +20,7 @@ async fn a_path_that_names_nothing_is_not_found_whatever_it_is_made_of() {
             if operation.id == "put_tier" && name == "nobody" {
                 continue;
             }
-            let call = service.anonymous(&operation.method, &format!("{before}{name}{after}")).bearer(credential);
+            let call = callers.call(&service, operation, &format!("{before}{name}{after}"));
             let reply = sample.body.iter().fold(call, |call, body| call.json(body)).send().await;
             let expected = if operation.id == "put_tier" && reply.status == 400 { 400 } else { 404 };
             assert_eq!(reply.status, expected, "{} {name}: {}", operation.id, reply.text());

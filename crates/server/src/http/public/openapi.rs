@@ -75,17 +75,18 @@ fn complete(method: &str, operation: &mut Value) {
     let has_path = takes_in("path");
     let has_body = operation.get("requestBody").is_some();
     let is_protected = operation.get("x-permission").is_some_and(|permission| permission != "none");
+    let is_own = operation.get("x-permission").is_some_and(|permission| permission == "own_account");
     let writes = method != "get";
     let is_judged = takes_in("query") || takes_in("header") || has_body;
     let has_version = method == "patch" || method == "put" || method == "get" && has_path;
-    let works = is_protected || writes;
+    let works = is_protected || writes || has_path;
     let refusals = [
         (400, is_judged, "Something given is not valid; `errors` names each field."),
         (401, is_protected, "There is no credential, or it is unknown, revoked or expired."),
         (403, is_protected, "The credential does not permit it."),
         (404, has_path || !is_protected && writes, "There is nothing here, or nothing this credential may know of."),
         (408, has_body, "The body came too slowly."),
-        (409, writes && is_protected, "It contradicts what there is; `errors` names the field."),
+        (409, writes && is_protected || is_own, "It contradicts what there is; `errors` names the field."),
         (412, takes("If-Match"), "It was changed since the version of `If-Match`."),
         (413, has_body, "The body is larger than 65,536 bytes."),
         (415, has_body, "The body is not `application/json`."),
@@ -115,6 +116,8 @@ fn complete(method: &str, operation: &mut Value) {
 fn success(status: &str) -> &'static str {
     match status {
         "201" => "Made.",
+        "202" => "Will be done.",
+        "303" => "Go there.",
         "204" => "Done.",
         _ => "Here it is.",
     }
