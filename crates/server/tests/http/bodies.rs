@@ -105,7 +105,7 @@ fn assert_refused(operation: &Operation, wrong: &Wrong, reply: &Reply) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_with_a_body_refuses_wrong_ones_and_names_field_and_reason() {
-    let service = Service::start_with(&[("self_service", "true")]).await;
+    let service = Service::start_with(&[("self_service", "true"), ("registration", "true")]).await;
     let consumer = service.consumer().await;
     let callers = Callers::new(&service, &consumer).await;
     let mut cases = 0;
