@@ -2,6 +2,7 @@
 
 mod asking;
 mod leasing;
+mod offences;
 mod spending;
 mod subject;
 mod tokens;
@@ -15,7 +16,9 @@ use tollgate_core::policy::{Policy, Source};
 use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
+use tollgate_core::wire::Effect;
 
+use crate::abuse::Abuse;
 use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential::{self, Presented};
 use crate::authn::token_cache::TokenCache;
@@ -54,6 +57,9 @@ pub struct Gate {
     waiters: Waiters,
     hash_key: HashKey,
     backend: Option<Backend>,
+    abuse: Abuse,
+    /// What the backend lists as blocked, while it is read.
+    listed: Vec<(Vec<u8>, Effect)>,
     /// What this worker counts.
     pub counters: Counters,
 }
@@ -138,6 +144,8 @@ impl Gate {
             hash_key: HashKey::new(half(second)),
             backend: policy.backend.as_ref().map(|backend| Backend::new(backend, label, half(second))),
             counters: Counters::default(),
+            listed: Vec::new(),
+            abuse: Abuse::new(policy.abuse.clone(), half(second)),
             policy,
         }
     }
@@ -168,7 +176,10 @@ impl Gate {
         let verdict = self.verdict(head, waited, now, wall, node);
         match &verdict {
             Verdict::Admit(_) => self.counters.count(Counter::Admitted),
-            Verdict::Deny(denial) => self.counters.count(Counter::Denied(denial.reason)),
+            Verdict::Deny(denial) => {
+                self.counters.count(Counter::Denied(denial.reason));
+                self.note_denial(denial, now, node);
+            }
             Verdict::Wait(..) => {}
         }
         verdict
@@ -191,9 +202,18 @@ impl Gate {
         if !addresses_admit(&self.policy, route, node) {
             return Verdict::Deny(Denial { reason: Reason::AddressDenied, ..denial });
         }
-        if route.exempt || (route.preflight && head.is_preflight()) {
+        let (exempt, preflight) = (route.exempt, route.preflight);
+        if self.abuse.blocks.has_totals()
+            && let Some(wait) = self.address_blocked(true, now, node)
+        {
+            return Verdict::Deny(Denial { reason: Reason::Blocked, wait: Some(wait), ..denial });
+        }
+        if exempt || (preflight && head.is_preflight()) {
             return Verdict::Admit(permit);
         }
+        let Some(route) = self.policy.routes.get(usize::from(position)) else {
+            return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
+        };
         let (auth, requirement, cost, anonymous_tier) = (route.auth, route.requirement, route.cost, route.anonymous_tier);
         match self.authenticate(auth, head, waited, now, wall, node) {
             Ok(identity) => permit.identity = identity,
@@ -204,6 +224,11 @@ impl Gate {
             }
         }
         denial.identity.clone_from(&permit.identity);
+        if self.abuse.blocks.has_identities()
+            && let Some(wait) = permit.identity.as_deref().and_then(|identity| self.identity_blocked(identity, now))
+        {
+            return Verdict::Deny(Denial { reason: Reason::Blocked, wait: Some(wait), ..denial });
+        }
         if let Some(requirement) = requirement
             && !permit.identity.as_deref().is_some_and(|identity| identity.met.meets(requirement))
         {
@@ -215,11 +240,11 @@ impl Gate {
         };
         match spent {
             Spent::Nothing => {
-                self.note_used(permit.identity.as_deref(), now, wall);
+                self.note_admitted(permit.identity.as_deref(), now, wall, node);
                 Verdict::Admit(permit)
             }
             Spent::Admitted(limited) => {
-                self.note_used(permit.identity.as_deref(), now, wall);
+                self.note_admitted(permit.identity.as_deref(), now, wall, node);
                 Verdict::Admit(Permit { limited: Some(limited), ..permit })
             }
             Spent::Refused(reason, wait, limited) => Verdict::Deny(Denial { reason, wait, limited: Some(limited), ..denial }),
@@ -237,7 +262,7 @@ impl Gate {
         node: &mut impl Node,
     ) -> Result<Option<Rc<Identity>>, Unidentified> {
         if auth == Auth::None {
-            return Ok(None);
+            return self.anonymous(now, node);
         }
         let tokens = &self.policy.tokens;
         let longest_token = (!tokens.issuers.is_empty()).then_some(tokens.longest);
@@ -248,10 +273,21 @@ impl Gate {
             Unidentified::Denied(reason, None)
         });
         match found? {
-            Some(Presented::Token(token)) => self.bearer(&token, waited, now, wall, node).map(Some),
-            Some(Presented::ApiKey(key)) => self.identify(&key, waited, now, node).map(Some),
-            None if auth == Auth::Optional => Ok(None),
-            None => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
+            Some(Presented::Token(token)) => {
+                let found = self.bearer(&token, waited, now, wall, node);
+                self.note_failure(&found, &token, now, node);
+                found.map(Some)
+            }
+            Some(Presented::ApiKey(key)) => {
+                let found = self.identify(&key, waited, now, node);
+                self.note_failure(&found, &key, now, node);
+                found.map(Some)
+            }
+            None if auth == Auth::Optional => self.anonymous(now, node),
+            None => match self.anonymous(now, node) {
+                Ok(_) => Err(Unidentified::Denied(Reason::Unauthenticated, None)),
+                Err(blocked) => Err(blocked),
+            },
         }
     }
 
@@ -333,7 +369,8 @@ impl Gate {
         let units = self.limiter.holds_units().then_some(GIVE_BACK_EVERY);
         let calls = (self.backend.is_some() || self.key_sets.are_fetched()).then_some(TICK_EVERY);
         let waits = (!self.waiters.is_empty()).then_some(LOOK_EVERY);
-        units.into_iter().chain(calls).chain(waits).min()
+        let looks = self.policy.abuse.is_some().then_some(crate::abuse::LOOK_EVERY);
+        units.into_iter().chain(looks).chain(calls).chain(waits).min()
     }
 
     fn give_back_idle(&mut self, now: Instant, shared: &mut impl SharedData) {

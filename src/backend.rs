@@ -4,6 +4,7 @@
 //! Calls are made for the node, not for a request: a client that goes away cancels nothing. Each worker asks about the keys it meets; one
 //! of the workers listens for changes, keeps the token fresh and sends the node's reports.
 
+mod blocks;
 mod feed;
 mod leasing;
 mod pace;
@@ -17,12 +18,14 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Overage, Settled};
+use tollgate_core::wire::{FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Offence, Overage, Settled};
 
 use crate::authn::place::Place;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::limits::Charge;
 use crate::shared::{self, Broken, SharedData};
+use blocks::BlockList;
+pub use blocks::Page;
 pub use feed::Event;
 use feed::Feed;
 use leasing::Leasing;
@@ -47,6 +50,7 @@ pub struct Backend {
     resolver: Resolver,
     reporter: Reporter,
     leasing: Leasing,
+    blocks: BlockList,
     calls: Vec<Call>,
 }
 
@@ -61,6 +65,10 @@ pub struct Heard {
     pub brought: Option<Brought>,
     /// What the ledger says.
     pub settlement: Option<Settlement>,
+    /// Who is blocked.
+    pub blocks: Option<Page>,
+    /// Who is not to be blocked although this node did.
+    pub unblocked: Vec<String>,
     /// What went wrong.
     pub error: Option<CallError>,
 }
@@ -144,6 +152,7 @@ impl Backend {
             resolver: Resolver::default(),
             reporter: Reporter::new(&prefix),
             leasing: Leasing::default(),
+            blocks: BlockList::default(),
             calls: Vec::new(),
         }
     }
@@ -177,7 +186,7 @@ impl Backend {
         match purpose {
             Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
             Purpose::Reclaim { sent } => self.resolver.awaits_lost(sent),
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => true,
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } | Purpose::Blocks { .. } => true,
             Purpose::KeySet { .. } => false,
         }
     }
@@ -248,6 +257,27 @@ impl Backend {
         self.reporter.note(credential, wall)
     }
 
+    /// Asks anew who is blocked.
+    pub fn ask_for_blocks(&mut self) {
+        self.blocks.want();
+    }
+
+    /// Who is blocked has changed.
+    pub const fn blocks_changed(&mut self) {
+        self.blocks.changed();
+    }
+
+    /// Whether it is known who is blocked and who is approved.
+    #[must_use]
+    pub const fn knows_blocks(&self) -> bool {
+        self.blocks.is_known()
+    }
+
+    /// Notes what was detected of abuse; `false` if there is no room for it now.
+    pub fn note_offence(&mut self, offence: Offence) -> bool {
+        self.reporter.note_offence(offence)
+    }
+
     /// How long an answer is waited for, in nanoseconds.
     #[must_use]
     pub const fn timeout(&self) -> u64 {
@@ -283,6 +313,11 @@ impl Backend {
             Err(broken) => (Vec::new(), Err(broken)),
         };
         self.send_resolves(now);
+        if self.feed.follows()
+            && let Some(authorization) = self.session.authorization(now)
+        {
+            self.calls.extend(self.blocks.next_call(&self.settings, &authorization, now));
+        }
         let spilled = self.reporter.spill(now, shared);
         let led = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));
         (events, looked.and(followed).and(spilled).and(led))
@@ -298,8 +333,9 @@ impl Backend {
                 (events.map(|events| heard.events = events), Some(sent))
             }
             Purpose::Report { sequence, sent } => {
-                let settlement = self.reporter.reported(answer, sequence, now, sent, shared);
-                (settlement.map(|settlement| heard.settlement = Some(settlement)), Some(sent))
+                let reported = self.reporter.reported(answer, sequence, now, sent, shared);
+                let taken = reported.map(|(settlement, unblocked)| (heard.settlement, heard.unblocked) = (Some(settlement), unblocked));
+                (taken, Some(sent))
             }
             Purpose::Settle { number, sent } => {
                 let settlement = self.leasing.heard(answer, number, sent);
@@ -313,6 +349,10 @@ impl Backend {
             Purpose::Reclaim { sent } => {
                 let brought = self.resolver.reclaimed(answer, sent, now);
                 (brought.map(|brought| heard.brought = brought), Some(sent))
+            }
+            Purpose::Blocks { sent } => {
+                let blocks = self.blocks.heard(answer, now);
+                (blocks.map(|blocks| heard.blocks = blocks), Some(sent))
             }
             Purpose::KeySet { .. } => (Ok(()), None),
         };

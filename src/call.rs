@@ -65,6 +65,11 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// Who is blocked.
+    Blocks {
+        /// When it was sent.
+        sent: Instant,
+    },
     /// The keys of an issuer.
     KeySet {
         /// The issuer's position.
@@ -84,6 +89,7 @@ impl Purpose {
             Self::Resolve { .. } | Self::Reclaim { .. } => "asking the backend about a credential",
             Self::Report { .. } => "reporting to the backend",
             Self::Settle { .. } => "asking the backend for leases",
+            Self::Blocks { .. } => "asking the backend who is blocked",
             Self::KeySet { .. } => "fetching the keys of an issuer",
         }
     }

@@ -1,5 +1,6 @@
 //! Owns what a worker counts between two visits of the clock. Must not know how the host publishes it.
 
+use tollgate_core::abuse::Signal;
 use tollgate_core::verdict::Reason;
 
 /// A counter's number, below [`Counter::COUNT`].
@@ -77,10 +78,24 @@ pub enum Counter {
     LeasesAway,
     /// Times it counted as back.
     LeasesBack,
+    /// Signals of abuse that counted.
+    Abuse(Signal),
+    /// Blocks that this worker decided on.
+    AbuseBlocked,
+    /// What would have been a block, in shadow.
+    AbuseReported,
+    /// Signals that were not kept, because the table was full of higher scores.
+    AbuseUntracked,
+    /// Blocks and approvals that came into force on this worker.
+    BlockBegun,
+    /// Those that ended.
+    BlockEnded,
+    /// Those that ended early for want of room.
+    BlocksDropped,
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 35] = [
+const NAMES: [&str; 48] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -116,6 +131,19 @@ const NAMES: [&str; 35] = [
     "tollgate_leases.passed_units",
     "tollgate_leases.away",
     "tollgate_leases.back",
+    "tollgate_abuse.unknown_key",
+    "tollgate_abuse.forged_key",
+    "tollgate_abuse.failed_token",
+    "tollgate_abuse.wrong_signature",
+    "tollgate_abuse.denial_storm",
+    "tollgate_abuse.velocity",
+    "tollgate_abuse.many_addresses",
+    "tollgate_abuse.blocked",
+    "tollgate_abuse.shadow",
+    "tollgate_abuse.untracked",
+    "tollgate_blocks.begun",
+    "tollgate_blocks.ended",
+    "tollgate_blocks.dropped",
 ];
 
 impl Counter {
@@ -165,6 +193,13 @@ impl Counter {
             Self::PassedUnits => 32,
             Self::LeasesAway => 33,
             Self::LeasesBack => 34,
+            Self::Abuse(signal) => 35 + signal.number(),
+            Self::AbuseBlocked => 42,
+            Self::AbuseReported => 43,
+            Self::AbuseUntracked => 44,
+            Self::BlockBegun => 45,
+            Self::BlockEnded => 46,
+            Self::BlocksDropped => 47,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

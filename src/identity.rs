@@ -32,6 +32,10 @@ pub struct Consumer {
     pub revision: Cell<u64>,
     /// None of its credentials may pass any longer.
     pub gone: Cell<bool>,
+    /// Counts its requests on this worker, to look at some of them.
+    pub asked: Cell<u32>,
+    /// Counts those that were refused although it is known.
+    pub refused: Cell<u32>,
 }
 
 /// Who gave a consumer its id: two of the same id are not the same.
@@ -62,7 +66,15 @@ impl Consumer {
     /// A consumer whose tier does not change.
     #[must_use]
     pub const fn fixed(id: String, namespace: Namespace, tier: usize) -> Self {
-        Self { id, namespace, tier: Cell::new(tier), revision: Cell::new(0), gone: Cell::new(false) }
+        Self {
+            id,
+            namespace,
+            tier: Cell::new(tier),
+            revision: Cell::new(0),
+            gone: Cell::new(false),
+            asked: Cell::new(0),
+            refused: Cell::new(0),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything but `host` is plain Rust that runs natively: a request's head, the time and a node's shared data go in, a verdict
 //! comes out. `host` is the thin layer between that and the proxy's ABI, and exists on WebAssembly only.
 
+pub mod abuse;
 pub mod admission;
 pub mod authn;
 pub mod backend;

@@ -5,7 +5,7 @@
 //! added since. A report that was sent is never changed.
 
 use hashbrown::HashMap;
-use tollgate_core::wire::{self, LeaseAsk, MOST_ASKS, MOST_OVERAGES, MOST_USED, Overage, Report, Used};
+use tollgate_core::wire::{self, LeaseAsk, MOST_ASKS, MOST_OFFENCES, MOST_OVERAGES, MOST_USED, Offence, Overage, Report, Used};
 
 use crate::shared::{Broken, SharedData};
 
@@ -27,6 +27,8 @@ pub struct Notes {
     pub leases: Vec<LeaseAsk>,
     /// Units let pass, by consumer and limit.
     pub overages: Vec<Overage>,
+    /// What was detected of abuse.
+    pub abuse: Vec<Offence>,
 }
 
 /// A report that is sent until it is acknowledged.
@@ -137,7 +139,7 @@ impl Notes {
     /// Whether there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.used.is_empty() && self.leases.is_empty() && self.overages.is_empty()
+        self.used.is_empty() && self.leases.is_empty() && self.overages.is_empty() && self.abuse.is_empty()
     }
 
     /// Adds these notes to a report, and answers those it has no room for.
@@ -175,12 +177,16 @@ impl Notes {
                 None => left.overages.push(overage.clone()),
             }
         }
+        for offence in &self.abuse {
+            let room = report.abuse.len() < MOST_OFFENCES;
+            if room { &mut report.abuse } else { &mut left.abuse }.push(offence.clone());
+        }
         left
     }
 }
 
 fn is_empty(report: &Report) -> bool {
-    report.used.is_empty() && report.leases.is_empty() && report.overages.is_empty()
+    report.used.is_empty() && report.leases.is_empty() && report.overages.is_empty() && report.abuse.is_empty()
 }
 
 impl Content {
@@ -207,6 +213,13 @@ impl Content {
             put_bytes(&mut bytes, overage.limit.as_bytes());
             put_number(&mut bytes, overage.units);
         }
+        put_number(&mut bytes, self.open.abuse.len() as u64);
+        for offence in &self.open.abuse {
+            put_bytes(&mut bytes, offence.subject.as_bytes());
+            put_bytes(&mut bytes, offence.signal.as_bytes());
+            let numbers = [offence.score, offence.first_ms, offence.longest_ms, offence.forgotten_ms, u64::from(offence.shadow)];
+            numbers.into_iter().for_each(|number| put_number(&mut bytes, number));
+        }
         bytes
     }
 
@@ -227,6 +240,12 @@ impl Content {
         }
         for _ in 0..number(from)? {
             content.open.overages.push(Overage { consumer: text(from)?, limit: text(from)?, units: number(from)? });
+        }
+        for _ in 0..number(from)? {
+            let (subject, signal) = (text(from)?, text(from)?);
+            let [score, first_ms, longest_ms, forgotten_ms] = [number(from)?, number(from)?, number(from)?, number(from)?];
+            let shadow = number(from)? == 1;
+            content.open.abuse.push(Offence { subject, signal, score, first_ms, longest_ms, forgotten_ms, shadow });
         }
         bytes.is_empty().then_some(content)
     }
@@ -327,8 +346,9 @@ mod tests {
     fn the_value_reads_back_as_written_and_nothing_else_does() {
         let used = Used { credential: "k".to_owned(), at_ms: 7 };
         let overage = Overage { consumer: "c".to_owned(), limit: "l".to_owned(), units: 3 };
+        let offence = Offence { subject: "address:192.0.2.1/32".to_owned(), score: 105, shadow: true, ..Offence::default() };
         let close = LeaseAsk { returned: 4, close: true, consumer: "c".to_owned(), ..ask(1, 2) };
-        let open = Report { sequence: 0, used: vec![used], leases: vec![close], overages: vec![overage] };
+        let open = Report { sequence: 0, used: vec![used], leases: vec![close], overages: vec![overage], abuse: vec![offence] };
         let content = Content { sequence: 3, frozen: b"{}".to_vec(), told: vec![ask(7, 1)], open };
         let bytes = content.encode();
         assert_eq!(Content::decode(&bytes), Some(content));

@@ -59,9 +59,10 @@ impl Replies {
     pub fn denial(&self, policy: &Policy, tiers: &Tiers, head: &Head<'_>, denial: &Denial, wall: u64) -> Answer {
         let status = status(denial.reason);
         let retry_after = match (denial.reason, denial.wait) {
-            (Reason::RateLimited | Reason::QuotaExceeded | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens, wait) => {
-                wait.map(|wait| seconds_ceil(wait).max(1))
-            }
+            (
+                Reason::Blocked | Reason::RateLimited | Reason::QuotaExceeded | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens,
+                wait,
+            ) => wait.map(|wait| seconds_ceil(wait).max(1)),
             (Reason::Unavailable, wait) => Some(wait.map_or(1, |wait| seconds_ceil(wait).max(1))),
             (_, _) => None,
         };
@@ -108,6 +109,7 @@ impl Replies {
             Reason::AmbiguousPath
             | Reason::AmbiguousHost
             | Reason::AddressDenied
+            | Reason::Blocked
             | Reason::UnknownConsumer
             | Reason::TooManyUnknownKeys
             | Reason::TooManyFailedTokens
@@ -157,7 +159,7 @@ pub const fn status(reason: Reason) -> u16 {
         | Reason::TokenNotYetValid
         | Reason::WrongAudience
         | Reason::DuplicateCredentials => 401,
-        Reason::AddressDenied | Reason::UnknownConsumer | Reason::InsufficientScope => 403,
+        Reason::AddressDenied | Reason::Blocked | Reason::UnknownConsumer | Reason::InsufficientScope => 403,
         Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens | Reason::RateLimited | Reason::QuotaExceeded => 429,
         Reason::Unavailable => 503,
     }

@@ -48,6 +48,14 @@ pub struct Memory {
     versions: u32,
 }
 
+#[cfg(test)]
+impl Memory {
+    /// Bytes of all keys and values.
+    pub(crate) fn size(&self) -> usize {
+        self.values.iter().map(|(key, (_, value))| key.len() + value.len()).sum()
+    }
+}
+
 impl SharedData for Memory {
     fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
         let Some((version, own)) = self.values.get(key) else {

@@ -189,6 +189,7 @@ fn denied(gate: &Gate, head: &Head<'_>, plain: &Plain<'_>, denial: &Denial) {
         Reason::RateLimited => is_open || plain::is_below(pairs, "/reports"),
         Reason::Unavailable => is_open && !inside,
         Reason::QuotaExceeded => panic!("there is no ledger to ask"),
+        Reason::Blocked => panic!("abuse is not looked for"),
         Reason::TooManyUnknownKeys => panic!("there is no backend to ask"),
         Reason::TooManyFailedTokens => panic!("one is not many"),
     };

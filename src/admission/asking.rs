@@ -81,7 +81,12 @@ impl Gate {
         node: &mut impl Node,
     ) -> Result<Rc<Identity>, Unidentified> {
         let (issued, again) = match judged {
-            Judged::Refused => return Err(Unidentified::Denied(question.refusal(), None)),
+            Judged::Refused => {
+                return Err(match self.address_blocked(false, now, node) {
+                    Some(wait) => Unidentified::Denied(Reason::Blocked, Some(wait)),
+                    None => Unidentified::Denied(question.refusal(), None),
+                });
+            }
             Judged::Known(identity) => {
                 let stale = self.backend.as_ref().is_some_and(|backend| !identity.is_fresh(now, backend.fresh(), backend.max_staleness()));
                 if !stale {
@@ -91,6 +96,12 @@ impl Gate {
             }
             Judged::Unknown { issued } => (issued, false),
         };
+        // A key that was issued, or known before, is no guess: neighbours of a blocked client pass.
+        if !(issued || again)
+            && let Some(wait) = self.address_blocked(false, now, node)
+        {
+            return Err(Unidentified::Denied(Reason::Blocked, Some(wait)));
+        }
         let Some(backend) = &mut self.backend else {
             return Err(Unidentified::Denied(question.refusal(), None));
         };
@@ -188,6 +199,9 @@ impl Gate {
     /// Does what is due by the clock, and answers which requests need wait no longer.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
         self.give_back_idle(now, shared);
+        if self.abuse.tick(now, shared, &mut self.counters).is_err() {
+            self.counters.count(Counter::Degraded);
+        }
         let (mut woken, done) = self.key_sets.tick(now, shared, &mut self.counters);
         if done.is_err() {
             self.counters.count(Counter::Degraded);
@@ -216,7 +230,7 @@ impl Gate {
         let Some(backend) = self.backend.as_mut().filter(|backend| backend.awaits(purpose)) else {
             return Outcomes::default();
         };
-        let heard = backend.heard(purpose, answer, now, shared);
+        let mut heard = backend.heard(purpose, answer, now, shared);
         let before = self.leases.is_away();
         let mut outcomes = Outcomes { woken: Vec::new(), error: heard.error, away: None };
         if heard.error.is_some() {
@@ -225,6 +239,12 @@ impl Gate {
         self.take_in(heard.events, now, shared);
         if let Some(settlement) = &heard.settlement {
             outcomes.woken = self.settled(settlement, now, shared);
+        }
+        if let Some(page) = heard.blocks.take() {
+            self.take_blocks(&page, now, shared);
+        }
+        for subject in &heard.unblocked {
+            self.unblocked(subject, now, shared);
         }
         if let Some(brought) = &heard.brought {
             // Before anybody who waits is judged again; and whatever becomes of the rest of the answer.
@@ -247,6 +267,7 @@ impl Gate {
                 | Purpose::Reclaim { .. }
                 | Purpose::Report { .. }
                 | Purpose::Settle { .. }
+                | Purpose::Blocks { .. }
                 | Purpose::KeySet { .. },
             ) => {}
         }
@@ -313,6 +334,8 @@ impl Gate {
             tier: Cell::new(tier),
             revision: Cell::new(revision),
             gone: Cell::new(false),
+            asked: Cell::new(0),
+            refused: Cell::new(0),
         });
         if consumer.revision.get() < revision {
             consumer.revision.set(revision);
@@ -345,11 +368,18 @@ impl Gate {
         self.keys.cache.forget_told(revision, now);
         self.tiers.forget_revisions();
         self.leases.raised(None, revision);
+        if let Some(backend) = &mut self.backend {
+            // What is blocked stays so, until it ends or the backend says otherwise.
+            backend.ask_for_blocks();
+        }
     }
 
     /// Carries one change out; an error if it is of a kind that is not known here.
     fn change(&mut self, change: &Change, now: Instant, shared: &mut impl SharedData) -> Result<(), Unusable> {
         let revision = change.revision;
+        if let Change { credential: None, consumer: None, tier: None, recall: None, block: Some(block), .. } = change {
+            return self.block_changed(block, now, shared);
+        }
         match (&change.credential, &change.consumer, &change.tier, &change.recall) {
             (Some(credential), None, None, None) => self.keys.cache.credential_changed(&credential.id, revision, credential.gone),
             (None, Some(consumer), None, None) => {
@@ -369,15 +399,16 @@ impl Gate {
         Ok(())
     }
 
-    /// Notes that a credential of the backend's was used.
-    pub(super) fn note_used(&mut self, identity: Option<&Identity>, now: Instant, wall: u64) {
+    /// Notes that a credential of the backend's was used, if that is due.
+    pub(super) fn note_used(&mut self, identity: Option<&Identity>, now: Instant, wall: u64) -> bool {
         let Some((identity, told)) = identity.and_then(|identity| Some((identity, identity.told.as_ref()?))) else {
-            return;
+            return false;
         };
         let due = told.noted.get().is_none_or(|noted| now.since(noted) >= NOTE_EVERY);
         if due && self.backend.as_mut().is_some_and(|backend| backend.note_used(&identity.credential, wall)) {
             told.noted.set(Some(now));
         }
+        due
     }
 }
 

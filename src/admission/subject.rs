@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::access::limited_as;
 
+use crate::abuse::Watched;
 use crate::identity::{Consumer, Namespace};
 use crate::limits::{Subject, Table};
 use crate::shared::{Broken, SharedData};
@@ -54,6 +55,17 @@ impl HashKey {
             IpAddr::V4(address) => self.subject(shared, Table::Addresses, &[limits.as_bytes(), &[0], &address.octets()]),
             IpAddr::V6(address) => self.subject(shared, Table::Addresses, &[limits.as_bytes(), &[0], &address.octets()]),
         }
+    }
+
+    /// Whom a score is of.
+    pub(super) fn watched(&mut self, key: Vec<u8>, shared: &mut impl SharedData) -> Watched {
+        let Subject { place, tag, .. } = self.subject(shared, Table::Addresses, &[&[0, 1], &key]);
+        Watched { key, place, tag }
+    }
+
+    /// What tells something that was shown from other things.
+    pub(super) fn shown(&mut self, what: &[u8], shared: &mut impl SharedData) -> u64 {
+        self.subject(shared, Table::Addresses, &[&[0, 2], what]).tag
     }
 
     /// Something of the node's own.

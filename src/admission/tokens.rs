@@ -67,7 +67,13 @@ impl Gate {
                 self.counters.count(Counter::TokenRefusedHit);
                 return Err(Unidentified::Denied(reason, None));
             }
-            Remembered::Nothing => self.verify(place, token, waited, now, seconds, node)?,
+            Remembered::Nothing => {
+                // Before anything is paid for it.
+                if let Some(wait) = self.address_blocked(false, now, node) {
+                    return Err(Unidentified::Denied(Reason::Blocked, Some(wait)));
+                }
+                self.verify(place, token, waited, now, seconds, node)?
+            }
         };
         self.present(&verified, waited, now, node)
     }

@@ -269,6 +269,8 @@ mod tests {
             tier: Cell::new(1),
             revision: Cell::new(revision),
             gone: Cell::new(false),
+            asked: Cell::new(0),
+            refused: Cell::new(0),
         };
         let consumer = cache.consumer(consumer, made);
         let told = Told { revision, as_of: Instant(0), expires: None, noted: Cell::new(None) };

@@ -3,7 +3,7 @@
 
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, Acknowledged, LeaseAsk, MOST_USED, Overage};
+use tollgate_core::wire::{self, Acknowledged, LeaseAsk, MOST_OFFENCES, MOST_USED, Offence, Overage};
 
 use super::leasing::{Settlement, settlement};
 use super::pace::Pace;
@@ -28,7 +28,7 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(prefix: &str) -> Self {
         // The number is of how it is written: a module in the place of another one must not read the other's.
-        Self { outbox: Outbox::new(format!("{prefix}/report/2")), notes: Notes::default(), spilled: Instant(0), pace: Pace::default() }
+        Self { outbox: Outbox::new(format!("{prefix}/report/3")), notes: Notes::default(), spilled: Instant(0), pace: Pace::default() }
     }
 
     /// Notes that a credential was used; `false` if there is no room for it now.
@@ -45,6 +45,15 @@ impl Reporter {
     pub(super) fn note_leases(&mut self, asks: Vec<LeaseAsk>, overages: Vec<Overage>) {
         self.notes.leases.extend(asks);
         self.notes.overages.extend(overages);
+    }
+
+    /// Notes what was detected of abuse; `false` if there is no room for it now.
+    pub(super) fn note_offence(&mut self, offence: Offence) -> bool {
+        let room = self.notes.abuse.len() < MOST_OFFENCES;
+        if room {
+            self.notes.abuse.push(offence);
+        }
+        room
     }
 
     /// Hands over what this worker has noted.
@@ -91,7 +100,7 @@ impl Reporter {
         now: Instant,
         sent: Instant,
         shared: &mut impl SharedData,
-    ) -> Result<Settlement, CallError> {
+    ) -> Result<(Settlement, Vec<String>), CallError> {
         let acknowledged = answer.body().and_then(|body| wire::decode::<Acknowledged>(body).map_err(|_| CallError::Failed));
         let acknowledged = acknowledged.and_then(|own| if own.sequence == sequence { Ok(own) } else { Err(CallError::Failed) });
         // One that will never be taken would hold up all that follow.
@@ -99,8 +108,8 @@ impl Reporter {
             && let Ok(told) = self.outbox.clear(sequence, shared)
         {
             self.pace.succeeded(now, REPORT_EVERY);
-            let Acknowledged { revision, leases, .. } = acknowledged?;
-            return settlement(told.unwrap_or_default(), leases, revision, sent);
+            let Acknowledged { revision, leases, unblocked, .. } = acknowledged?;
+            return settlement(told.unwrap_or_default(), leases, revision, sent).map(|settlement| (settlement, unblocked));
         }
         self.pace.failed(now);
         acknowledged.and(Err(CallError::Failed))

@@ -9,6 +9,7 @@
 )]
 
 mod e2e {
+    mod abuse;
     mod addresses;
     mod anonymous;
     mod answers;

@@ -62,7 +62,7 @@ impl Networks {
 }
 
 /// A network of IPv4-mapped addresses becomes the IPv4 network it stands for.
-fn canonical(network: IpNet) -> IpNet {
+pub(crate) fn canonical(network: IpNet) -> IpNet {
     if let IpNet::V6(v6) = network
         && v6.prefix_len() >= 96
         && let Some(v4) = v6.network().to_ipv4_mapped()

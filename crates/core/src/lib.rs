@@ -3,6 +3,7 @@
 //! Everything here is a pure value or a pure function: no I/O, no clock, no async, no globals.
 //! Time comes in as an argument, secrets come in through a lookup the caller passes.
 
+pub mod abuse;
 pub mod access;
 pub mod bucket;
 pub mod claims;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::abuse;
 use crate::access::AddressRules;
 use crate::credential::{IssuerKey, KeyHash, digest};
 use crate::issuer::Issuer;
@@ -45,6 +46,8 @@ pub struct Policy {
     pub node: NodeSizes,
     /// Who knows the other credentials.
     pub backend: Option<Backend>,
+    /// How abuse is judged; `None`: it is not looked for.
+    pub abuse: Option<abuse::Rules>,
 }
 
 /// Access tokens: whose are accepted, and what they may cost.

@@ -29,6 +29,8 @@ pub enum Reason {
     InsufficientScope,
     /// The client's address is denied, or not among those allowed.
     AddressDenied,
+    /// The client, its consumer or its credential is blocked for abuse, or by an operator.
+    Blocked,
     /// Too many unknown credentials came from the client's address.
     TooManyUnknownKeys,
     /// Too many access tokens with a wrong signature came from the client's address.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AmbiguousPath,
         Self::AmbiguousHost,
         Self::ConflictingCredentials,
@@ -57,6 +59,7 @@ impl Reason {
         Self::UnknownConsumer,
         Self::InsufficientScope,
         Self::AddressDenied,
+        Self::Blocked,
         Self::TooManyUnknownKeys,
         Self::TooManyFailedTokens,
         Self::RateLimited,
@@ -82,6 +85,7 @@ impl Reason {
             Self::TooManyFailedTokens => "too_many_failed_tokens",
             Self::DuplicateCredentials => "duplicate_credentials",
             Self::AddressDenied => "address_denied",
+            Self::Blocked => "blocked",
             Self::TooManyUnknownKeys => "too_many_unknown_keys",
             Self::RateLimited => "rate_limited",
             Self::QuotaExceeded => "quota_exceeded",
@@ -108,6 +112,7 @@ impl Reason {
             Self::InsufficientScope => "The credential lacks a scope, role or claim that this route requires",
             Self::TooManyFailedTokens => "Too many access tokens that are not valid came from this address. Retry later",
             Self::DuplicateCredentials => "A credential header was sent more than once",
+            Self::Blocked => "Blocked because of abuse. Retry later",
             Self::AddressDenied => "Requests from this address are not allowed",
             Self::TooManyUnknownKeys => "Too many unknown API keys came from this address. Retry later",
             Self::RateLimited => "Rate limit exceeded",

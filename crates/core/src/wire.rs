@@ -13,9 +13,11 @@
 //! | `GET /internal/v1/changes?after=N&mark=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
 //! | `POST /internal/v1/leases` | [`Settle`] | [`Settled`] |
 //! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
+//! | `GET /internal/v1/blocks?after=N` | | [`Blocks`] |
 //!
 //! A token is refused with 401: the node then says hello again. Every other status than 200 is a failure.
 
+mod abuse;
 mod leases;
 
 use std::fmt;
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::document::Tier;
 use crate::credential::digest;
+pub use abuse::{BlockChange, Blocks, Effect, MOST_BLOCKS, MOST_OFFENCES, Offence};
 pub use leases::{FirstAsk, LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
 
 /// The format's name.
@@ -205,6 +208,9 @@ pub struct Change {
     /// Units of a limit are wanted elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recall: Option<Recall>,
+    /// A block began, changed or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<BlockChange>,
 }
 
 /// A credential changed.
@@ -241,6 +247,9 @@ pub struct Report {
     /// Units admitted without a lease; at most [`MOST_OVERAGES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overages: Vec<Overage>,
+    /// What was detected of abuse; at most [`MOST_OFFENCES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abuse: Vec<Offence>,
 }
 
 /// When a credential was last used.
@@ -263,6 +272,9 @@ pub struct Acknowledged {
     /// What came of the report's asks, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<LeaseAnswer>,
+    /// Subjects of the report's offences that are not to be blocked: approved, unknown, or too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unblocked: Vec<String>,
 }
 
 impl Hello {

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tollgate_core::abuse::Subject;
 use tollgate_core::config::check_tier;
 use tollgate_core::wire::{
-    Acknowledged, Changes, Either, Hello, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Settle, Settled, Welcome,
-    WireError, decode, encode,
+    Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Settle, Settled,
+    Welcome, WireError, decode, encode,
 };
 
 fn golden(name: &str) -> String {
@@ -73,6 +74,13 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!(agrees::<Settled>("settled-ahead.json", &mut seen).answers[0].opens_in_ms, 6_500);
     assert_eq!(agrees::<Settled>("settled.json", &mut seen).answers[1].retry_ms, 1_000);
     assert_eq!(agrees::<Changes>("changes-recall.json", &mut seen).changes[0].recall.as_ref().unwrap().limit, "monthly");
+    let changes: Changes = agrees("changes-block.json", &mut seen);
+    let blocks: Vec<_> = changes.changes.iter().map(|change| change.block.as_ref().unwrap()).collect();
+    assert_eq!(blocks[0].subject.parse(), Ok(Subject::Address("192.0.2.7/32".parse().unwrap())));
+    assert_eq!((blocks[0].effect, blocks[1].effect, blocks[2].effect), (Effect::Unknown, Effect::All, Effect::Approve));
+    assert!(agrees::<Report>("report-abuse.json", &mut seen).abuse[1].shadow);
+    assert_eq!(agrees::<Acknowledged>("acknowledged-abuse.json", &mut seen).unblocked, ["address:192.0.2.7/32"]);
+    assert_eq!(agrees::<Blocks>("blocks.json", &mut seen).next, Some(17));
     let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1")).unwrap();
     let there: BTreeSet<String> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(seen, there, "golden files that nothing reads, or the other way round");

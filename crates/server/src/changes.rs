@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tollgate_core::wire::{Change, Changes, ConsumerChange, CredentialChange, LARGEST_ANSWER, LONGEST_WAIT, MOST_CHANGES, Recall};
 
+use crate::blocks;
 use crate::clock::Time;
 use crate::failure::Failure;
 use crate::store::changes::{self as rows, Kind, Row, publish};
@@ -104,7 +105,7 @@ async fn read(store: &Store, after: Option<Known>, held_ms: u64) -> Result<Chang
     let mut size = 0;
     let mut told = after;
     for row in &rows {
-        let change = change(&mut snapshot, row).await?;
+        let change = change(&mut snapshot, row, store.now()).await?;
         size += change.as_ref().map_or(0, |change| serde_json::to_vec(change).map_or(LARGEST, |json| json.len() + 1));
         if size > LARGEST && told != after {
             break;
@@ -118,7 +119,7 @@ async fn read(store: &Store, after: Option<Known>, held_ms: u64) -> Result<Chang
 }
 
 /// A change with what it tells of, as that is now; `None` where nobody can have heard of it.
-async fn change(snapshot: &mut Snapshot, row: &Row) -> Result<Option<Change>, Failure> {
+async fn change(snapshot: &mut Snapshot, row: &Row, now: Time) -> Result<Option<Change>, Failure> {
     let change = Change { revision: row.revision, ..Change::default() };
     let id = row.subject.clone();
     Ok(Some(match row.kind {
@@ -135,6 +136,11 @@ async fn change(snapshot: &mut Snapshot, row: &Row) -> Result<Option<Change>, Fa
         }
         // A tier that is gone had no consumers left, and each of them was told of.
         Kind::Tier => return Ok(store::tiers::get(snapshot, &id).await?.map(|tier| Change { tier: Some(tier.into()), ..change })),
+        Kind::Block => {
+            // One that was forgotten has ended long ago.
+            let block = store::blocks::get(snapshot, &id).await?.map(|block| blocks::change(&block, now));
+            return Ok(block.map(|block| Change { block: Some(block), ..change }));
+        }
         Kind::Recall | Kind::Freed => {
             let freed = row.kind == Kind::Freed;
             let recall = |(consumer, limit): (&str, &str)| Recall { consumer: consumer.to_owned(), limit: limit.to_owned(), freed };

@@ -1,6 +1,7 @@
 //! Owns the command line: one module a command. Must not hold what a command does.
 
 mod admin_keys;
+mod blocks;
 mod check;
 mod client;
 mod consumers;
@@ -50,6 +51,7 @@ enum Command {
     Tiers(tiers::Arguments),
     Nodes(nodes::Arguments),
     Ledger(ledger::Arguments),
+    Blocks(blocks::Arguments),
     Organisations(organisations::Arguments),
     AdminKeys(admin_keys::Arguments),
     Users(users::Arguments),
@@ -74,6 +76,7 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Tiers(arguments) => tiers::run(&arguments),
         Command::Nodes(arguments) => nodes::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Blocks(arguments) => blocks::run(&arguments),
         Command::Organisations(arguments) => organisations::run(&arguments),
         Command::AdminKeys(arguments) => admin_keys::run(&arguments),
         Command::Users(arguments) => users::run(&arguments),

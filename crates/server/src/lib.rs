@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod admin_keys;
 pub mod api_keys;
+pub mod blocks;
 pub mod calendar;
 pub mod changes;
 pub mod cli;

@@ -56,6 +56,10 @@ pub enum Permission {
     OutboxRead,
     /// Try anew what could not be sent, or take it away.
     OutboxWrite,
+    /// See who is blocked and who is approved.
+    BlocksRead,
+    /// Block, lift and approve.
+    BlocksWrite,
 }
 
 /// A named set of permissions.
@@ -91,7 +95,7 @@ pub struct Principal {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::OrganisationsRead,
         Self::OrganisationsWrite,
         Self::ConsumersRead,
@@ -115,6 +119,8 @@ impl Permission {
         Self::IdentityProvidersWrite,
         Self::OutboxRead,
         Self::OutboxWrite,
+        Self::BlocksRead,
+        Self::BlocksWrite,
     ];
 
     /// Its name, such as `keys:write`.
@@ -144,6 +150,8 @@ impl Permission {
             Self::IdentityProvidersWrite => "identity_providers:write",
             Self::OutboxRead => "outbox:read",
             Self::OutboxWrite => "outbox:write",
+            Self::BlocksRead => "blocks:read",
+            Self::BlocksWrite => "blocks:write",
         }
     }
 }
@@ -195,6 +203,8 @@ impl Role {
                         | P::IdentityProvidersRead
                         | P::OutboxRead
                         | P::OutboxWrite
+                        | P::BlocksRead
+                        | P::BlocksWrite
                 )
             }
             Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite | P::OwnAccount),
@@ -207,6 +217,7 @@ impl Role {
                         | P::KeysRead
                         | P::NodesRead
                         | P::LedgerRead
+                        | P::BlocksRead
                         | P::OwnAccount
                         | P::IdentityProvidersRead
                 )

@@ -2,6 +2,7 @@
 
 use tollgate_core::wire::{Acknowledged, MOST_USED, Report};
 
+use crate::blocks;
 use crate::clock::Time;
 use crate::failure::Failure;
 use crate::ledger;
@@ -41,15 +42,17 @@ pub async fn apply(write: &mut Write, incarnation: &Incarnation, report: &Report
     let newest = node.last_sequence.max(sequence);
     let oldest = newest.saturating_sub(TOLD_APART - 1);
     let is_new = sequence >= oldest && store::nodes::insert_report(write, &node.incarnation, sequence, oldest).await?;
+    let mut unblocked = Vec::new();
     if is_new {
         let now = write.now();
+        unblocked = blocks::take(write, incarnation, &report.abuse).await?;
         for used in &report.used {
             let at = Time::from_millis(i64::try_from(used.at_ms).unwrap_or(i64::MAX)).min(now);
             store::api_keys::used(write, &used.credential, at).await?;
         }
         store::nodes::upsert(write, &Node { last_seen_at: now, last_sequence: newest, ..node }).await?;
     }
-    Ok(Acknowledged { sequence, ..Acknowledged::default() })
+    Ok(Acknowledged { sequence, unblocked, ..Acknowledged::default() })
 }
 
 fn judge(report: &Report) -> Result<(), Failure> {
@@ -59,5 +62,5 @@ fn judge(report: &Report) -> Result<(), Failure> {
     if report.used.len() > MOST_USED {
         return Err(Failure::invalid("used", format!("{} entries; at most {MOST_USED}", report.used.len())));
     }
-    Ok(())
+    blocks::judge(&report.abuse)
 }

@@ -7,6 +7,7 @@
 pub(crate) mod admin_keys;
 pub(crate) mod answers;
 pub(crate) mod api_keys;
+pub(crate) mod blocks;
 pub(crate) mod changes;
 pub(crate) mod consumers;
 mod error;

@@ -17,6 +17,8 @@ mod admin_keys;
 mod api_keys;
 #[path = "backend/audit.rs"]
 mod audit;
+#[path = "backend/blocks.rs"]
+mod blocks;
 #[path = "backend/boundary.rs"]
 mod boundary;
 #[path = "backend/changes.rs"]

@@ -170,7 +170,7 @@ impl FakeBackend {
                 let asks = wire::decode::<Report>(&call.body).unwrap().leases;
                 let leases = asks.iter().map(|ask| self.ledger.settle(ask)).collect();
                 if self.acknowledges && !self.loses {
-                    good(wire::encode(&Acknowledged { sequence, revision: self.revision, leases }))
+                    good(wire::encode(&Acknowledged { sequence, revision: self.revision, leases, ..Acknowledged::default() }))
                 } else {
                     Some((504, Vec::new()))
                 }
@@ -193,6 +193,7 @@ impl FakeBackend {
                     changes,
                 }))
             }
+            Purpose::Blocks { .. } => good(wire::encode(&wire::Blocks::default())),
             Purpose::KeySet { .. } => panic!("no issuer publishes keys here"),
         }
     }

@@ -1,5 +1,6 @@
 //! Owns the judgement of a document's values: it makes a valid policy, or says everything that is wrong.
 
+mod abuse;
 mod backend;
 mod credentials;
 mod limits;
@@ -144,6 +145,7 @@ impl Compiler<'_> {
             filter_state: document.filter_state,
             node: self.node(&document.node),
             backend: document.backend.as_ref().and_then(|backend| self.backend(backend)),
+            abuse: document.abuse.as_ref().and_then(|abuse| self.abuse(abuse)),
         }
     }
 

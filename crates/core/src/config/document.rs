@@ -1,11 +1,13 @@
 //! Owns the shape of a plugin configuration, as it is written in JSON. Values are judged when it is compiled.
 
+mod abuse;
 mod answers;
 mod backend;
 mod tokens;
 
 use serde::{Deserialize, Serialize};
 
+pub use abuse::{Abuse, AbuseAddresses, AbuseDenials, AbuseMode, AbuseVelocity, AbuseWeights};
 pub use answers::{Answers, BodyStyle, IdentityHeaders, LimitHeaders, Reset};
 pub use backend::Backend;
 pub use tokens::{
@@ -51,6 +53,9 @@ pub struct Plugin {
     /// The backend that knows the credentials this document does not name. Default: none; others are then unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
+    /// How abuse is detected and what becomes of it. Default: it is not looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abuse: Option<Abuse>,
 }
 
 /// Where credentials are and how they are recognised.

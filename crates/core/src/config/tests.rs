@@ -50,6 +50,11 @@ fn wrong_credentials_are_named() {
 }
 
 #[test]
+fn wrong_rules_of_abuse_are_named_with_what_is_allowed() {
+    check(wrong::ABUSE);
+}
+
+#[test]
 fn wrong_backends_are_named() {
     check(wrong::BACKEND);
 }

@@ -66,7 +66,9 @@ needs!(
     IdentityProvidersRead,
     IdentityProvidersWrite,
     OutboxRead,
-    OutboxWrite
+    OutboxWrite,
+    BlocksRead,
+    BlocksWrite
 );
 
 /// Who is signed in with the browser, if anybody is; for what changes nothing.

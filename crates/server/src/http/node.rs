@@ -17,6 +17,7 @@ use super::document::collect;
 use super::problem::Refusal;
 use crate::failure::Failure;
 
+mod blocks;
 mod changes;
 mod consumers;
 mod incarnations;
@@ -34,6 +35,7 @@ pub(super) fn router() -> Router<Arc<Backend>> {
         .route("/internal/v1/consumers", post(consumers::resolve))
         .route("/internal/v1/changes", get(changes::after))
         .route("/internal/v1/leases", post(leases::settle))
+        .route("/internal/v1/blocks", get(blocks::list))
         .route("/internal/v1/reports", post(reports::apply))
 }
 

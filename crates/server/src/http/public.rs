@@ -11,6 +11,7 @@ use super::backend::Backend;
 mod accounts;
 mod admin_keys;
 mod api_keys;
+mod blocks;
 mod consumers;
 mod developer_keys;
 mod ledger;
@@ -52,6 +53,10 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(ledger::list))
         .routes(routes!(ledger::release))
         .routes(routes!(ledger::reopen))
+        .routes(routes!(blocks::list, blocks::create))
+        .routes(routes!(blocks::lift))
+        .routes(routes!(blocks::approvals, blocks::approve))
+        .routes(routes!(blocks::unapprove))
         .routes(routes!(self_service::create))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::update, users::delete))

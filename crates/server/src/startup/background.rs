@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::http::backend::Backend;
-use crate::{changes, ledger, outbox};
+use crate::{blocks, changes, ledger, outbox};
 
 /// How often it looks. Nodes end keys by themselves when their time is over, so this need not be prompt.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -31,6 +31,7 @@ struct Failures {
 
 pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
     tokio::join!(
+        ending_blocks(&backend),
         expiring(&backend, &metrics),
         recalling(&backend),
         watching_the_clock(&backend),
@@ -47,6 +48,15 @@ async fn expiring(backend: &Backend, metrics: &PrometheusHandle) {
         period.tick().await;
         metrics.run_upkeep();
         failures.note(expire(backend).await);
+    }
+}
+
+async fn ending_blocks(backend: &Backend) {
+    let mut period = every(PERIOD);
+    let mut failures = Failures::of("blocks that have ended could not be marked");
+    loop {
+        period.tick().await;
+        failures.note(blocks::sweep(&backend.store).await);
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Recall,
     /// Units of a quota came free; the same subject.
     Freed,
+    /// A block or an approval of this id began or ended.
+    Block,
 }
 
 /// A change.
@@ -37,8 +39,8 @@ pub(crate) struct Row {
 }
 
 impl Kind {
-    const ALL: [Self; 7] =
-        [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier, Self::Recall, Self::Freed];
+    const ALL: [Self; 8] =
+        [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier, Self::Recall, Self::Freed, Self::Block];
 
     const fn name(self) -> &'static str {
         match self {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Tier => "tier",
             Self::Recall => "recall",
             Self::Freed => "freed",
+            Self::Block => "block",
         }
     }
 }

@@ -95,6 +95,8 @@ impl Operation {
             | "get_session"
             | "list_identity_providers"
             | "list_messages"
+            | "list_blocks"
+            | "list_approvals"
             | "get_openapi" => (None, None, 200),
             "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
             "get_organisation" => (Some("default".to_owned()), None, 200),
@@ -129,6 +131,16 @@ impl Operation {
                 let nodes = service.get("/api/v1/nodes?limit=200").await.expect(200);
                 let newest = nodes["items"].as_array().unwrap().last().unwrap();
                 (Some(newest["incarnation"].as_str().unwrap().to_owned()), Some(json!({"force": true})), 200)
+            }
+            "create_block" => (None, Some(json!({"subject": "address:192.0.2.7", "reason": "a test"})), 201),
+            "create_approval" => (None, Some(json!({"subject": format!("consumer:{consumer}")})), 201),
+            "lift_block" => {
+                let made = service.post("/api/v1/blocks", &json!({"subject": format!("consumer:{consumer}")})).await.expect(201);
+                (Some(made["id"].as_str().unwrap().to_owned()), None, 204)
+            }
+            "delete_approval" => {
+                let made = service.post("/api/v1/approvals", &json!({"subject": "address:192.0.2.0/24"})).await.expect(201);
+                (Some(made["id"].as_str().unwrap().to_owned()), None, 204)
             }
             "reopen_ledger" => (None, Some(json!({"consumer": consumer})), 200),
             "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),

@@ -41,6 +41,41 @@ pub(super) const BACKEND: &[Wrong] = &[
     ),
 ];
 
+/// Abuse.
+pub(super) const ABUSE: &[Wrong] = &[
+    (
+        r#"{"abuse":{"mode":"block"}}"#,
+        &["abuse.mode: found unknown variant `block` (line 1, column 24); allowed: one of `off`, `shadow`, `enforce`"],
+    ),
+    (
+        r#"{"abuse":{"threshold":0,"network_multiple":1001,"half_life":"0s","weights":{"forged_key":100001}}}"#,
+        &[
+            "abuse.weights.forged_key: found 100001; allowed: 0 to 100000",
+            "abuse.threshold: found 0; allowed: 1 to 100000",
+            "abuse.network_multiple: found 1001; allowed: 0 to 1000",
+            "abuse.half_life: found `0s`; allowed: a duration from `1s` to `86400s`",
+        ],
+    ),
+    (
+        r#"{"abuse":{"first_block":"2m","longest_block":"1m","interval":"11m","subjects":255}}"#,
+        &[
+            "abuse.interval: found `11m`; allowed: a duration from `1s` to `600s`",
+            "abuse.subjects: found 255; allowed: 256 to 1048576",
+            "abuse.longest_block: found less than `first_block`; allowed: at least as long as `first_block`",
+        ],
+    ),
+    (
+        r#"{"abuse":{"velocity":{"least":63,"intervals":0},"denials":{"multiple":0},"many_addresses":{"most":301,"window":"2d"}}}"#,
+        &[
+            "abuse.velocity.intervals: found 0; allowed: 1 to 1000",
+            "abuse.velocity.least: found 63; allowed: 64 to 10000000",
+            "abuse.denials.multiple: found 0; allowed: 1 to 1000",
+            "abuse.many_addresses.most: found 301; allowed: 0 to 300",
+            "abuse.many_addresses.window: found `2d`; allowed: a duration from `1s` to `86400s`",
+        ],
+    ),
+];
+
 pub(super) const CREDENTIALS: &[Wrong] = &[
     (
         r#"{"identity_headers":{"tier":"X-API-Key"}}"#,
@@ -399,7 +434,7 @@ pub(super) const SHAPES: &[Wrong] = &[
     (
         r#"{"realms":"a"}"#,
         &[
-            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tokens`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`",
+            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tokens`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`, `abuse`",
         ],
     ),
     ("{} {}", &["document: found trailing characters at line 1 column 4; allowed: one JSON object and nothing after it"]),
