@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod journal;
+pub mod known;
 pub mod table;
 
 use std::net::IpAddr;
@@ -200,7 +201,7 @@ impl Abuse {
         shared: &mut impl SharedData,
         counters: &mut Counters,
     ) {
-        let block = Block { until: now.after(lasts), effect, automatic: true, told: false };
+        let block = Block { until: now.after(lasts), effect, automatic: true, told: false, since: now };
         self.blocks.put(&who.key, block, now, counters);
         if self.journal.write(&who.key, &block, shared).is_err() {
             // The node's other workers find out by themselves.
@@ -223,6 +224,10 @@ impl Abuse {
             None => {
                 self.blocks.remove(&who.key, effect, counters);
                 self.forgive(who, now, shared);
+                // A worker that starts later must not find it there.
+                if self.journal.end(&who.key, shared).is_err() {
+                    counters.count(Counter::Degraded);
+                }
             }
         }
         if block.is_some_and(|block| block.effect == Effect::Approve) {
@@ -232,9 +237,9 @@ impl Abuse {
 
     /// Takes a block of this node back, on all workers.
     pub fn unblock(&mut self, who: &Watched, now: Instant, shared: &mut impl SharedData, counters: &mut Counters) {
-        self.blocks.remove(&who.key, Effect::Unknown, counters);
+        self.blocks.remove_own(&who.key, counters);
         self.forgive(who, now, shared);
-        let ended = Block { until: Instant(0), effect: Effect::Unknown, automatic: true, told: false };
+        let ended = Block { until: Instant(0), effect: Effect::Unknown, automatic: true, told: false, since: now };
         if self.journal.write(&who.key, &ended, shared).is_err() {
             counters.count(Counter::Degraded);
         }
@@ -265,7 +270,7 @@ impl Abuse {
         for (key, block) in self.journal.read(shared)? {
             match block.until > now {
                 true => self.blocks.put(&key, block, now, counters),
-                false => self.blocks.remove(&key, block.effect, counters),
+                false => self.blocks.remove_own(&key, counters),
             }
         }
         Ok(())

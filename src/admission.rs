@@ -280,6 +280,9 @@ impl Gate {
             }
             Some(Presented::ApiKey(key)) => {
                 let found = self.identify(&key, waited, now, node);
+                if found.is_ok() && waited.for_backend {
+                    self.note_good(&key, node);
+                }
                 self.note_failure(&found, &key, now, node);
                 found.map(Some)
             }

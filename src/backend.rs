@@ -313,11 +313,6 @@ impl Backend {
             Err(broken) => (Vec::new(), Err(broken)),
         };
         self.send_resolves(now);
-        if self.feed.follows()
-            && let Some(authorization) = self.session.authorization(now)
-        {
-            self.calls.extend(self.blocks.next_call(&self.settings, &authorization, now));
-        }
         let spilled = self.reporter.spill(now, shared);
         let led = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));
         (events, looked.and(followed).and(spilled).and(led))
@@ -420,6 +415,8 @@ impl Backend {
             return;
         }
         if let Some(authorization) = self.session.authorization(now) {
+            // Who is blocked first: who is approved must be known before anybody is judged.
+            self.calls.extend(self.blocks.next_call(&self.settings, &authorization, now));
             self.calls.extend(self.resolver.calls(&authorization, self.settings.timeout, now));
         }
     }

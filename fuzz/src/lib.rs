@@ -7,6 +7,8 @@
 //! A target asserts what must hold of any input, against a second and plainer reading of it where there is one.
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod configuration;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use tollgate_core::time::Instant;
+use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::Effect;
 
 use crate::counters::{Counter, Counters};
@@ -14,6 +14,9 @@ use crate::identity::Namespace;
 
 /// The most blocks and approvals a worker keeps; beyond them the one that ends first goes.
 pub const MOST: usize = 16_384;
+
+/// For so long the backend may not have heard of what a node has blocked.
+const UNHEARD_FOR: u64 = 10 * SECOND;
 
 /// A block, or an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Block {
     pub automatic: bool,
     /// The backend told of it.
     pub told: bool,
+    /// When this worker heard of it.
+    pub since: Instant,
 }
 
 /// Who is blocked.
@@ -47,8 +52,13 @@ struct Networks([[u32; 129]; 2]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Network { v6: bool, prefix: u8 },
+    Network {
+        v6: bool,
+        prefix: u8,
+    },
     Identity,
+    /// A consumer or credential of which the backend knows nothing.
+    Stranger,
 }
 
 /// What names a network.
@@ -125,7 +135,7 @@ impl Blocks {
             }
         }
         self.count(kind, &block, true);
-        self.of.insert(hash, (kind, block));
+        self.of.insert(hash, (kind, Block { since: now, ..block }));
         counters.count(Counter::BlockBegun);
     }
 
@@ -133,6 +143,14 @@ impl Blocks {
     pub fn remove(&mut self, key: &[u8], effect: Effect, counters: &mut Counters) {
         let hash = self.hash(key, effect);
         self.drop(hash, counters);
+    }
+
+    /// Ends what this node has decided by itself, and leaves what it was told.
+    pub fn remove_own(&mut self, key: &[u8], counters: &mut Counters) {
+        let hash = self.hash(key, Effect::Unknown);
+        if self.of.get(&hash).is_some_and(|(_, block)| !block.told) {
+            self.drop(hash, counters);
+        }
     }
 
     /// How long an address is blocked yet, in nanoseconds; `known`: for requests with a good credential.
@@ -180,11 +198,19 @@ impl Blocks {
         ended.into_iter().for_each(|hash| self.drop(hash, counters));
     }
 
-    /// Forgets what the backend told of and is not among these any longer.
-    pub fn keep_told(&mut self, told: &[(Vec<u8>, Effect)], counters: &mut Counters) {
+    /// These are all that the backend knows of: others have been lifted, but for those of identities that it knows nothing of, and those
+    /// that it may not have heard of yet.
+    pub fn keep_told(&mut self, told: &[(Vec<u8>, Effect)], now: Instant, counters: &mut Counters) {
         let kept: hashbrown::HashSet<u64> = told.iter().map(|(key, effect)| self.hash(key, *effect)).collect();
-        let gone: Vec<u64> =
-            self.of.iter().filter(|(hash, (_, block))| block.told && !kept.contains(*hash)).map(|(hash, _)| *hash).collect();
+        let gone: Vec<u64> = self
+            .of
+            .iter()
+            .filter(|(hash, (kind, block))| {
+                let young = !block.told && now.since(block.since) < UNHEARD_FOR;
+                *kind != Kind::Stranger && !young && !kept.contains(*hash)
+            })
+            .map(|(hash, _)| *hash)
+            .collect();
         gone.into_iter().for_each(|hash| self.drop(hash, counters));
     }
 
@@ -210,8 +236,8 @@ impl Blocks {
                     step(&mut self.totals);
                 }
             }
-            Kind::Identity if block.effect != Effect::Approve => step(&mut self.identities),
-            Kind::Identity => {}
+            Kind::Identity | Kind::Stranger if block.effect != Effect::Approve => step(&mut self.identities),
+            Kind::Identity | Kind::Stranger => {}
         }
     }
 
@@ -237,7 +263,8 @@ impl Kind {
         match key {
             [4, prefix @ 0..=32, ..] if key.len() == 6 => Some(Self::Network { v6: false, prefix: *prefix }),
             [6, prefix @ 0..=128, ..] if key.len() == 18 => Some(Self::Network { v6: true, prefix: *prefix }),
-            [1 | 2, 0..=2, ..] => Some(Self::Identity),
+            [1 | 2, 1, ..] => Some(Self::Identity),
+            [1 | 2, 0 | 2, ..] => Some(Self::Stranger),
             _ => None,
         }
     }

@@ -42,6 +42,36 @@ impl Journal {
         Err(Broken)
     }
 
+    /// Takes back what was told of somebody, if anything was.
+    ///
+    /// # Errors
+    /// [`Broken`], also where others were always faster.
+    pub fn end(&mut self, key: &[u8], shared: &mut impl SharedData) -> Result<(), Broken> {
+        for _ in 0..MOST_RETRIES {
+            let mut value = Vec::new();
+            let version = shared.get(KEY, &mut value)?;
+            if version.is_none() {
+                return Ok(());
+            }
+            let (next, entries) = split(&value)?;
+            let names = |entry: &[u8]| entry.get(9..) == Some(key) && entry.first_chunk() != Some(&[0; 8]);
+            if !entries.iter().any(|entry| names(entry)) {
+                return Ok(());
+            }
+            let mut written = next.to_le_bytes().to_vec();
+            for entry in entries {
+                match entry.split_first_chunk::<8>().filter(|_| names(entry)) {
+                    Some((_, rest)) => put(&mut written, &[&[0; 8][..], rest].concat()),
+                    None => put(&mut written, entry),
+                }
+            }
+            if shared.set(KEY, &written, version)? {
+                return Ok(());
+            }
+        }
+        Err(Broken)
+    }
+
     /// What was told since the last time, in its order.
     ///
     /// # Errors
@@ -67,7 +97,7 @@ fn block(entry: &[u8]) -> Option<(Vec<u8>, Block)> {
     let (until, rest) = entry.split_first_chunk::<8>()?;
     let (effect, key) = rest.split_first()?;
     let effect = if *effect == 1 { Effect::All } else { Effect::Unknown };
-    Some((key.to_vec(), Block { until: Instant(u64::from_le_bytes(*until)), effect, automatic: true, told: false }))
+    Some((key.to_vec(), Block { until: Instant(u64::from_le_bytes(*until)), effect, automatic: true, told: false, since: Instant(0) }))
 }
 
 fn put(bytes: &mut Vec<u8>, entry: &[u8]) {

@@ -42,7 +42,7 @@ fn guesses(abuse: &mut Abuse, who: &Watched, from: u64, now: Instant, shared: &m
 }
 
 fn block(until: u64, effect: Effect) -> Block {
-    Block { until: Instant(until), effect, automatic: true, told: false }
+    Block { until: Instant(until), effect, automatic: true, told: false, since: Instant(0) }
 }
 
 #[test]
@@ -151,6 +151,58 @@ fn what_one_worker_blocks_the_others_block_and_lift_too() {
 }
 
 #[test]
+fn what_was_lifted_is_not_found_by_a_worker_that_starts_later() {
+    let (mut one, mut shared, mut counters) = (abuse(Rules::default()), Memory::default(), Counters::default());
+    let (who, other) = (watched(ATTACKER), watched([198, 51, 100, 8]));
+    one.block(&who, Effect::Unknown, 50 * SECOND, Instant(SECOND), &mut shared, &mut counters);
+    one.block(&other, Effect::Unknown, 50 * SECOND, Instant(SECOND), &mut shared, &mut counters);
+    one.told(&who, None, Effect::Unknown, Instant(2 * SECOND), &mut shared, &mut counters);
+    let mut later = abuse(Rules::default());
+    for worker in [&mut one, &mut later] {
+        worker.tick(Instant(3 * SECOND), &mut shared, &mut counters).unwrap();
+        assert_eq!(worker.blocks.address(IpAddr::from(ATTACKER), false, Instant(3 * SECOND)), None);
+        assert!(worker.blocks.address(IpAddr::from([198, 51, 100, 8]), false, Instant(3 * SECOND)).is_some());
+    }
+    // The backend knows of none of them: lifted while nothing was heard.
+    later.blocks.keep_told(&[], Instant(4 * SECOND), &mut counters);
+    assert!(!later.blocks.is_empty(), "it may not have heard yet");
+    later.blocks.keep_told(&[], Instant(14 * SECOND), &mut counters);
+    assert!(later.blocks.is_empty());
+}
+
+#[test]
+fn a_node_that_takes_its_own_word_back_leaves_an_operator_s() {
+    let (mut abuse, mut shared, mut counters) = (abuse(Rules::default()), Memory::default(), Counters::default());
+    let who = watched(ATTACKER);
+    let told = Block { automatic: false, told: true, ..block(100 * SECOND, Effect::All) };
+    abuse.told(&who, Some(told), Effect::All, Instant(1), &mut shared, &mut counters);
+    abuse.block(&who, Effect::Unknown, SECOND, Instant(1), &mut shared, &mut counters);
+    abuse.unblock(&who, Instant(2), &mut shared, &mut counters);
+    abuse.tick(Instant(SECOND), &mut shared, &mut counters).unwrap();
+    assert!(abuse.blocks.address(IpAddr::from(ATTACKER), true, Instant(SECOND)).is_some());
+}
+
+#[test]
+fn good_credentials_are_remembered_on_the_node_and_take_a_fixed_room() {
+    let mut shared = Memory::default();
+    let place = |number: u64| (mixed(number), mixed(number + 1_000_000_000));
+    assert!(!known::was_good(place(1), &mut shared));
+    for number in 0..4 {
+        known::note(place(number), &mut shared).unwrap();
+    }
+    assert!((0..4).all(|number| known::was_good(place(number), &mut shared)) && !known::was_good(place(4), &mut shared));
+    for number in 0..50_000 {
+        known::note(place(number), &mut shared).unwrap();
+    }
+    let full = shared.size();
+    for number in 50_000..100_000 {
+        known::note(place(number), &mut shared).unwrap();
+    }
+    assert_eq!(shared.size(), full);
+    assert!(known::was_good(place(99_999), &mut shared), "the newest");
+}
+
+#[test]
 fn an_operator_s_block_is_not_undone_by_what_a_node_finds_and_is_in_force_in_shadow() {
     let (mut abuse, mut counters) = (abuse(Rules { act: Act::Report, ..Rules::default() }), Counters::default());
     let address = IpAddr::from(ATTACKER);
@@ -182,8 +234,10 @@ fn an_approval_outweighs_an_automatic_block_but_not_an_operator_s() {
     assert!(abuse.blocks.has_identities());
     assert_eq!(abuse.blocks.identity(&id, Instant(1)), Some(99));
     assert_eq!(abuse.blocks.identity(&key_of_id(true, &Namespace::Configuration, "acme"), Instant(1)), None, "another's of the same name");
-    abuse.blocks.keep_told(&[], &mut counters);
-    assert_eq!(abuse.blocks.len(), 3, "nothing of these was told by the backend");
+    let strangers = key_of_id(true, &Namespace::Configuration, "acme");
+    abuse.blocks.put(&strangers, block(100, Effect::All), Instant(1), &mut counters);
+    abuse.blocks.keep_told(&[(id.clone(), Effect::All)], Instant(20 * SECOND), &mut counters);
+    assert_eq!(abuse.blocks.len(), 2, "what the backend lists, and what it knows nothing of");
 }
 
 #[test]

@@ -98,7 +98,8 @@ impl Gate {
         };
         // A key that was issued, or known before, is no guess: neighbours of a blocked client pass.
         if !(issued || again)
-            && let Some(wait) = self.address_blocked(false, now, node)
+            && let Question::Key(presented) = question
+            && let Some(wait) = self.stranger_blocked(presented, now, node)
         {
             return Err(Unidentified::Denied(Reason::Blocked, Some(wait)));
         }

@@ -17,6 +17,7 @@ use tollgate_core::wire::{BlockChange, Effect, Offence};
 
 use super::{Denial, Gate, Node, Unidentified};
 use crate::abuse::blocks::{Block, key_of_id, key_of_network};
+use crate::abuse::known;
 use crate::abuse::{REFUSED_SAMPLE, SAMPLE, Verdict, Watched};
 use crate::backend::Page;
 use crate::counters::Counter;
@@ -36,6 +37,24 @@ impl Gate {
         }
         let address = node.source_address()?;
         self.abuse.blocks.address(address, known, now)
+    }
+
+    /// How long the client's address is blocked yet for a credential that this worker does not know: others of the node may.
+    pub(super) fn stranger_blocked(&mut self, presented: &[u8], now: Instant, node: &mut impl Node) -> Option<u64> {
+        let wait = self.address_blocked(false, now, node)?;
+        let place = self.hash_key.credential(presented, node);
+        (!known::was_good(place, node)).then_some(wait)
+    }
+
+    /// A credential that this worker did not know is good.
+    pub(super) fn note_good(&mut self, presented: &[u8], shared: &mut impl SharedData) {
+        if self.policy.abuse.is_none() {
+            return;
+        }
+        let place = self.hash_key.credential(presented, shared);
+        if known::note(place, shared).is_err() {
+            self.counters.count(Counter::Degraded);
+        }
     }
 
     /// A request without identity, unless its address is blocked.
@@ -125,6 +144,9 @@ impl Gate {
         node: &mut impl Node,
     ) -> Option<bool> {
         let watched = self.watched(who, namespace, node);
+        // Who is approved is not known before the backend was asked; until then scores only grow.
+        let known = self.backend.as_ref().is_none_or(crate::backend::Backend::knows_blocks);
+        let multiple = if known { multiple } else { u32::MAX };
         let (counted, verdict) = self.abuse.shows(&watched, (signal, hash), multiple, now, node, &mut self.counters)?;
         if let Some(verdict) = verdict {
             self.judge_abuse((who, namespace), &watched, signal, &verdict, now, node);
@@ -159,9 +181,7 @@ impl Gate {
         if approved {
             return;
         }
-        // Who is approved is not known before the backend was asked.
-        let known = self.backend.as_ref().is_none_or(crate::backend::Backend::knows_blocks);
-        let blocks = verdict.act == Act::Block && known;
+        let blocks = verdict.act == Act::Block;
         self.counters.count(if blocks { Counter::AbuseBlocked } else { Counter::AbuseReported });
         if blocks {
             self.abuse.block(watched, effect, verdict.sentence.lasts, now, shared, &mut self.counters);
@@ -281,7 +301,7 @@ impl Gate {
         let who: Subject = change.subject.parse().map_err(|_| Unusable)?;
         let watched = self.watched(&who, None, shared);
         let lasts = change.ends_in_ms.map_or(ENDLESS, |left| left.saturating_mul(MILLISECOND));
-        let block = Block { until: now.after(lasts), effect: change.effect, automatic: change.automatic, told: true };
+        let block = Block { until: now.after(lasts), effect: change.effect, automatic: change.automatic, told: true, since: now };
         let block = (!change.lifted).then_some(block);
         self.abuse.told(&watched, block, change.effect, now, shared, &mut self.counters);
         Ok(())
@@ -302,7 +322,7 @@ impl Gate {
         }
         if page.last {
             let listed = std::mem::take(&mut self.listed);
-            self.abuse.blocks.keep_told(&listed, &mut self.counters);
+            self.abuse.blocks.keep_told(&listed, now, &mut self.counters);
         }
     }
 

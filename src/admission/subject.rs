@@ -68,6 +68,12 @@ impl HashKey {
         self.subject(shared, Table::Addresses, &[&[0, 2], what]).tag
     }
 
+    /// Where the node remembers that a credential was good.
+    pub(super) fn credential(&mut self, presented: &[u8], shared: &mut impl SharedData) -> (u64, u64) {
+        let Subject { place, tag, .. } = self.subject(shared, Table::Addresses, &[&[0, 3], presented]);
+        (place, tag)
+    }
+
     /// Something of the node's own.
     pub(super) fn own(&mut self, name: &str, shared: &mut impl SharedData) -> Subject {
         self.subject(shared, Table::Consumers, &[&[0, 0], name.as_bytes()])

@@ -65,14 +65,19 @@ impl Gate {
             }
             Remembered::Refused(reason) => {
                 self.counters.count(Counter::TokenRefusedHit);
-                return Err(Unidentified::Denied(reason, None));
+                return Err(match self.address_blocked(false, now, node) {
+                    Some(wait) => Unidentified::Denied(Reason::Blocked, Some(wait)),
+                    None => Unidentified::Denied(reason, None),
+                });
             }
             Remembered::Nothing => {
                 // Before anything is paid for it.
-                if let Some(wait) = self.address_blocked(false, now, node) {
+                if let Some(wait) = self.stranger_blocked(token, now, node) {
                     return Err(Unidentified::Denied(Reason::Blocked, Some(wait)));
                 }
-                self.verify(place, token, waited, now, seconds, node)?
+                let verified = self.verify(place, token, waited, now, seconds, node)?;
+                self.note_good(token, node);
+                verified
             }
         };
         self.present(&verified, waited, now, node)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tollgate_tests::plugin::{self, ACME, consumer, hourly, tier};
-use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http, NewKey, Setup, run, until};
+use tollgate_tests::plugin::{self, ACME, claims, consumer, hourly, inline, issuer, tier};
+use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http, NewKey, Setup, Signer, run, until};
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// Guesses that lead to a block at the latest: 20 count, some may fall on the bits of others.
@@ -75,8 +75,9 @@ fn guessing_leads_to_a_block_on_two_gates_that_ends_by_itself_and_grows() {
         let neighbour = backend.new_key("neighbour").await;
         let (attacker, other) = ("198.51.100.7", "198.51.101.8");
         let mut workers = [EveryWorker::of(&gates[0]).await, EveryWorker::of(&gates[1]).await];
-        for workers in &mut workers {
-            workers.send(&good(&neighbour, attacker)).await.iter().for_each(Answer::assert_admitted);
+        // One worker of each knows the neighbour's key; the others will have to hear that it is good.
+        for gate in &gates {
+            good(&neighbour, attacker).send(gate, Http::One).await.assert_admitted();
         }
         let guesses = until_blocked(&gates[0], attacker, 0).await;
         let began = Instant::now();
@@ -269,6 +270,41 @@ fn a_node_without_backend_blocks_by_itself_and_forged_keys_blame_nobody_else() {
         let neighbour = Call::get("/a").bearer(ACME).from("198.51.100.7");
         workers.send(&neighbour).await.iter().for_each(Answer::assert_admitted);
         workers.until("the block to end", &forged(1), |answer| answer.status == 401).await;
+        gate.assert_untrapped().await;
+    });
+}
+
+#[test]
+fn forged_tokens_lead_to_a_block_and_verified_ones_pass_on_every_worker() {
+    run(async {
+        const ISSUER: &str = "https://abuse.example";
+        let signer = Signer::new("EdDSA", "one", 11);
+        let forger = Signer::new("EdDSA", "one", 12);
+        let plugin = json!({
+            "tiers": [tier("open", &[])],
+            "tokens": {"failed_per_address": 1_000_000, "issuers": [issuer(ISSUER, &inline(&[&signer]), &json!({}))]},
+            "abuse": rules(&json!({"first_block": "5s"})),
+        });
+        let gate = Setup::new("abuse-tokens", &plugin).trusting_one_hop().start().await;
+        let address = "198.51.100.7";
+        let token = |signer: &Signer, id: &str| signer.token(&claims(ISSUER, "acme", &json!({"jti": id})));
+        let neighbour = Call::get("/a").bearer(&token(&signer, "neighbour")).from(address);
+        // One worker has verified it.
+        neighbour.clone().send(&gate, Http::One).await.assert_admitted();
+        let forged = |number: usize| Call::get("/a").bearer(&token(&forger, &format!("forged-{number}"))).from(address);
+        let mut connection = Connection::open(gate.address(), Http::Two).await;
+        let mut sent = 0;
+        while !is_blocked(&connection.send(forged(sent)).await.unwrap()) {
+            sent += 1;
+            assert!(sent < GUESSES, "not blocked");
+        }
+        let mut workers = EveryWorker::of(&gate).await;
+        workers.until("all workers to block", &forged(0), is_blocked).await;
+        workers.send(&neighbour).await.iter().for_each(Answer::assert_admitted);
+        // A token that nobody has seen is no better than a guess.
+        let new = Call::get("/a").bearer(&token(&signer, "new")).from(address);
+        workers.send(&new).await.iter().for_each(|answer| answer.assert_denied(403, "blocked"));
+        workers.until("the block to end", &forged(0), |answer| answer.status == 401).await;
         gate.assert_untrapped().await;
     });
 }
