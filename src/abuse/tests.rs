@@ -104,6 +104,31 @@ fn nobody_pushes_its_own_score_out_by_many_other_addresses() {
 }
 
 #[test]
+fn a_set_of_high_scores_is_not_emptied_by_newcomers_which_are_counted() {
+    let (mut abuse, mut shared, mut counters) = (abuse(few_sets()), Memory::default(), Counters::default());
+    for address in 1..=4 {
+        for number in 0..10 {
+            let who = watched([10, 0, 0, address]);
+            abuse.shows(&who, (Signal::UnknownKey, Some(mixed(number))), 1, Instant(1), &mut shared, &mut counters);
+        }
+    }
+    for address in 0..100 {
+        let other = watched([10, 0, 1, address]);
+        let shown = abuse.shows(&other, (Signal::UnknownKey, Some(1)), 1, Instant(1), &mut shared, &mut counters);
+        assert_eq!(shown, Some((false, None)));
+    }
+    assert_eq!(counters.get(Counter::AbuseUntracked), 100);
+    for address in 1..=4 {
+        let needed = guesses(&mut abuse, &watched([10, 0, 0, address]), 10, Instant(1), &mut shared).unwrap().0;
+        assert!(needed <= 13, "its score was lost: {needed}");
+    }
+    // Scores fade: later there is room again.
+    let shown =
+        abuse.shows(&watched([10, 9, 9, 9]), (Signal::UnknownKey, Some(1)), 1, Instant(90_000 * SECOND), &mut shared, &mut counters);
+    assert_eq!(shown, Some((true, None)));
+}
+
+#[test]
 fn millions_of_addresses_and_blocks_take_no_more_room_than_a_few() {
     let rules = Rules { sets: 64, ..Rules::default() };
     let (mut abuse, mut shared, mut counters) = (abuse(rules), Memory::default(), Counters::default());
