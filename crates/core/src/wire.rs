@@ -272,7 +272,7 @@ pub struct Acknowledged {
     /// What came of the report's asks, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<LeaseAnswer>,
-    /// Subjects of the report's offences that are not to be blocked: approved, unknown, or too many.
+    /// Subjects of the report's offences that are not to be blocked: approved, unknown, or too wide.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unblocked: Vec<String>,
 }

@@ -407,3 +407,29 @@ fn a_consumer_many_times_as_fast_as_usual_is_blocked_where_that_is_asked() {
         Call::get("/a").bearer(ACME).send(&gate, Http::One).await.assert_admitted();
     });
 }
+
+#[test]
+fn a_network_is_blocked_for_what_its_neighbours_do_together_unless_somebody_in_it_is_approved() {
+    run(async {
+        let backend = Backend::start("abuse-network").await;
+        backend.call("POST", "/api/v1/approvals", Some(&json!({"subject": "address:198.51.100.200"}))).await;
+        let together = json!({"network_multiple": 1, "first_block": "60s", "longest_block": "60s"});
+        let gate = gate("abuse-network-gate", &backend, &rules(&together)).await;
+        let mut connection = Connection::open(gate.address(), Http::Two).await;
+        // Five guesses of each address: none is blocked by itself.
+        for network in ["192.0.2", "198.51.100"] {
+            let mut blocked = false;
+            for number in 0..GUESSES {
+                blocked |= is_blocked(&connection.send(guess(number, &format!("{network}.{}", number / 5))).await.unwrap());
+            }
+            assert!(blocked, "{network} was not blocked");
+        }
+        block_of(&backend, "address:192.0.2.0/24").await;
+        // The node takes its word back; the approved one was never concerned.
+        let mut workers = EveryWorker::of(&gate).await;
+        workers.send(&guess(1, "198.51.100.200")).await.iter().for_each(|answer| answer.assert_denied(401, "invalid_key"));
+        workers.until("the block to be taken back", &guess(2, "198.51.100.77"), |answer| answer.status == 401).await;
+        workers.until("the other to stay", &guess(2, "192.0.2.77"), is_blocked).await;
+        assert_eq!(blocks(&backend).await.len(), 1);
+    });
+}
