@@ -251,7 +251,7 @@ impl Ledger {
                 }
             }
         }
-        encode(&Acknowledged { sequence: report.sequence, revision: self.revision, leases }).unwrap_or_default()
+        encode(&Acknowledged { sequence: report.sequence, revision: self.revision, leases, unblocked: Vec::new() }).unwrap_or_default()
     }
 
     fn settle_if(&mut self, message: &Message, ask: &LeaseAsk, now: Clocks) -> LeaseAnswer {
