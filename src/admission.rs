@@ -229,6 +229,11 @@ impl Gate {
         {
             return Verdict::Deny(Denial { reason: Reason::Blocked, wait: Some(wait), ..denial });
         }
+        if let Some(identity) = permit.identity.as_deref().filter(|identity| identity.has_address_rules())
+            && !node.source_address().is_some_and(|address| identity.admits(address))
+        {
+            return Verdict::Deny(Denial { reason: Reason::AddressDenied, ..denial });
+        }
         if let Some(requirement) = requirement
             && !permit.identity.as_deref().is_some_and(|identity| identity.met.meets(requirement))
         {

@@ -1,8 +1,10 @@
 //! Owns who is asking: a consumer, its credential, and until when that is to be believed. Must not know how it was found out.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 
+use tollgate_core::access::AddressRules;
 use tollgate_core::requirement::Met;
 use tollgate_core::time::Instant;
 
@@ -15,6 +17,8 @@ pub struct Identity {
     pub consumer: Rc<Consumer>,
     /// Which of the policy's requirements it meets.
     pub met: Met,
+    /// From where it may be used, beside what holds for its consumer; `None`: from everywhere.
+    pub addresses: Option<Box<AddressRules>>,
     /// What the backend said of it; `None` for one of the configuration.
     pub told: Option<Told>,
 }
@@ -26,6 +30,8 @@ pub struct Consumer {
     pub id: String,
     /// Whose name the id is.
     pub namespace: Namespace,
+    /// From where its credentials may be used; `None`: from everywhere. Another consumer takes its place when that changes.
+    pub addresses: Option<Box<AddressRules>>,
     /// The position of its tier.
     pub tier: Cell<usize>,
     /// The revision of its tier.
@@ -69,6 +75,7 @@ impl Consumer {
         Self {
             id,
             namespace,
+            addresses: None,
             tier: Cell::new(tier),
             revision: Cell::new(0),
             gone: Cell::new(false),
@@ -76,13 +83,37 @@ impl Consumer {
             refused: Cell::new(0),
         }
     }
+
+    /// The same, to be used from where these rules allow.
+    #[must_use]
+    pub fn within(self, rules: &AddressRules) -> Self {
+        Self { addresses: some(rules), ..self }
+    }
 }
 
 impl Identity {
     /// An identity that the policy vouches for: nobody else is asked about it.
     #[must_use]
     pub fn configured(credential: String, consumer: Consumer, met: Met) -> Self {
-        Self { credential, consumer: Rc::new(consumer), met, told: None }
+        Self { credential, consumer: Rc::new(consumer), met, addresses: None, told: None }
+    }
+
+    /// The same, to be used from where these rules allow.
+    #[must_use]
+    pub fn within(self, rules: &AddressRules) -> Self {
+        Self { addresses: some(rules), ..self }
+    }
+
+    /// Whether it matters from where it is used.
+    #[must_use]
+    pub fn has_address_rules(&self) -> bool {
+        self.addresses.is_some() || self.consumer.addresses.is_some()
+    }
+
+    /// Whether it may be used from an address.
+    #[must_use]
+    pub fn admits(&self, address: IpAddr) -> bool {
+        [&self.addresses, &self.consumer.addresses].into_iter().flatten().all(|rules| rules.admit(address))
     }
 
     /// Whether it is to be believed at `now`, given when the feed of changes was last known to be complete.
@@ -96,4 +127,9 @@ impl Identity {
     pub fn is_over(&self, now: Instant) -> bool {
         self.consumer.gone.get() || self.told.as_ref().and_then(|told| told.expires).is_some_and(|expires| expires <= now)
     }
+}
+
+/// Rules, unless there are none.
+fn some(rules: &AddressRules) -> Option<Box<AddressRules>> {
+    (!rules.is_empty()).then(|| Box::new(rules.clone()))
 }

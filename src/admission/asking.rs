@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use tollgate_core::config::check_addresses;
 use tollgate_core::issuer::Keys;
 use tollgate_core::policy::is_id;
 use tollgate_core::requirement::{Granted, Met};
@@ -329,14 +330,20 @@ impl Gate {
             return Err(Unusable);
         }
         let tier = self.tiers.learn(&known.tier, revision, &self.policy)?;
-        let consumer = self.keys.cache.consumer(&known.consumer, || Consumer {
-            id: known.consumer.clone(),
-            namespace: Namespace::Backend,
-            tier: Cell::new(tier),
-            revision: Cell::new(revision),
-            gone: Cell::new(false),
-            asked: Cell::new(0),
-            refused: Cell::new(0),
+        let [addresses, consumer_addresses] = [&known.addresses, &known.consumer_addresses].map(check_addresses);
+        let (addresses, consumer_addresses) = (addresses.map_err(|_| Unusable)?, consumer_addresses.map_err(|_| Unusable)?);
+        let consumer = self.keys.cache.consumer(&known.consumer, || {
+            Consumer {
+                id: known.consumer.clone(),
+                namespace: Namespace::Backend,
+                addresses: None,
+                tier: Cell::new(tier),
+                revision: Cell::new(revision),
+                gone: Cell::new(false),
+                asked: Cell::new(0),
+                refused: Cell::new(0),
+            }
+            .within(&consumer_addresses)
         });
         if consumer.revision.get() < revision {
             consumer.revision.set(revision);
@@ -344,8 +351,8 @@ impl Gate {
         }
         let expires = known.expires_in_ms.map(|left| as_of.after(left.saturating_mul(1_000_000)));
         let told = Told { revision, as_of, expires, noted: Cell::new(None) };
-        let met = Met::of(&self.policy.requirements, Granted { scopes: &known.scopes, ..Granted::default() });
-        Ok(Identity { credential: known.credential, consumer, met, told: Some(told) })
+        let met = Met::of(&self.policy.requirements, Granted { scopes: &known.scopes, roles: &known.roles, claims: None });
+        Ok(Identity { credential: known.credential, consumer, met, addresses: None, told: Some(told) }.within(&addresses))
     }
 
     fn take_in(&mut self, events: Vec<Event>, now: Instant, shared: &mut impl SharedData) {

@@ -67,6 +67,29 @@ fn reason(verdict: Verdict) -> Option<Reason> {
 }
 
 #[test]
+fn a_key_passes_only_from_where_its_consumer_and_itself_may_be() {
+    let hash = |key: &[u8]| KeyHash::of(&digest(key), None).to_string();
+    let consumers = serde_json::json!([{
+        "id": "acme", "tier": "any", "addresses": {"deny": ["192.0.2.66"]},
+        "keys": [{"id": "1", "hash": hash(b"k1")}, {"id": "2", "hash": hash(b"k2"), "addresses": {"allow": ["192.0.2.0/24"]}}],
+    }]);
+    let (mut gate, mut node) = (gate(&serde_json::json!({"consumers": consumers})), node());
+    for (address, first, second) in [
+        (Some("192.0.2.1"), None, None),
+        (Some("::ffff:192.0.2.1"), None, None),
+        (Some("192.0.2.66"), Some(Reason::AddressDenied), Some(Reason::AddressDenied)),
+        (Some("198.51.100.1"), None, Some(Reason::AddressDenied)),
+        // Nobody knows from where it is.
+        (None, Some(Reason::AddressDenied), Some(Reason::AddressDenied)),
+    ] {
+        node.address = address.map(|address| address.parse().unwrap());
+        for (key, expected) in [("k1", first), ("k2", second)] {
+            assert_eq!(reason(judge(&mut gate, &mut node, "/", &[("x-api-key", key)])), expected, "{key} from {address:?}");
+        }
+    }
+}
+
+#[test]
 fn a_known_key_is_admitted_until_its_limit_is_spent() {
     let (mut gate, mut node) = (gate(&serde_json::json!({})), node());
     for _ in 0..3 {

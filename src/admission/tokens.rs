@@ -146,7 +146,7 @@ impl Gate {
             KnownBy::Configuration => match self.policy.consumers.iter().find(|own| own.id == consumer) {
                 Some(own) => Bearer::Known(Rc::new(Identity::configured(
                     credential,
-                    Consumer::fixed(consumer, Namespace::Configuration, own.tier),
+                    Consumer::fixed(consumer, Namespace::Configuration, own.tier).within(&own.addresses),
                     met,
                 ))),
                 None => {
@@ -250,7 +250,7 @@ impl Gate {
                 if let Some(own) = identity.as_ref().filter(|own| Rc::ptr_eq(&own.consumer, &consumer)) {
                     return Ok(own.clone());
                 }
-                let made = Rc::new(Identity { credential: credential.clone(), consumer, met: met.clone(), told: None });
+                let made = Rc::new(Identity { credential: credential.clone(), consumer, met: met.clone(), addresses: None, told: None });
                 *identity = Some(made.clone());
                 Ok(made)
             }

@@ -41,8 +41,8 @@ impl ApiKeyJudge {
     pub fn new(policy: &Policy, hash_key: [u8; 16]) -> Self {
         let identity = |key: &tollgate_core::policy::ApiKey| {
             let consumer = policy.consumers.get(key.consumer)?;
-            let consumer = Consumer::fixed(consumer.id.clone(), Namespace::Configuration, consumer.tier);
-            Some(Rc::new(Identity::configured(key.id.clone(), consumer, key.met.clone())))
+            let consumer = Consumer::fixed(consumer.id.clone(), Namespace::Configuration, consumer.tier).within(&consumer.addresses);
+            Some(Rc::new(Identity::configured(key.id.clone(), consumer, key.met.clone()).within(&key.addresses)))
         };
         let configured = (0..).map_while(|position| policy.api_keys.get(position)).filter_map(identity).collect();
         Self { cache: KeyCache::new(&policy.node, hash_key), configured }

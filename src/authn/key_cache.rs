@@ -266,6 +266,7 @@ mod tests {
         let made = || Consumer {
             id: consumer.to_owned(),
             namespace: Namespace::Backend,
+            addresses: None,
             tier: Cell::new(1),
             revision: Cell::new(revision),
             gone: Cell::new(false),
@@ -275,7 +276,10 @@ mod tests {
         let consumer = cache.consumer(consumer, made);
         let told = Told { revision, as_of: Instant(0), expires: None, noted: Cell::new(None) };
         let place = cache.place(key.as_bytes());
-        cache.know(place, Rc::new(Identity { credential: format!("id-{key}"), consumer, met: Met::default(), told: Some(told) }));
+        cache.know(
+            place,
+            Rc::new(Identity { credential: format!("id-{key}"), consumer, met: Met::default(), addresses: None, told: Some(told) }),
+        );
     }
 
     fn find(cache: &mut KeyCache, key: &str) -> Found {
@@ -347,7 +351,7 @@ mod tests {
     fn is_outdated(cache: &KeyCache, revision: u64, credential: &str, consumer: &str, tier: &str) -> bool {
         let tier = document::Tier { name: tier.to_owned(), limits: Vec::new() };
         let (credential, consumer) = (credential.to_owned(), consumer.to_owned());
-        cache.is_outdated(Instant(5), revision, &Known { credential, scopes: Vec::new(), expires_in_ms: None, consumer, tier })
+        cache.is_outdated(Instant(5), revision, &Known { credential, ..Known::new(consumer, tier) })
     }
 
     #[test]

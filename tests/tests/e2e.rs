@@ -22,6 +22,7 @@ mod e2e {
     mod backend_outage;
     mod backend_reports;
     mod backend_revocation;
+    mod backend_rules;
     mod backend_secrets;
     mod backend_server;
     mod backend_shared;

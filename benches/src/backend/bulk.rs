@@ -2,7 +2,6 @@
 //!
 //! It keeps the keys in memory alone, to present them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,9 +72,7 @@ async fn load_all(data: &Path, groups: &[Group]) -> Result<Vec<Keys>> {
         let mut uncommitted = 0;
         for number in 0..group.consumers {
             let id = format!("{}-{number}", group.name);
-            let (name, tier) = (id.clone(), group.tier.to_owned());
-            let (scopes, overrides) = (Vec::new(), BTreeMap::new());
-            let new = NewConsumer { id: Some(id.clone()), organisation: None, name, email: None, tier, scopes, overrides, disabled: false };
+            let new = NewConsumer { id: Some(id.clone()), ..NewConsumer::new(&id, group.tier) };
             consumers::create(&mut write, &principal, new).await.map_err(failed)?;
             let mut left = group.keys_each;
             while left > 0 {

@@ -3,20 +3,22 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixSet;
 
 /// Allowed and denied networks. Denied wins; if any network is allowed, all others are not.
-#[derive(Clone, Debug, Default)]
+///
+/// Networks are kept as disjoint ranges in order, 8 bytes each (32 of IPv6), and an address is found among them by halving: 17 steps among
+/// 100,000.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRules {
     allow: Networks,
     deny: Networks,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Networks {
-    v4: PrefixSet<Ipv4Net>,
-    v6: PrefixSet<Ipv6Net>,
-    populated: bool,
+    /// First and last address of each range.
+    v4: Box<[(u32, u32)]>,
+    v6: Box<[(u128, u128)]>,
 }
 
 impl AddressRules {
@@ -29,36 +31,59 @@ impl AddressRules {
     /// Whether there is nothing to check, so that the address need not be read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.allow.populated && !self.deny.populated
+        self.allow.are_none() && self.deny.are_none()
     }
 
     /// Whether requests from `address` may pass.
     #[must_use]
     pub fn admit(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        !self.deny.contain(address) && (!self.allow.populated || self.allow.contain(address))
+        !self.deny.contain(address) && (self.allow.are_none() || self.allow.contain(address))
     }
 }
 
 impl Networks {
     fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        let mut this = Self::default();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
-            this.populated = true;
             match canonical(network) {
-                IpNet::V4(network) => this.v4.insert(network),
-                IpNet::V6(network) => this.v6.insert(network),
-            };
+                IpNet::V4(network) => v4.push((network.network().to_bits(), network.broadcast().to_bits())),
+                IpNet::V6(network) => v6.push((network.network().to_bits(), network.broadcast().to_bits())),
+            }
         }
-        this
+        Self { v4: disjoint(v4), v6: disjoint(v6) }
+    }
+
+    fn are_none(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
     }
 
     fn contain(&self, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(address) => self.v4.get_lpm(&Ipv4Net::from(address)).is_some(),
-            IpAddr::V6(address) => self.v6.get_lpm(&Ipv6Net::from(address)).is_some(),
+            IpAddr::V4(address) => holds(&self.v4, address.to_bits()),
+            IpAddr::V6(address) => holds(&self.v6, address.to_bits()),
         }
     }
+}
+
+/// Ranges in order, without those that lie in others. Networks never overlap otherwise.
+fn disjoint<T: Ord + Copy>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
+    // The larger of two that begin alike comes first.
+    ranges.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
+    let mut reached = None;
+    ranges.retain(|(_, last)| {
+        let beyond = reached.is_none_or(|reached| *last > reached);
+        if beyond {
+            reached = Some(*last);
+        }
+        beyond
+    });
+    ranges.into()
+}
+
+fn holds<T: Ord>(ranges: &[(T, T)], value: T) -> bool {
+    let next = ranges.partition_point(|(first, _)| *first <= value);
+    next.checked_sub(1).and_then(|position| ranges.get(position)).is_some_and(|(_, last)| value <= *last)
 }
 
 /// A network of IPv4-mapped addresses becomes the IPv4 network it stands for.
@@ -128,6 +153,31 @@ mod tests {
     fn ipv4_mapped_addresses_and_networks_are_ipv4() {
         assert!(!rules(&[], &["192.0.2.0/24"]).admit(address("::ffff:192.0.2.9")));
         assert!(!rules(&[], &["::ffff:192.0.2.0/120"]).admit(address("192.0.2.9")));
+    }
+
+    #[test]
+    fn networks_in_networks_change_nothing_in_whatever_order_they_come() {
+        let inner = ["10.0.0.0/8", "10.1.0.0/16", "10.0.0.0/24", "10.255.255.255/32", "11.0.0.0/8"];
+        let outer = ["10.0.0.0/8", "11.0.0.0/8"];
+        let reversed: Vec<_> = inner.iter().rev().copied().collect();
+        assert_eq!(rules(&[], &inner), rules(&[], &outer));
+        assert_eq!(rules(&[], &reversed), rules(&[], &outer));
+        assert!(!rules(&[], &["0.0.0.0/0"]).admit(address("255.255.255.255")));
+        assert!(!rules(&[], &["::/0"]).admit(address("ffff::1")) && rules(&[], &["::/0"]).admit(address("1.2.3.4")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_address_is_judged_as_by_looking_at_every_network(
+            denied in proptest::collection::vec((proptest::prelude::any::<u8>(), 20_u8..=32), 0..40), low in 0_u32..0x1_0000,
+        ) {
+            // Close together, so that many lie in others and at the ends of others.
+            let networks: Vec<Ipv4Net> =
+                denied.iter().map(|(place, length)| Ipv4Net::new(Ipv4Addr::from_bits(u32::from(*place) << 8), *length).unwrap().trunc()).collect();
+            let rules = AddressRules::new([], networks.iter().copied().map(IpNet::V4));
+            let address = Ipv4Addr::from_bits(low);
+            proptest::prop_assert_eq!(rules.admit(address.into()), !networks.iter().any(|network| network.contains(&address)));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod place;
 mod problem;
 mod units;
 
-pub use compile::{check_tier, compile, compile_tier, default_tiers, global_rate};
+pub use compile::{check_addresses, check_tier, compile, compile_tier, default_tiers, global_rate};
 pub use problem::{Problem, Problems};
 
 use serde::Deserialize as _;

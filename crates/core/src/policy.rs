@@ -102,6 +102,8 @@ pub struct Consumer {
     pub id: String,
     /// The position of its tier.
     pub tier: usize,
+    /// Address rules of all its credentials.
+    pub addresses: AddressRules,
 }
 
 /// A place in a request where a credential may be.
@@ -188,6 +190,8 @@ pub struct ApiKey {
     pub consumer: usize,
     /// Which of the policy's requirements it meets.
     pub met: Met,
+    /// Address rules of its own.
+    pub addresses: AddressRules,
 }
 
 /// The static API keys by hash.

@@ -25,7 +25,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::config::document::Tier;
+use crate::config::document::{Addresses, Tier};
 use crate::credential::digest;
 pub use abuse::{BlockChange, Blocks, Effect, MOST_BLOCKS, MOST_OFFENCES, Offence};
 pub use leases::{FirstAsk, LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
@@ -118,10 +118,19 @@ pub struct Known {
     /// When it ends, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
+    /// The roles it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Address rules of its own.
+    #[serde(default, skip_serializing_if = "Addresses::are_none")]
+    pub addresses: Addresses,
     /// The consumer's id.
     pub consumer: String,
     /// The consumer's tier.
     pub tier: Tier,
+    /// Address rules of the consumer.
+    #[serde(default, skip_serializing_if = "Addresses::are_none")]
+    pub consumer_addresses: Addresses,
 }
 
 /// A node asks for a consumer that an access token names.
@@ -142,6 +151,9 @@ pub struct ResolvedConsumer {
     /// The consumer's tier; absent: there is none of this id that may pass. Disabled, deleted and unknown are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// Address rules of the consumer.
+    #[serde(default, skip_serializing_if = "Addresses::are_none")]
+    pub addresses: Addresses,
     /// The limits of which leases were asked for, because of [`ResolveConsumer::leases`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
@@ -161,6 +173,9 @@ pub struct Either {
     /// [`ResolvedConsumer::tier`].
     #[serde(default)]
     pub tier: Option<Tier>,
+    /// [`ResolvedConsumer::addresses`].
+    #[serde(default)]
+    pub addresses: Addresses,
     /// The limits of which leases were asked for.
     #[serde(default)]
     pub limits: Vec<String>,
@@ -275,6 +290,23 @@ pub struct Acknowledged {
     /// Subjects of the report's offences that are not to be blocked: approved, unknown, or too wide.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unblocked: Vec<String>,
+}
+
+impl Known {
+    /// A consumer by itself, without a credential.
+    #[must_use]
+    pub fn new(consumer: String, tier: Tier) -> Self {
+        Self {
+            credential: String::new(),
+            scopes: Vec::new(),
+            expires_in_ms: None,
+            roles: Vec::new(),
+            addresses: Addresses::default(),
+            consumer,
+            tier,
+            consumer_addresses: Addresses::default(),
+        }
+    }
 }
 
 impl Hello {

@@ -147,16 +147,7 @@ async fn load(store: &Store, consumers: usize) {
     let tier = NewTier { name: "bench".to_owned(), limits: serde_json::from_value(limits).unwrap(), self_service: false };
     tiers::create(&mut write, &principal, tier).await.unwrap();
     for number in 0..consumers {
-        let new = NewConsumer {
-            id: Some(format!("consumer-{number}")),
-            organisation: None,
-            name: "bench".to_owned(),
-            email: None,
-            tier: "bench".to_owned(),
-            scopes: Vec::new(),
-            overrides: BTreeMap::new(),
-            disabled: false,
-        };
+        let new = NewConsumer { id: Some(format!("consumer-{number}")), ..NewConsumer::new("bench", "bench") };
         consumers::create(&mut write, &principal, new).await.unwrap();
     }
     write.commit().await.unwrap();

@@ -293,16 +293,8 @@ pub async fn login(store: &Store, secrets: &Secrets, login: &Login, agent: &str)
 
 /// The consumer of somebody who has taken an account for themselves.
 async fn consumer_of(write: &mut Write, terms: &Terms, user: &User) -> Result<String, Failure> {
-    let new = NewConsumer {
-        id: None,
-        organisation: user.organisation.clone(),
-        name: user.name.clone(),
-        email: user.email.clone(),
-        tier: terms.tier.clone(),
-        scopes: Vec::new(),
-        overrides: std::collections::BTreeMap::new(),
-        disabled: false,
-    };
+    let new =
+        NewConsumer { organisation: user.organisation.clone(), email: user.email.clone(), ..NewConsumer::new(&user.name, &terms.tier) };
     let made = consumers::create(write, &Principal::backend("registration"), new).await;
     // The tier is the operator's word, not that of whoever asks.
     let made = made.map_err(|failure| Failure::Internal { private: format!("a consumer for a new user: {failure}") })?;

@@ -80,14 +80,22 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
     problems.check(consumer.is_some(), "consumer", "there is no such consumer");
     problems.label("label", &new.label);
     match &consumer {
-        Some(consumer) => problems.scopes_of("scopes", &new.scopes, &consumer.scopes),
-        None => problems.scopes("scopes", &new.scopes),
+        Some(consumer) => {
+            problems.scopes_of("scopes", &new.scopes, &consumer.scopes);
+            problems.roles_of("roles", &new.roles, &consumer.roles);
+        }
+        None => {
+            problems.scopes("scopes", &new.scopes);
+            problems.roles("roles", &new.roles);
+        }
     }
+    problems.addresses("addresses", &new.addresses);
     problems.expiry("expires_at", new.expires_at, write.now());
     let digest = new.import.as_ref().and_then(|import| import.digest(secrets, &mut problems));
     problems.finish()?;
     let consumer = consumer.ok_or(Failure::NotFound)?;
-    let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
+    let NewApiKey { label, scopes, roles, addresses, expires_at, .. } = new.clone();
+    let wish = Wish { label, scopes, roles, addresses, expires_at, replaces: None };
     let created = match digest {
         None => issue(write, secrets, &consumer, wish).await?,
         Some(digest) => {
@@ -113,10 +121,13 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
     let mut problems = Problems::default();
     problems.label("label", &new.label);
     problems.scopes_of("scopes", &new.scopes, &consumer.scopes);
+    problems.roles_of("roles", &new.roles, &consumer.roles);
+    problems.addresses("addresses", &new.addresses);
     problems.expiry("expires_at", new.expires_at, write.now());
     problems.finish()?;
     room(write, &consumer, MOST_OWN_KEYS).await?;
-    let wish = Wish { label: new.label, scopes: new.scopes, expires_at: new.expires_at, replaces: None };
+    let NewOwnKey { label, scopes, roles, addresses, expires_at } = new;
+    let wish = Wish { label, scopes, roles, addresses, expires_at, replaces: None };
     let created = issue(write, secrets, &consumer, wish).await?;
     write.record(principal, "keys:create", &created.key.id).await?;
     Ok(created)
@@ -140,19 +151,27 @@ pub async fn update(
     let mut problems = Problems::default();
     let label = patch.label.unwrap_or_else(|| found.label.clone());
     problems.label("label", &label);
-    if let Some(scopes) = &patch.scopes {
-        problems.scopes_of("scopes", scopes, &consumers::find(write, principal, &found.consumer).await?.scopes);
+    if patch.scopes.is_some() || patch.roles.is_some() {
+        let consumer = consumers::find(write, principal, &found.consumer).await?;
+        problems.scopes_of("scopes", patch.scopes.as_deref().unwrap_or_default(), &consumer.scopes);
+        problems.roles_of("roles", patch.roles.as_deref().unwrap_or_default(), &consumer.roles);
+    }
+    if let Some(addresses) = &patch.addresses {
+        problems.addresses("addresses", addresses);
     }
     problems.expiry("expires_at", patch.expires_at.flatten(), now);
     problems.finish()?;
     let scopes = patch.scopes.unwrap_or_else(|| found.scopes.clone());
-    let changed = Row { label, scopes, expires_at: patch.expires_at.unwrap_or(found.expires_at), ..found.clone() };
+    let roles = patch.roles.unwrap_or_else(|| found.roles.clone());
+    let addresses = patch.addresses.unwrap_or_else(|| found.addresses.clone());
+    let changed = Row { label, scopes, roles, addresses, expires_at: patch.expires_at.unwrap_or(found.expires_at), ..found.clone() };
     if changed == found {
         return Ok(ApiKey::of(found, now));
     }
     let changed = Row { version: found.version + 1, ..changed };
     rows::update(write, &changed).await?;
-    if changed.scopes != found.scopes || changed.expires_at != found.expires_at {
+    let told = |row: &Row| (row.scopes.clone(), row.roles.clone(), row.addresses.clone(), row.expires_at);
+    if told(&changed) != told(&found) {
         publish(write, Kind::Credential, id).await?;
     }
     write.record(principal, "keys:update", id).await?;
@@ -193,6 +212,8 @@ pub async fn rotate(
         label: found.label.clone(),
         // Those that its consumer still has: a leaked key can be replaced whatever was taken from the consumer since.
         scopes: found.scopes.iter().filter(|scope| consumer.scopes.contains(scope)).cloned().collect(),
+        roles: found.roles.iter().filter(|role| consumer.roles.contains(role)).cloned().collect(),
+        addresses: found.addresses.clone(),
         expires_at: rotate.expires_at.or(as_long),
         replaces: Some(found.id.clone()),
     };

@@ -15,6 +15,7 @@ mod openapi;
 mod organisations;
 mod outbox;
 mod output;
+mod rules;
 mod schema;
 mod serve;
 mod table;

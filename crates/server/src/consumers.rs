@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::addresses::AddressRules;
 use crate::failure::{Failure, Problems};
 use crate::ledger::quota;
 use crate::organisations;
@@ -37,6 +38,12 @@ pub struct NewConsumer {
     /// What its keys may be used for at most: at most 32 scopes of `[A-Za-z0-9:._/*-]{1,64}`. Default: none.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// Roles that routes may ask for, as many and of the same form. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// From where its credentials may be used: at most 1,000 networks. Default: from everywhere.
+    #[serde(default, skip_serializing_if = "AddressRules::are_none")]
+    pub addresses: AddressRules,
     /// Units of quotas in place of what its tier says, by the limits' names: at most 8, each 1 to 9,007,199,254,740,991. Default: none.
     #[serde(default)]
     pub overrides: BTreeMap<String, u64>,
@@ -63,6 +70,12 @@ pub struct ConsumerPatch {
     /// node at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// Roles that its keys may have from now on. What is taken away here no key of it has any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// From where its credentials may be used from now on, in force on every connected node at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<AddressRules>,
     /// Units of quotas in place of what its tier says from now on; none: what the tier says. In force when nodes next ask for units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overrides: Option<BTreeMap<String, u64>>,
@@ -80,6 +93,25 @@ pub struct Filter {
     pub organisation: Option<String>,
     /// In this tier.
     pub tier: Option<String>,
+}
+
+impl NewConsumer {
+    /// One of this name and tier, with the defaults in all other fields.
+    #[must_use]
+    pub fn new(name: impl Into<String>, tier: impl Into<String>) -> Self {
+        Self {
+            id: None,
+            organisation: None,
+            name: name.into(),
+            email: None,
+            tier: tier.into(),
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            addresses: AddressRules::default(),
+            overrides: BTreeMap::new(),
+            disabled: false,
+        }
+    }
 }
 
 /// The consumers this principal may see.
@@ -129,6 +161,8 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewConsumer) 
     problems.check(known, "organisation", "there is no such organisation");
     problems.check(store::tiers::get(write, &new.tier).await?.is_some(), "tier", "there is no such tier");
     problems.scopes("scopes", &new.scopes);
+    problems.roles("roles", &new.roles);
+    problems.addresses("addresses", &new.addresses);
     problems.overrides("overrides", &new.overrides);
     problems.finish()?;
     let id = new.id.map_or_else(|| random_id(16).map(|random| format!("con_{random}")), Ok)?;
@@ -139,6 +173,8 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewConsumer) 
         email: new.email,
         tier: new.tier,
         scopes: new.scopes,
+        roles: new.roles,
+        addresses: new.addresses,
         overrides: new.overrides,
         disabled: new.disabled,
         version: 1,
@@ -178,6 +214,12 @@ pub async fn update(
     if let Some(scopes) = &patch.scopes {
         problems.scopes("scopes", scopes);
     }
+    if let Some(roles) = &patch.roles {
+        problems.roles("roles", roles);
+    }
+    if let Some(addresses) = &patch.addresses {
+        problems.addresses("addresses", addresses);
+    }
     if let Some(overrides) = &patch.overrides {
         problems.overrides("overrides", overrides);
     }
@@ -187,6 +229,8 @@ pub async fn update(
         email: patch.email.unwrap_or_else(|| found.email.clone()),
         tier: patch.tier.unwrap_or_else(|| found.tier.clone()),
         scopes: patch.scopes.unwrap_or_else(|| found.scopes.clone()),
+        roles: patch.roles.unwrap_or_else(|| found.roles.clone()),
+        addresses: patch.addresses.unwrap_or_else(|| found.addresses.clone()),
         overrides: patch.overrides.unwrap_or_else(|| found.overrides.clone()),
         disabled: patch.disabled.unwrap_or(found.disabled),
         ..found.clone()
@@ -196,8 +240,9 @@ pub async fn update(
     }
     let changed = Consumer { version: found.version + 1, updated_at: write.now(), ..changed };
     rows::update(write, &changed).await?;
-    if changed.disabled != found.disabled || changed.scopes != found.scopes {
-        // Enabled again: nodes know nothing of its credentials any more, and ask. So do they for the scopes that its keys have now.
+    let may = |consumer: &Consumer| (consumer.disabled, consumer.scopes.clone(), consumer.roles.clone(), consumer.addresses.clone());
+    if may(&changed) != may(&found) {
+        // Enabled again: nodes know nothing of its credentials any more, and ask. So do they for what its keys may do now, and from where.
         publish(write, Kind::ConsumerOut, id).await?;
     } else if changed.tier != found.tier || changed.overrides != found.overrides {
         publish(write, Kind::Consumer, id).await?;

@@ -5,6 +5,7 @@
 //! transaction.
 
 pub mod accounts;
+pub mod addresses;
 pub mod admin_keys;
 pub mod api_keys;
 pub mod blocks;

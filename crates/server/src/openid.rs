@@ -412,16 +412,7 @@ async fn newcomer(write: &mut Write, around: Surroundings<'_>, provider: &Identi
     let name = if name.trim().is_empty() { provider.label.clone() } else { name };
     let consumer = match role {
         Role::Developer => {
-            let new = NewConsumer {
-                id: None,
-                organisation: provider.organisation.clone(),
-                name: name.clone(),
-                email: None,
-                tier: around.tier.to_owned(),
-                scopes: Vec::new(),
-                overrides: std::collections::BTreeMap::new(),
-                disabled: false,
-            };
+            let new = NewConsumer { organisation: provider.organisation.clone(), ..NewConsumer::new(&name, around.tier) };
             let made = consumers::create(write, &by, new).await;
             Some(made.map_err(|failure| Failure::Internal { private: format!("a consumer for a new user: {failure}") })?.id)
         }

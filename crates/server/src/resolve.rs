@@ -41,12 +41,14 @@ pub async fn resolve(store: &Store, secrets: &Secrets, node: &Incarnation, resol
     let expires_in_ms = found.expires_at.map(|expires_at| u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX));
     // What a consumer no longer has none of its keys has.
     let scopes = found.scopes.into_iter().filter(|scope| found.granted.contains(scope)).collect();
+    let roles = found.roles.into_iter().filter(|role| found.granted_roles.contains(role)).collect();
+    let (addresses, consumer_addresses) = (found.addresses.document(), found.consumer_addresses.document());
     let (credential, consumer) = (found.id, found.consumer);
     let (limits, settled) = match &resolve.leases {
         Some(asked) => first(store, node, &consumer, &found.tier, asked).await?,
         None => (Vec::new(), None),
     };
-    let known = Some(Known { credential, scopes, expires_in_ms, consumer, tier: found.tier });
+    let known = Some(Known { credential, scopes, roles, addresses, expires_in_ms, consumer, tier: found.tier, consumer_addresses });
     Ok(Resolved { revision: answer.revision, known, limits, settled })
 }
 
@@ -63,5 +65,6 @@ pub async fn resolve_consumer(store: &Store, node: &Incarnation, asked: &Resolve
         (Some(wanted), Some(tier)) => first(store, node, &asked.consumer, tier, wanted).await?,
         (_, _) => (Vec::new(), None),
     };
-    Ok(ResolvedConsumer { revision: answer.revision, tier: answer.tier, limits, settled })
+    let addresses = answer.addresses.document();
+    Ok(ResolvedConsumer { revision: answer.revision, tier: answer.tier, addresses, limits, settled })
 }

@@ -1,7 +1,5 @@
 //! Owns keys for the asking: anybody may take one in a tier that is marked `self_service`. Must not tell whether an address is known.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::api_keys::{Wish, issue};
@@ -48,18 +46,9 @@ pub async fn create(write: &mut Write, secrets: &Secrets, new: NewSelfServiceKey
     problems.finish()?;
     let principal = Principal::backend("self_service");
     // A consumer of its own each time: finding one by its address would tell that the address is known, or give it to somebody else.
-    let consumer = NewConsumer {
-        id: None,
-        organisation: None,
-        name: "self-service".to_owned(),
-        email: Some(new.email),
-        tier: new.tier,
-        scopes: Vec::new(),
-        overrides: BTreeMap::new(),
-        disabled: false,
-    };
+    let consumer = NewConsumer { email: Some(new.email), ..NewConsumer::new("self-service", new.tier) };
     let consumer = consumers::create(write, &principal, consumer).await?;
-    let wish = Wish { label: "self-service".to_owned(), scopes: Vec::new(), expires_at: None, replaces: None };
+    let wish = Wish { label: "self-service".to_owned(), ..Wish::default() };
     let created = issue(write, secrets, &consumer, wish).await?;
     write.record(&principal, "keys:create", &created.key.id).await?;
     let api_key = created.api_key.ok_or_else(|| Failure::Internal { private: "an issued key was not shown".to_owned() })?;

@@ -41,11 +41,11 @@ impl Problems {
 
     /// What a key may be used for, or those of a consumer.
     pub(crate) fn scopes(&mut self, field: &str, scopes: &[String]) {
-        self.check(scopes.len() <= MOST_SCOPES, field, format!("{} scopes; at most {MOST_SCOPES}", scopes.len()));
+        self.check(scopes.len() <= MOST_SCOPES, field, format!("{} entries; at most {MOST_SCOPES}", scopes.len()));
         for (position, scope) in scopes.iter().enumerate().take(MOST_SCOPES) {
             self.check(is_scope(scope), &format!("{field}[{position}]"), "1 to 64 letters, digits, `:`, `.`, `_`, `/`, `*` and `-`");
             let first = scopes.iter().take(position).all(|other| other != scope);
-            self.check(first, &format!("{field}[{position}]"), "each scope once");
+            self.check(first, &format!("{field}[{position}]"), "each once");
         }
     }
 
@@ -58,6 +58,19 @@ impl Problems {
         };
         for (position, scope) in scopes.iter().enumerate().take(MOST_SCOPES).filter(|(_, scope)| is_scope(scope)) {
             self.check(granted.contains(scope), &format!("{field}[{position}]"), allowed.as_str());
+        }
+    }
+
+    /// Roles that routes may ask for.
+    pub(crate) fn roles(&mut self, field: &str, roles: &[String]) {
+        self.scopes(field, roles);
+    }
+
+    /// Roles of a key, which are some of its consumer's.
+    pub(crate) fn roles_of(&mut self, field: &str, roles: &[String], granted: &[String]) {
+        self.roles(field, roles);
+        for (position, role) in roles.iter().enumerate().take(MOST_SCOPES).filter(|(_, role)| is_scope(role)) {
+            self.check(granted.contains(role), &format!("{field}[{position}]"), "a role that its consumer has");
         }
     }
 

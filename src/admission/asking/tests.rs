@@ -110,7 +110,7 @@ fn tier(name: &str, rate: u64) -> document::Tier {
 }
 
 fn known(consumer: &str, tier: document::Tier) -> Known {
-    Known { credential: format!("{consumer}-key"), scopes: Vec::new(), expires_in_ms: None, consumer: consumer.to_owned(), tier }
+    Known { credential: format!("{consumer}-key"), ..Known::new(consumer.to_owned(), tier) }
 }
 
 impl FakeBackend {

@@ -53,9 +53,8 @@ impl Message {
     pub(super) fn read(&self, body: &[u8]) -> Result<Either, CallError> {
         let mut said: Either = wire::decode(body).map_err(|_| CallError::Failed)?;
         if let Self::Consumer(ResolveConsumer { consumer, .. }) = self {
-            let known =
-                |tier| Known { credential: String::new(), scopes: Vec::new(), expires_in_ms: None, consumer: consumer.clone(), tier };
-            said.known = said.tier.take().map(known);
+            let consumer_addresses = std::mem::take(&mut said.addresses);
+            said.known = said.tier.take().map(|tier| Known { consumer_addresses, ..Known::new(consumer.clone(), tier) });
         }
         Ok(said)
     }
@@ -77,6 +76,7 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_core::config::document::Addresses;
     use tollgate_core::wire::{LeaseAnswer, ResolvedConsumer, Settled};
 
     use super::*;
@@ -91,7 +91,13 @@ mod tests {
         assert_eq!((path, sent.consumer.as_str(), sent.leases), ("/internal/v1/consumers", "acme", Some(asked.clone())));
         let tier = serde_json::from_value(serde_json::json!({"name": "free", "limits": []})).unwrap();
         let settled = Settled { revision: 3, answers: vec![LeaseAnswer { lease: 7, number: 1, granted: 5, ..LeaseAnswer::default() }] };
-        let answer = ResolvedConsumer { revision: 4, tier: Some(tier), limits: vec!["monthly".to_owned()], settled: Some(settled.clone()) };
+        let answer = ResolvedConsumer {
+            revision: 4,
+            tier: Some(tier),
+            addresses: Addresses::default(),
+            limits: vec!["monthly".to_owned()],
+            settled: Some(settled.clone()),
+        };
         let mut said = message.read(&wire::encode(&answer).unwrap()).unwrap();
         assert_eq!((said.revision, said.known.as_ref().unwrap().consumer.as_str()), (4, "acme"));
         let First::Settled(Some(brought)) = message.settle(&mut said, Instant(9)) else { panic!("leases") };

@@ -81,10 +81,8 @@ impl Directory {
         let expires_in_ms = left.map(|left| u64::try_from(left.as_millis()).expect("a short life"));
         (expires_in_ms != Some(0)).then(|| Known {
             credential: key.credential.clone(),
-            scopes: Vec::new(),
             expires_in_ms,
-            consumer: key.consumer.clone(),
-            tier: consumer.tier.clone(),
+            ..Known::new(key.consumer.clone(), consumer.tier.clone())
         })
     }
 

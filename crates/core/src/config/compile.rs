@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::problem::{Problem, Problems};
 use super::{Environment, document as doc};
+use crate::access::AddressRules;
 use crate::limit::{Counted, Rate, Routes};
 use crate::policy::{Answers, BodyStyle, NodeSizes, Policy, ResetForm, Tier, is_id};
 use crate::requirement::Requirement;
@@ -50,6 +51,16 @@ pub fn check_tier(tier: &doc::Tier) -> Result<(), Problems> {
     let mut compiler = Compiler::of_foreign_tiers();
     let _ = compiler.tier("", tier, &[]);
     if compiler.problems.is_empty() { Ok(()) } else { Err(Problems(compiler.problems)) }
+}
+
+/// Judges address rules by themselves.
+///
+/// # Errors
+/// Every problem found, by its place in them: `allow[0]`.
+pub fn check_addresses(addresses: &doc::Addresses) -> Result<AddressRules, Problems> {
+    let mut compiler = Compiler::of_foreign_tiers();
+    let rules = compiler.addresses("", addresses);
+    if compiler.problems.is_empty() { Ok(rules) } else { Err(Problems(compiler.problems)) }
 }
 
 /// The rate of a limit that is counted over all nodes; `None` if it is a quota, each node's own, or wrong.

@@ -262,6 +262,9 @@ pub struct Consumer {
     /// Its API keys.
     #[serde(default)]
     pub keys: Vec<ApiKey>,
+    /// Address rules of all its credentials, beside those of everybody; all must pass.
+    #[serde(default, skip_serializing_if = "Addresses::are_none")]
+    pub addresses: Addresses,
 }
 
 /// A static API key.
@@ -277,6 +280,9 @@ pub struct ApiKey {
     /// Its roles. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// Address rules of its own, beside those of its consumer; all must pass.
+    #[serde(default, skip_serializing_if = "Addresses::are_none")]
+    pub addresses: Addresses,
     /// Its hash, from `tollgate hash`: `sha256:` or `hmac-sha256:` and 64 hexadecimal digits.
     pub hash: String,
 }
@@ -363,6 +369,14 @@ pub struct Addresses {
     pub allow: Vec<String>,
     /// Refused, also when allowed.
     pub deny: Vec<String>,
+}
+
+impl Addresses {
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
 }
 
 /// Origins whose pages may read denials.

@@ -31,7 +31,7 @@ pub async fn load(
         let issued = secrets.issue(Purpose::Api)?;
         let hash = secrets.hash_as_set(&digest(issued.shown.expose().as_bytes())).await?;
         each(issued.shown.expose());
-        let wish = Wish { label: String::new(), scopes: Vec::new(), expires_at: None, replaces: None };
+        let wish = Wish::default();
         together.push((row(&consumer, issued.id, wish, false, write.now()), hash));
         if together.len() == TOGETHER || number == count {
             rows::insert(write, &together).await?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tollgate_core::credential::{KeyHash, LONGEST_CREDENTIAL, Provenance, digest};
 
+use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::failure::Problems;
 use crate::secrets::{Purpose, Secrets, Shown};
@@ -22,6 +23,12 @@ pub struct ApiKey {
     pub label: String,
     /// What it may be used for, as far as its consumer has these scopes: routes may ask for them.
     pub scopes: Vec<String>,
+    /// Its roles, as far as its consumer has them: routes may ask for them.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// From where it may be used, beside what holds for its consumer.
+    #[serde(default, skip_serializing_if = "AddressRules::are_none")]
+    pub addresses: AddressRules,
     /// Whether it passes, and if not, why.
     pub status: Status,
     /// When it was made.
@@ -69,6 +76,12 @@ pub struct NewApiKey {
     /// What it may be used for: some of its consumer's scopes. Default: none.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// Its roles: some of its consumer's. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// From where it may be used, beside what holds for its consumer. Default: from everywhere.
+    #[serde(default, skip_serializing_if = "AddressRules::are_none")]
+    pub addresses: AddressRules,
     /// When it ends. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -96,6 +109,10 @@ pub struct NewOwnKey {
     pub label: String,
     /// What it may be used for: some of the consumer's scopes. Default: none.
     pub scopes: Vec<String>,
+    /// Its roles: some of the consumer's. Default: none.
+    pub roles: Vec<String>,
+    /// From where it may be used, beside what holds for the consumer. Default: from everywhere.
+    pub addresses: AddressRules,
     /// When it ends. Default: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -111,13 +128,19 @@ pub struct ApiKeyPatch {
     /// What it may be used for from now on: some of its consumer's scopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// Its roles from now on: some of its consumer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// From where it may be used from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<AddressRules>,
     /// When it ends; null: never.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<Time>)]
     pub expires_at: Option<Option<Time>>,
 }
 
-/// How a key is to be rotated. The new one has the scopes of the old one that the consumer still has.
+/// How a key is to be rotated. The new one has the scopes and roles of the old one that the consumer still has, and its addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotate {
@@ -161,6 +184,22 @@ pub struct Filter {
     pub consumer: Option<String>,
 }
 
+impl NewApiKey {
+    /// One for this consumer, with the defaults in all other fields.
+    #[must_use]
+    pub fn new(consumer: impl Into<String>) -> Self {
+        Self {
+            consumer: consumer.into(),
+            label: String::new(),
+            scopes: Vec::new(),
+            roles: Vec::new(),
+            addresses: AddressRules::default(),
+            expires_at: None,
+            import: None,
+        }
+    }
+}
+
 // === impl ApiKey ===
 
 impl ApiKey {
@@ -171,6 +210,8 @@ impl ApiKey {
             consumer: row.consumer,
             label: row.label,
             scopes: row.scopes,
+            roles: row.roles,
+            addresses: row.addresses,
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,

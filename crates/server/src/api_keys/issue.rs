@@ -3,6 +3,7 @@
 use tollgate_core::credential::digest;
 
 use super::document::{ApiKey, Created};
+use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::consumers::Consumer;
 use crate::failure::Failure;
@@ -11,9 +12,12 @@ use crate::store::Write;
 use crate::store::api_keys::{self as rows, Row};
 
 /// What a key is to have.
+#[derive(Default)]
 pub(crate) struct Wish {
     pub(crate) label: String,
     pub(crate) scopes: Vec<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) addresses: AddressRules,
     pub(crate) expires_at: Option<Time>,
     pub(crate) replaces: Option<String>,
 }
@@ -55,6 +59,8 @@ pub(super) fn row(consumer: &Consumer, id: String, wish: Wish, imported: bool, n
         consumer: consumer.id.clone(),
         label: wish.label,
         scopes: wish.scopes,
+        roles: wish.roles,
+        addresses: wish.addresses,
         imported,
         created_at: now,
         expires_at: wish.expires_at,

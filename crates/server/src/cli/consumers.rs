@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::client::{Client, ClientError, Connection, Window, finish, path};
 use super::keys::Once;
 use super::output::Output;
+use super::rules::{NewRules, Rules};
 use super::table::{Cell, Column};
 use crate::clock::Time;
 use crate::consumers::{Consumer, ConsumerPatch, NewConsumer};
@@ -66,6 +67,8 @@ struct New {
     /// What its keys may be used for at most; as often as needed.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+    #[command(flatten)]
+    rules: Rules,
     /// Units of a quota in place of what its tier says, by the limit's name; as often as needed.
     #[arg(long = "override", value_name = "LIMIT=UNITS", value_parser = override_)]
     overrides: Vec<(String, u64)>,
@@ -81,7 +84,7 @@ struct New {
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
-    .args(["name", "email", "no_email", "tier", "scopes", "no_scopes", "overrides", "no_overrides", "disable", "enable"]))]
+    .args(["name", "email", "no_email", "tier", "scopes", "no_scopes", "roles", "no_roles", "allow", "deny", "no_addresses", "overrides", "no_overrides", "disable", "enable"]))]
 struct Update {
     /// The consumer's id.
     id: String,
@@ -103,6 +106,8 @@ struct Update {
     /// No key of it has scopes any more.
     #[arg(long, conflicts_with = "scopes")]
     no_scopes: bool,
+    #[command(flatten)]
+    rules: NewRules,
     /// Units of a quota in place of what its tier says, by the limit's name, instead of all overrides it had; as often as needed. In force when
     /// proxies next ask for units.
     #[arg(long = "override", value_name = "LIMIT=UNITS", value_parser = override_)]
@@ -123,6 +128,8 @@ const COLUMNS: &[Column<Consumer>] = &[
     Column::listed("name", |consumer| consumer.name.as_str().into()),
     Column::listed("tier", |consumer| consumer.tier.as_str().into()),
     Column::listed("scopes", |consumer| Cell::words(&consumer.scopes)),
+    Column::alone("roles", |consumer| Cell::words(&consumer.roles)),
+    Column::alone("addresses", |consumer| Cell::words(&consumer.addresses.words())),
     Column::alone("overrides", |consumer| {
         Cell::words(&consumer.overrides.iter().map(|(limit, units)| format!("{limit}={units}")).collect::<Vec<_>>())
     }),
@@ -174,6 +181,8 @@ impl New {
             email: self.email.clone(),
             tier: self.tier.clone(),
             scopes: self.scopes.clone(),
+            roles: self.rules.roles.clone(),
+            addresses: self.rules.addresses(),
             overrides: self.overrides.iter().cloned().collect(),
             disabled: self.disabled,
         }
@@ -187,6 +196,8 @@ impl Update {
             email: (self.no_email || self.email.is_some()).then(|| self.email.clone()),
             tier: self.tier.clone(),
             scopes: (self.no_scopes || !self.scopes.is_empty()).then(|| self.scopes.clone()),
+            roles: self.rules.roles(),
+            addresses: self.rules.addresses(),
             overrides: (self.no_overrides || !self.overrides.is_empty()).then(|| self.overrides.iter().cloned().collect()),
             disabled: (self.disable || self.enable).then_some(self.disable),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError, Connection, Window, finish, path};
 use super::output::{Alone, Output};
+use super::rules::{NewRules, Rules};
 use super::table::{Cell, Column};
 use super::times;
 use crate::api_keys::{ApiKey, ApiKeyPatch, Created, Import, NewApiKey, Rotate, Rotated, Status};
@@ -38,7 +39,7 @@ enum Command {
         /// The key's id: the one inside it.
         id: String,
     },
-    /// Change an API key's label, scopes or end.
+    /// Change an API key's label, scopes, roles, address rules or end.
     Update(Update),
     /// Make an API key that replaces another, which goes on for a while.
     Rotate(Rotation),
@@ -72,6 +73,8 @@ struct New {
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     #[command(flatten)]
+    rules: Rules,
+    #[command(flatten)]
     end: End,
     /// Take over a key from elsewhere by its SHA-256, as `tollgate hash` prints it.
     #[arg(long, value_name = "SHA256")]
@@ -95,7 +98,7 @@ pub(super) struct Once {
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
-    .args(["label", "scopes", "no_scopes", "expires_at", "expires_in", "never_expires"]))]
+    .args(["label", "scopes", "no_scopes", "roles", "no_roles", "allow", "deny", "no_addresses", "expires_at", "expires_in", "never_expires"]))]
 struct Update {
     /// The key's id.
     id: String,
@@ -108,6 +111,8 @@ struct Update {
     /// No scopes any more.
     #[arg(long, conflicts_with = "scopes")]
     no_scopes: bool,
+    #[command(flatten)]
+    rules: NewRules,
     #[command(flatten)]
     end: End,
     /// It does not end any more.
@@ -135,6 +140,8 @@ const COLUMNS: &[Column<ApiKey>] = &[
     Column::listed("consumer", |key| key.consumer.as_str().into()),
     Column::listed("label", |key| key.label.as_str().into()),
     Column::listed("scopes", |key| Cell::words(&key.scopes)),
+    Column::alone("roles", |key| Cell::words(&key.roles)),
+    Column::alone("addresses", |key| Cell::words(&key.addresses.words())),
     Column::listed("status", |key| status(key.status).into()),
     Column::listed("created", |key| Cell::Time(key.created_at)),
     Column::listed("expires", |key| key.expires_at.into()),
@@ -169,6 +176,8 @@ fn create(client: &Client, output: &Output, new: &New) -> Result<(), ClientError
         consumer: new.consumer.clone(),
         label: new.label.clone(),
         scopes: new.scopes.clone(),
+        roles: new.rules.roles.clone(),
+        addresses: new.rules.addresses(),
         expires_at: new.end.time(),
         import: import(new)?,
     };
@@ -227,6 +236,12 @@ impl Update {
     fn patch(&self) -> ApiKeyPatch {
         let scopes = (self.no_scopes || !self.scopes.is_empty()).then(|| self.scopes.clone());
         let end = self.end.time();
-        ApiKeyPatch { label: self.label.clone(), scopes, expires_at: (self.never_expires || end.is_some()).then_some(end) }
+        ApiKeyPatch {
+            label: self.label.clone(),
+            scopes,
+            roles: self.rules.roles(),
+            addresses: self.rules.addresses(),
+            expires_at: (self.never_expires || end.is_some()).then_some(end),
+        }
     }
 }

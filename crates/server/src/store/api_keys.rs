@@ -5,6 +5,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::listing::Table;
 use super::{Reader, StoreError, Window, Write};
+use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::secrets::Hash;
 
@@ -17,6 +18,10 @@ pub(crate) struct Row {
     pub(crate) label: String,
     #[sqlx(json)]
     pub(crate) scopes: Vec<String>,
+    #[sqlx(json)]
+    pub(crate) roles: Vec<String>,
+    #[sqlx(json)]
+    pub(crate) addresses: AddressRules,
     pub(crate) imported: bool,
     pub(crate) created_at: Time,
     pub(crate) expires_at: Option<Time>,
@@ -29,8 +34,8 @@ pub(crate) struct Row {
 
 const TABLE: Table = Table {
     name: "api_keys",
-    columns: "id, organisation, consumer, label, scopes, imported, created_at, expires_at, revoked_at, last_used_at, replaces, replaced_by, \
-              version",
+    columns: "id, organisation, consumer, label, scopes, roles, addresses, imported, created_at, expires_at, revoked_at, last_used_at, \
+              replaces, replaced_by, version",
     id: "id",
     condition: "TRUE",
     changing: &[],
@@ -54,15 +59,16 @@ pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Row
 
 /// Adds keys, in statements of many rows.
 pub(crate) async fn insert(write: &mut Write, keys: &[(Row, Hash)]) -> Result<(), StoreError> {
-    // 17 values a row: SQLite takes 32,766 in a statement.
+    // 18 values a row: SQLite takes 32,766 in a statement.
     for chunk in keys.chunks(1_000) {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO api_keys (id, organisation, consumer, label, scopes, imported, created_at, expires_at, revoked_at, last_used_at, \
+            "INSERT INTO api_keys (id, organisation, consumer, label, scopes, roles, addresses, imported, created_at, expires_at, revoked_at, last_used_at, \
              replaces, replaced_by, version, hashing, pepper, hash) ",
         );
         query.push_values(chunk, |mut values, (row, hash)| {
             values.push_bind(row.id.clone()).push_bind(row.organisation.clone()).push_bind(row.consumer.clone());
-            values.push_bind(row.label.clone()).push_bind(Json(row.scopes.clone())).push_bind(row.imported);
+            values.push_bind(row.label.clone()).push_bind(Json(row.scopes.clone())).push_bind(Json(row.roles.clone()));
+            values.push_bind(Json(row.addresses.clone())).push_bind(row.imported);
             values.push_bind(row.created_at).push_bind(row.expires_at).push_bind(row.revoked_at).push_bind(row.last_used_at);
             values.push_bind(row.replaces.clone()).push_bind(row.replaced_by.clone()).push_bind(row.version);
             values.push_bind(hash.hashing.name()).push_bind(hash.pepper).push_bind(hash.bytes.clone());
@@ -84,10 +90,11 @@ pub(crate) async fn count_active(write: &mut Write, consumer: &str) -> Result<u3
 pub(crate) async fn update(write: &mut Write, changed: &Row) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE api_keys SET label = ?1, scopes = ?2, expiry_told = expiry_told AND expires_at IS ?3, expires_at = ?3, revoked_at = ?4, \
-         replaced_by = ?5, version = ?6 WHERE id = ?7",
+         replaced_by = ?5, version = ?6, roles = ?7, addresses = ?8 WHERE id = ?9",
     );
     let query = query.bind(&changed.label).bind(Json(&changed.scopes)).bind(changed.expires_at).bind(changed.revoked_at);
-    query.bind(&changed.replaced_by).bind(changed.version).bind(&changed.id).execute(write.connection()).await?;
+    let query = query.bind(&changed.replaced_by).bind(changed.version).bind(Json(&changed.roles)).bind(Json(&changed.addresses));
+    query.bind(&changed.id).execute(write.connection()).await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::listing::Table;
 use super::{Reader, StoreError, Window, Write};
+use crate::addresses::AddressRules;
 use crate::clock::Time;
 
 /// A consumer.
@@ -27,6 +28,14 @@ pub struct Consumer {
     /// What its keys may be used for at most.
     #[sqlx(json)]
     pub scopes: Vec<String>,
+    /// Roles that routes may ask for: its keys have those that they were given.
+    #[serde(default)]
+    #[sqlx(json)]
+    pub roles: Vec<String>,
+    /// From where its credentials may be used.
+    #[serde(default, skip_serializing_if = "AddressRules::are_none")]
+    #[sqlx(json)]
+    pub addresses: AddressRules,
     /// Units of quotas in place of what its tier says, by the limits' names.
     #[serde(default)]
     #[sqlx(json)]
@@ -43,7 +52,7 @@ pub struct Consumer {
 
 const TABLE: Table = Table {
     name: "consumers",
-    columns: "id, organisation, name, email, tier, scopes, overrides, disabled, version, created_at, updated_at",
+    columns: "id, organisation, name, email, tier, scopes, roles, addresses, overrides, disabled, version, created_at, updated_at",
     id: "id",
     condition: "deleted_at IS NULL",
     changing: &["tier"],
@@ -64,7 +73,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, which: Wh
 /// The consumer of this id, unless it is deleted.
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Consumer>, StoreError> {
     let query = sqlx::query_as(
-        "SELECT id, organisation, name, email, tier, scopes, overrides, disabled, version, created_at, updated_at \
+        "SELECT id, organisation, name, email, tier, scopes, roles, addresses, overrides, disabled, version, created_at, updated_at \
          FROM consumers WHERE id = ? AND deleted_at IS NULL",
     );
     Ok(query.bind(id).fetch_optional(reader.connection()).await?)
@@ -73,21 +82,22 @@ pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Con
 /// Adds a consumer, unless its id is or was somebody's; answers whether it did.
 pub(crate) async fn insert(write: &mut Write, new: &Consumer) -> Result<bool, StoreError> {
     let query = sqlx::query(
-        "INSERT INTO consumers (id, organisation, name, email, tier, scopes, overrides, disabled, version, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO consumers (id, organisation, name, email, tier, scopes, roles, addresses, overrides, disabled, version, created_at, updated_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     );
     let query = query.bind(&new.id).bind(&new.organisation).bind(&new.name).bind(&new.email).bind(&new.tier);
-    let query = query.bind(Json(&new.scopes)).bind(Json(&new.overrides)).bind(new.disabled);
+    let query =
+        query.bind(Json(&new.scopes)).bind(Json(&new.roles)).bind(Json(&new.addresses)).bind(Json(&new.overrides)).bind(new.disabled);
     let query = query.bind(new.version).bind(new.created_at).bind(new.updated_at);
     Ok(query.execute(write.connection()).await?.rows_affected() > 0)
 }
 
 pub(crate) async fn update(write: &mut Write, changed: &Consumer) -> Result<(), StoreError> {
     let query = sqlx::query(
-        "UPDATE consumers SET name = ?, email = ?, tier = ?, scopes = ?, overrides = ?, disabled = ?, version = ?, updated_at = ? WHERE id = ?",
+        "UPDATE consumers SET name = ?, email = ?, tier = ?, scopes = ?, roles = ?, addresses = ?, overrides = ?, disabled = ?, version = ?, updated_at = ? WHERE id = ?",
     );
     let query = query.bind(&changed.name).bind(&changed.email).bind(&changed.tier).bind(Json(&changed.scopes));
-    let query = query.bind(Json(&changed.overrides)).bind(changed.disabled);
+    let query = query.bind(Json(&changed.roles)).bind(Json(&changed.addresses)).bind(Json(&changed.overrides)).bind(changed.disabled);
     query.bind(changed.version).bind(changed.updated_at).bind(&changed.id).execute(write.connection()).await?;
     Ok(())
 }
@@ -96,7 +106,7 @@ pub(crate) async fn update(write: &mut Write, changed: &Consumer) -> Result<(), 
 pub(crate) async fn delete(write: &mut Write, id: &str) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE consumers SET deleted_at = ?1, updated_at = ?1, version = version + 1, disabled = 1, tier = NULL, email = NULL, scopes = '[]', \
-         overrides = '{}' \
+         roles = '[]', overrides = '{}' \
          WHERE id = ?2",
     );
     query.bind(write.now()).bind(id).execute(write.connection()).await?;

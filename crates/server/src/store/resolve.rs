@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tollgate_core::config::document;
 
 use super::{Reader, Store, StoreError};
+use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::secrets::Hash;
 
@@ -25,18 +26,20 @@ const MOST_WAITING: usize = 1_024;
 
 /// Many keys by their ids, a JSON array; a row for each of them.
 pub(super) const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
-    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, t.name AS tier, t.limits FROM json_each(?) j \
+    k.id, k.scopes, k.roles, k.addresses, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
+    c.roles AS granted_roles, c.addresses AS consumer_addresses, t.name AS tier, t.limits FROM json_each(?) j \
     LEFT JOIN api_keys k ON k.id = j.value \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
     LEFT JOIN tiers t ON t.name = c.tier";
 /// One imported key by its hash.
 pub(super) const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
-    k.id, k.scopes, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, t.name AS tier, t.limits FROM (SELECT 1) \
+    k.id, k.scopes, k.roles, k.addresses, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
+    c.roles AS granted_roles, c.addresses AS consumer_addresses, t.name AS tier, t.limits FROM (SELECT 1) \
     LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
     LEFT JOIN tiers t ON t.name = c.tier";
 /// One consumer that may pass, by its id.
-pub(super) const CONSUMER: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, t.name AS tier, t.limits \
+pub(super) const CONSUMER: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, t.name AS tier, t.limits, c.addresses \
     FROM (SELECT 1) LEFT JOIN consumers c ON c.id = ? AND c.disabled = 0 AND c.deleted_at IS NULL LEFT JOIN tiers t ON t.name = c.tier";
 
 /// What there is of a key.
@@ -47,7 +50,7 @@ pub(crate) enum Found {
     /// It is revoked, or its consumer is disabled or deleted.
     Ended,
     /// It may pass.
-    Usable(Usable),
+    Usable(Box<Usable>),
 }
 
 /// A key that may pass, and whose it is.
@@ -57,6 +60,10 @@ pub(crate) struct Usable {
     pub(crate) scopes: Vec<String>,
     /// Those of its consumer.
     pub(crate) granted: Vec<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) granted_roles: Vec<String>,
+    pub(crate) addresses: AddressRules,
+    pub(crate) consumer_addresses: AddressRules,
     pub(crate) expires_at: Option<Time>,
     pub(crate) hash: Hash,
     pub(crate) consumer: String,
@@ -75,6 +82,7 @@ pub(crate) struct Answer {
 pub(crate) struct ConsumerAnswer {
     pub(crate) revision: u64,
     pub(crate) tier: Option<document::Tier>,
+    pub(crate) addresses: AddressRules,
 }
 
 /// Where lookups are left.
@@ -178,7 +186,8 @@ impl FromRow<'_, SqliteRow> for ConsumerAnswer {
             }
             None => None,
         };
-        Ok(Self { revision: row.try_get("revision")?, tier })
+        let addresses = row.try_get::<Option<Json<AddressRules>>, _>("addresses")?.map(|Json(addresses)| addresses).unwrap_or_default();
+        Ok(Self { revision: row.try_get("revision")?, tier, addresses })
     }
 }
 
@@ -189,9 +198,23 @@ impl FromRow<'_, SqliteRow> for Placed {
             (Some(id), Some(name)) => {
                 let Json(limits) = row.try_get("limits")?;
                 let (Json(scopes), Json(granted)) = (row.try_get("scopes")?, row.try_get("granted")?);
+                let (Json(roles), Json(granted_roles)) = (row.try_get("roles")?, row.try_get("granted_roles")?);
+                let (Json(addresses), Json(consumer_addresses)) = (row.try_get("addresses")?, row.try_get("consumer_addresses")?);
                 let (expires_at, consumer) = (row.try_get("expires_at")?, row.try_get("consumer")?);
                 let (hash, tier) = (Hash::from_row(row)?, document::Tier { name, limits });
-                Found::Usable(Usable { id, scopes, granted, expires_at, hash, consumer, tier })
+                Found::Usable(Box::new(Usable {
+                    id,
+                    scopes,
+                    granted,
+                    roles,
+                    granted_roles,
+                    addresses,
+                    consumer_addresses,
+                    expires_at,
+                    hash,
+                    consumer,
+                    tier,
+                }))
             }
             (Some(_), None) => Found::Ended,
             (None, _) => Found::Nothing,

@@ -53,13 +53,8 @@ async fn a_key_is_shown_once_and_kept_nowhere() {
 #[tokio::test]
 async fn wrong_fields_are_all_named() {
     let backend = Backend::new().await;
-    let new = NewApiKey {
-        consumer: "nobody".to_owned(),
-        label: "\n".to_owned(),
-        scopes: vec!["a b".to_owned()],
-        expires_at: Some(backend.now()),
-        import: None,
-    };
+    let new =
+        NewApiKey { label: "\n".to_owned(), scopes: vec!["a b".to_owned()], expires_at: Some(backend.now()), ..NewApiKey::new("nobody") };
     let made = committed!(backend, |write| api_keys::create(write, &backend.secrets, &backend.admin, new));
     assert_eq!(wrong(made), ["consumer", "label", "scopes[0]", "expires_at"]);
     backend.consumer("acme").await;

@@ -39,12 +39,9 @@ async fn wrong_fields_are_all_named() {
     let new = NewConsumer {
         id: Some("/".to_owned()),
         organisation: Some("nobody".to_owned()),
-        name: String::new(),
         email: Some("nowhere".to_owned()),
-        tier: "gold".to_owned(),
         scopes: words(&["a b"]),
-        overrides: Default::default(),
-        disabled: false,
+        ..NewConsumer::new("", "gold")
     };
     let made = committed!(backend, |write| consumers::create(write, &backend.admin, new));
     assert_eq!(wrong(made), ["id", "name", "email", "organisation", "tier", "scopes[0]"]);
@@ -58,16 +55,7 @@ async fn wrong_fields_are_all_named() {
 async fn an_id_is_given_once_even_after_its_consumer_is_deleted() {
     let backend = Backend::new().await;
     let acme = backend.consumer("acme").await;
-    let again = || NewConsumer {
-        id: Some("acme".to_owned()),
-        organisation: None,
-        name: "Other".to_owned(),
-        email: None,
-        tier: acme.tier.clone(),
-        scopes: Vec::new(),
-        overrides: Default::default(),
-        disabled: false,
-    };
+    let again = || NewConsumer { id: Some("acme".to_owned()), ..NewConsumer::new("Other", &acme.tier) };
     assert_eq!(conflict(committed!(backend, |write| consumers::create(write, &backend.admin, again()))), "id");
     committed!(backend, |write| consumers::delete(write, &backend.admin, "acme", None)).unwrap();
     assert_eq!(conflict(committed!(backend, |write| consumers::create(write, &backend.admin, again()))), "id");

@@ -78,16 +78,7 @@ impl Backend {
     }
 
     pub(crate) async fn consumer_of(&self, id: &str, organisation: &str) -> Consumer {
-        let new = NewConsumer {
-            id: Some(id.to_owned()),
-            organisation: Some(organisation.to_owned()),
-            name: id.to_owned(),
-            email: None,
-            tier: "free".to_owned(),
-            scopes: Vec::new(),
-            overrides: Default::default(),
-            disabled: false,
-        };
+        let new = NewConsumer { id: Some(id.to_owned()), organisation: Some(organisation.to_owned()), ..NewConsumer::new(id, "free") };
         committed!(self, |write| consumers::create(write, &self.admin, new)).unwrap()
     }
 
@@ -154,7 +145,7 @@ impl Backend {
 }
 
 pub(crate) fn new_key(consumer: &str) -> NewApiKey {
-    NewApiKey { consumer: consumer.to_owned(), label: String::new(), scopes: Vec::new(), expires_at: None, import: None }
+    NewApiKey::new(consumer)
 }
 
 pub(crate) fn words(words: &[&str]) -> Vec<String> {

@@ -94,16 +94,7 @@ async fn an_operator_of_an_organisation_reaches_its_consumers_and_keys_alone() {
     assert_eq!(committed!(backend, |write| consumers::delete(write, &operator, "theirs", None)), Err(Failure::NotFound));
     let made = committed!(backend, |write| api_keys::create(write, &backend.secrets, &operator, new_key("theirs")));
     assert_eq!(wrong(made), ["consumer"], "as if there were none");
-    let new = |organisation: Option<&str>| NewConsumer {
-        id: None,
-        organisation: organisation.map(str::to_owned),
-        name: "New".to_owned(),
-        email: None,
-        tier: "free".to_owned(),
-        scopes: Vec::new(),
-        overrides: Default::default(),
-        disabled: false,
-    };
+    let new = |organisation: Option<&str>| NewConsumer { organisation: organisation.map(str::to_owned), ..NewConsumer::new("New", "free") };
     let made = committed!(backend, |write| consumers::create(write, &operator, new(Some("theirs"))));
     assert_eq!(wrong(made), ["organisation"], "as if there were none");
     assert_eq!(committed!(backend, |write| consumers::create(write, &operator, new(None))).unwrap().organisation, "mine");

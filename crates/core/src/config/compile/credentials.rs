@@ -23,6 +23,7 @@ impl Compiler<'_> {
             let tier = self.tier_reference(&format!("{path}.tier"), Some(&consumer.tier), tier_names).unwrap_or(0);
             for (number, key) in consumer.keys.iter().enumerate() {
                 let path = format!("{path}.keys[{number}]");
+                let addresses = self.addresses(&format!("{path}.addresses"), &key.addresses);
                 self.id(&format!("{path}.id"), &key.id);
                 if !key_ids.insert(key.id.as_str()) {
                     self.problem(format!("{path}.id"), quoted(&key.id), "an id of its own: another key has this one");
@@ -37,13 +38,14 @@ impl Compiler<'_> {
                     Ok(hash) => {
                         let granted = Granted { scopes: &key.scopes, roles: &key.roles, claims: None };
                         let met = Met::of(&self.requirements, granted);
-                        if !api_keys.insert(hash, ApiKey { id: key.id.clone(), consumer: position, met }) {
+                        if !api_keys.insert(hash, ApiKey { id: key.id.clone(), consumer: position, met, addresses }) {
                             self.problem(format!("{path}.hash"), "a hash given before", "each key once");
                         }
                     }
                 }
             }
-            consumers.push(Consumer { id: consumer.id.clone(), tier });
+            let addresses = self.addresses(&format!("{path}.addresses"), &consumer.addresses);
+            consumers.push(Consumer { id: consumer.id.clone(), tier, addresses });
         }
         (consumers.into(), api_keys)
     }

@@ -160,8 +160,9 @@ impl Compiler<'_> {
     }
 
     pub(super) fn addresses(&mut self, path: &str, addresses: &doc::Addresses) -> AddressRules {
-        let allow = self.networks(&format!("{path}.allow"), &addresses.allow);
-        let deny = self.networks(&format!("{path}.deny"), &addresses.deny);
+        let place = |list: &str| if path.is_empty() { list.to_owned() } else { format!("{path}.{list}") };
+        let allow = self.networks(&place("allow"), &addresses.allow);
+        let deny = self.networks(&place("deny"), &addresses.deny);
         AddressRules::new(allow, deny)
     }
 
