@@ -36,6 +36,8 @@ pub struct Consumer {
     pub tier: Cell<usize>,
     /// The revision of its tier.
     pub revision: Cell<u64>,
+    /// The revision it was first told at: what is known of its credentials is no older.
+    pub since: u64,
     /// None of its credentials may pass any longer.
     pub gone: Cell<bool>,
     /// Counts its requests on this worker, to look at some of them.
@@ -78,6 +80,7 @@ impl Consumer {
             addresses: None,
             tier: Cell::new(tier),
             revision: Cell::new(0),
+            since: 0,
             gone: Cell::new(false),
             asked: Cell::new(0),
             refused: Cell::new(0),

@@ -339,6 +339,7 @@ impl Gate {
                 addresses: None,
                 tier: Cell::new(tier),
                 revision: Cell::new(revision),
+                since: revision,
                 gone: Cell::new(false),
                 asked: Cell::new(0),
                 refused: Cell::new(0),

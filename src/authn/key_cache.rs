@@ -168,13 +168,15 @@ impl KeyCache {
         let hash = self.id_hash(1, id);
         self.changed(revision, About::Consumer(hash));
         let consumer = self.consumers.get(&hash).and_then(Weak::upgrade);
-        if let Some(consumer) = consumer.filter(|consumer| consumer.revision.get() < revision) {
-            consumer.revision.set(revision);
-            match tier {
-                Some(tier) => consumer.tier.set(tier),
-                // Its credentials are resolved again: they may be refused, or the consumer be back.
-                None => consumer.gone.set(true),
+        match (consumer, tier) {
+            (Some(consumer), Some(tier)) if consumer.revision.get() < revision => {
+                consumer.revision.set(revision);
+                consumer.tier.set(tier);
             }
+            // Its credentials are resolved again: they may be refused, or the consumer be back. One of them may have been resolved since the
+            // change; the others were not.
+            (Some(consumer), None) if consumer.since < revision => consumer.gone.set(true),
+            (Some(_) | None, Some(_) | None) => {}
         }
     }
 
@@ -269,6 +271,7 @@ mod tests {
             addresses: None,
             tier: Cell::new(1),
             revision: Cell::new(revision),
+            since: revision,
             gone: Cell::new(false),
             asked: Cell::new(0),
             refused: Cell::new(0),
@@ -345,6 +348,21 @@ mod tests {
         assert_eq!([tier(&mut cache, "k1"), tier(&mut cache, "k2"), tier(&mut cache, "k3")], [None, None, Some(1)]);
         learn(&mut cache, "k1", "c", 4);
         assert_eq!([tier(&mut cache, "k1"), tier(&mut cache, "k2")], [Some(1), None], "k2 is still to be asked about");
+    }
+
+    /// What is told of one key of a consumer after a change, before the change itself is heard of, is not told of its other keys.
+    #[test]
+    fn a_change_that_one_answer_has_overtaken_still_reaches_the_other_keys() {
+        let mut cache = cache();
+        learn(&mut cache, "k1", "c", 1);
+        let Found::Known(identity) = find(&mut cache, "k1") else { panic!("unknown") };
+        // As when another key of the consumer is resolved at 6.
+        identity.consumer.revision.set(6);
+        cache.consumer_changed("c", 5, None);
+        assert_eq!(find(&mut cache, "k1"), Found::Nothing, "to be asked about");
+        learn(&mut cache, "k1", "c", 6);
+        cache.consumer_changed("c", 5, None);
+        assert_eq!(tier(&mut cache, "k1"), Some(1), "it is no older than the change");
     }
 
     /// Whether an answer that was asked for at 5 and read at a revision is too old.

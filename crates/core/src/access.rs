@@ -47,11 +47,13 @@ impl Networks {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
             match canonical(network) {
-                IpNet::V4(network) => v4.push((network.network().to_bits(), network.broadcast().to_bits())),
+                IpNet::V4(network) => v4.push((network.network().to_bits().into(), network.broadcast().to_bits().into())),
                 IpNet::V6(network) => v6.push((network.network().to_bits(), network.broadcast().to_bits())),
             }
         }
-        Self { v4: disjoint(v4), v6: disjoint(v6) }
+        // Ordered as wide numbers, so that the module has the code for it once.
+        let narrow = |(first, last): &(u128, u128)| Some((u32::try_from(*first).ok()?, u32::try_from(*last).ok()?));
+        Self { v4: disjoint(v4).iter().filter_map(narrow).collect(), v6: disjoint(v6) }
     }
 
     fn are_none(&self) -> bool {
@@ -67,7 +69,7 @@ impl Networks {
 }
 
 /// Ranges in order, without those that lie in others. Networks never overlap otherwise.
-fn disjoint<T: Ord + Copy>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
+fn disjoint(mut ranges: Vec<(u128, u128)>) -> Box<[(u128, u128)]> {
     // The larger of two that begin alike comes first.
     ranges.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
     let mut reached = None;
