@@ -56,11 +56,7 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Stored>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, label, role, organisation, consumer, created_at, expires_at, revoked_at, 'hmac-sha256' AS hashing, pepper, hash \
-         FROM admin_keys WHERE id = ?",
-    );
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, ", 'hmac-sha256' AS hashing, pepper, hash", "id", id.to_owned()).await
 }
 
 pub(crate) async fn insert(write: &mut Write, new: &AdminKey, hash: &Hash) -> Result<(), StoreError> {

@@ -53,8 +53,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, which: Wh
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Row>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {} FROM api_keys WHERE id = ", TABLE.columns));
-    Ok(query.push_bind(id.to_owned()).build_query_as().fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "id", id.to_owned()).await
 }
 
 /// Adds keys, in statements of many rows.

@@ -48,8 +48,9 @@ pub struct Block {
 
 const COLUMNS: &str =
     "id, subject, effect, reason, score, organisation, origin, automatic, shadow, repeats, begins_at, ends_at, lifted_at, lifted_by";
-const BLOCKS: Table = Table { name: "blocks", columns: COLUMNS, id: "id", condition: "effect <> 'approve'", changing: &["over"] };
-const APPROVALS: Table = Table { name: "blocks", columns: COLUMNS, id: "id", condition: "effect = 'approve'", changing: &["over"] };
+const ALL: Table = Table { name: "blocks", columns: COLUMNS, id: "id", condition: "TRUE", changing: &["over"] };
+const BLOCKS: Table = Table { condition: "effect <> 'approve'", ..ALL };
+const APPROVALS: Table = Table { condition: "effect = 'approve'", ..ALL };
 
 impl Block {
     /// Whether it is in force, or would be but for `shadow`.
@@ -81,11 +82,7 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Block>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, subject, effect, reason, score, organisation, origin, automatic, shadow, repeats, begins_at, ends_at, lifted_at, \
-         lifted_by FROM blocks WHERE id = ?",
-    );
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    ALL.find(reader, "", "id", id.to_owned()).await
 }
 
 /// The newest block (or approval) of a subject, in shadow or not.

@@ -72,11 +72,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, which: Wh
 
 /// The consumer of this id, unless it is deleted.
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Consumer>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, organisation, name, email, tier, scopes, roles, addresses, overrides, disabled, version, created_at, updated_at \
-         FROM consumers WHERE id = ? AND deleted_at IS NULL",
-    );
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "id", id.to_owned()).await
 }
 
 /// Adds a consumer, unless its id is or was somebody's; answers whether it did.

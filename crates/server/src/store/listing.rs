@@ -1,7 +1,7 @@
-//! Owns how a table is walked page by page. Must not know whose rows are whose: conditions come from operations.
+//! Owns how a table is walked page by page, and how one row of it is found. Must not know whose rows are whose: conditions come from operations.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::{Encode, FromRow, QueryBuilder, Sqlite, Type};
 
 use super::{Reader, StoreError};
 
@@ -30,6 +30,17 @@ pub(super) struct Table {
 pub(super) type Condition<'a> = (&'static str, Option<&'a str>);
 
 impl Table {
+    /// The row that has this value in a column of which each value is there once. `more` are columns beside the usual ones, each after a comma.
+    pub(super) async fn find<T, V>(&self, reader: &mut impl Reader, more: &str, column: &str, value: V) -> Result<Option<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        V: Encode<'static, Sqlite> + Type<Sqlite> + Send + 'static,
+    {
+        let Self { name, columns, condition, .. } = self;
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {columns}{more} FROM {name} WHERE {condition} AND {column} = "));
+        Ok(query.push_bind(value).build_query_as::<T>().fetch_optional(reader.connection()).await?)
+    }
+
     /// The rows in the window that meet all conditions; `None` if there is no row to begin after. That row need not meet those of
     /// `changing` columns: it may have changed since it was the last of a page. It must meet the others: what is outside of a caller's
     /// reach is not there for it.

@@ -70,10 +70,7 @@ pub(crate) async fn credentials(reader: &mut impl Reader, window: Window<'_>) ->
 }
 
 pub(crate) async fn get_credential(reader: &mut impl Reader, id: &str) -> Result<Option<Stored>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, label, created_at, revoked_at, 'hmac-sha256' AS hashing, pepper, hash FROM node_credentials WHERE id = ?",
-    );
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    CREDENTIALS.find(reader, ", 'hmac-sha256' AS hashing, pepper, hash", "id", id.to_owned()).await
 }
 
 pub(crate) async fn insert_credential(write: &mut Write, new: &NodeCredential, hash: &Hash) -> Result<(), StoreError> {
@@ -97,10 +94,7 @@ pub(super) async fn revoked(reader: &mut impl Reader) -> Result<Vec<String>, Sto
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, incarnation: &str) -> Result<Option<Node>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT incarnation, credential, node, module, first_seen_at, last_seen_at, last_sequence FROM incarnations WHERE incarnation = ?",
-    );
-    Ok(query.bind(incarnation).fetch_optional(reader.connection()).await?)
+    NODES.find(reader, "", "incarnation", incarnation.to_owned()).await
 }
 
 /// The incarnation of this id, or those of the nodes that call themselves so.

@@ -69,11 +69,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>) -> Result
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Stored>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, label, issuer, client_id, client_secret IS NOT NULL AS has_client_secret, scopes, new_users, organisation, disabled, \
-         version, created_at, updated_at, client_secret FROM identity_providers WHERE id = ?",
-    );
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, ", client_secret", "id", id.to_owned()).await
 }
 
 /// Adds a provider, unless its id is taken; answers whether it did.

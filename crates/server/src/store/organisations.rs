@@ -30,8 +30,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, id: Optio
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Organisation>, StoreError> {
-    let query = sqlx::query_as("SELECT id, name, version, created_at FROM organisations WHERE id = ?");
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "id", id.to_owned()).await
 }
 
 /// Adds an organisation, unless its id is taken; answers whether it did.

@@ -89,9 +89,7 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Message>, StoreError> {
-    let query =
-        sqlx::query_as("SELECT id, organisation, kind, state, attempts, error, due_at, created_at, updated_at FROM outbox WHERE id = ?");
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "id", id.to_owned()).await
 }
 
 pub(crate) async fn insert(write: &mut Write, new: &Message, sealed: &[u8]) -> Result<(), StoreError> {

@@ -32,13 +32,11 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>, user: &st
 }
 
 pub(crate) async fn by_hash(reader: &mut impl Reader, hash: &[u8]) -> Result<Option<Session>, StoreError> {
-    let query = sqlx::query_as("SELECT id, user, agent, created_at, seen_at, ends_at FROM sessions WHERE hash = ?");
-    Ok(query.bind(hash).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "hash", hash.to_vec()).await
 }
 
 pub(crate) async fn by_id(reader: &mut impl Reader, id: &str) -> Result<Option<Session>, StoreError> {
-    let query = sqlx::query_as("SELECT id, user, agent, created_at, seen_at, ends_at FROM sessions WHERE id = ?");
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "id", id.to_owned()).await
 }
 
 /// Adds a session; of one user's at most so many stay, those that began last.

@@ -41,8 +41,7 @@ pub(crate) async fn list(reader: &mut impl Reader, window: Window<'_>) -> Result
 }
 
 pub(crate) async fn get(reader: &mut impl Reader, name: &str) -> Result<Option<Tier>, StoreError> {
-    let query = sqlx::query_as("SELECT name, limits, self_service, version, created_at, updated_at FROM tiers WHERE name = ?");
-    Ok(query.bind(name).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, "", "name", name.to_owned()).await
 }
 
 /// Whether there is any tier.

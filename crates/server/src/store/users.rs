@@ -70,20 +70,12 @@ pub(crate) async fn list(
 
 /// The user of this id, unless deleted.
 pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Stored>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, name, email, role, organisation, consumer, verified, disabled, version, created_at, updated_at, pepper, hash \
-         FROM users WHERE id = ? AND deleted_at IS NULL",
-    );
-    Ok(query.bind(id).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, ", pepper, hash", "id", id.to_owned()).await
 }
 
 /// The user with this address, by what makes addresses the same.
 pub(crate) async fn by_email(reader: &mut impl Reader, email_key: &str) -> Result<Option<Stored>, StoreError> {
-    let query = sqlx::query_as(
-        "SELECT id, name, email, role, organisation, consumer, verified, disabled, version, created_at, updated_at, pepper, hash \
-         FROM users WHERE email_key = ? AND deleted_at IS NULL",
-    );
-    Ok(query.bind(email_key).fetch_optional(reader.connection()).await?)
+    TABLE.find(reader, ", pepper, hash", "email_key", email_key.to_owned()).await
 }
 
 /// Adds a user, unless somebody has the address; answers whether it did.
