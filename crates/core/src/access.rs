@@ -88,6 +88,12 @@ fn holds<T: Ord>(ranges: &[(T, T)], value: T) -> bool {
     next.checked_sub(1).and_then(|position| ranges.get(position)).is_some_and(|(_, last)| value <= *last)
 }
 
+/// Reads a network such as `10.0.0.0/8`, or a single address as the network of it alone.
+#[must_use]
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)))
+}
+
 /// A network of IPv4-mapped addresses becomes the IPv4 network it stands for.
 pub(crate) fn canonical(network: IpNet) -> IpNet {
     if let IpNet::V6(v6) = network

@@ -6,13 +6,14 @@
 
 mod password;
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 use tollgate_core::credential::digest;
 
-use crate::consumers::{self, NewConsumer};
 use crate::failure::{Failure, Problems};
 use crate::organisations;
 use crate::outbox::{self, Mail};
@@ -21,12 +22,12 @@ use crate::secrets::{Secrets, Shown, random_word};
 use crate::sessions::{self, Begun};
 use crate::store::users as rows;
 use crate::store::{Store, Write};
-use crate::users::{self, User, email_key, ends};
+use crate::users::{self, User, email_key};
 
-/// How long the word lasts that somebody has asked for, in seconds: an hour.
-pub const WORD_LASTS: u64 = 3_600;
-/// How long that of an invitation lasts, in seconds: a week.
-pub const INVITATION_LASTS: u64 = 7 * 86_400;
+/// How long the word lasts that somebody has asked for: an hour.
+pub const WORD_LASTS: Duration = Duration::from_secs(3_600);
+/// How long that of an invitation lasts: a week.
+pub const INVITATION_LASTS: Duration = Duration::from_secs(7 * 86_400);
 
 /// Who asks for an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -192,7 +193,10 @@ pub async fn choose(store: &Store, secrets: &Secrets, terms: &Terms, chosen: &Ch
         return Err(Failure::invalid("password", password::OBVIOUS));
     }
     let consumer = match &user.consumer {
-        None if user.role == Role::Developer => Some(consumer_of(&mut write, terms, &user).await?),
+        None if user.role == Role::Developer => {
+            let (by, who) = (Principal::backend("registration"), (user.name.as_str(), user.email.as_deref()));
+            Some(users::give_consumer(&mut write, &by, user.organisation.as_deref(), who, &terms.tier).await?)
+        }
         consumer => consumer.clone(),
     };
     let version = user.version + u32::from(!user.verified);
@@ -291,16 +295,6 @@ pub async fn login(store: &Store, secrets: &Secrets, login: &Login, agent: &str)
     Ok(Some(begun))
 }
 
-/// The consumer of somebody who has taken an account for themselves.
-async fn consumer_of(write: &mut Write, terms: &Terms, user: &User) -> Result<String, Failure> {
-    let new =
-        NewConsumer { organisation: user.organisation.clone(), email: user.email.clone(), ..NewConsumer::new(&user.name, &terms.tier) };
-    let made = consumers::create(write, &Principal::backend("registration"), new).await;
-    // The tier is the operator's word, not that of whoever asks.
-    let made = made.map_err(|failure| Failure::Internal { private: format!("a consumer for a new user: {failure}") })?;
-    Ok(made.id)
-}
-
 /// Why a word is sent.
 #[derive(Clone, Copy)]
 enum Occasion {
@@ -311,15 +305,15 @@ enum Occasion {
 
 async fn send_word(write: &mut Write, secrets: &Secrets, public_url: &str, user: &User, occasion: Occasion) -> Result<(), Failure> {
     let word = random_word()?;
-    let (subject, why, seconds, hours) = match occasion {
+    let (subject, why, lasts, within) = match occasion {
         Occasion::Registered => ("Confirm your address", "you asked for an account with this address.", WORD_LASTS, "an hour"),
         Occasion::Invited => ("You are invited", "an account was made for you.", INVITATION_LASTS, "a week"),
         Occasion::Forgotten => ("Choose another password", "you asked to choose another password.", WORD_LASTS, "an hour"),
     };
-    rows::add_proof(write, &digest(word.as_bytes()), &user.id, ends(write.now(), seconds)).await?;
+    rows::add_proof(write, &digest(word.as_bytes()), &user.id, write.now().after(lasts)).await?;
     // Behind `#` a word reaches no server and no log when the page is opened, and whoever opens links beforehand uses nothing up.
     let text = format!(
-        "Hello {},\n\n{why} Choose a password within {hours}:\n\n{public_url}/password#{}\n\nIf that was not you, do nothing.\n",
+        "Hello {},\n\n{why} Choose a password within {within}:\n\n{public_url}/password#{}\n\nIf that was not you, do nothing.\n",
         user.name,
         word.as_str()
     );

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::addresses::AddressRules;
 use crate::failure::{Failure, Problems};
 use crate::ledger::quota;
 use crate::organisations;
 use crate::page::{Listing, Page};
+use crate::patch::given;
 use crate::permission::Principal;
 use crate::secrets::random_id;
 use crate::store::changes::{Kind, publish};
@@ -277,9 +278,4 @@ pub async fn delete(write: &mut Write, principal: &Principal, id: &str, version:
 pub(crate) async fn find(reader: &mut impl Reader, principal: &Principal, id: &str) -> Result<Consumer, Failure> {
     let found = rows::get(reader, id).await?;
     found.filter(|consumer| principal.reaches(&consumer.organisation, &consumer.id)).ok_or(Failure::NotFound)
-}
-
-/// Tells a field that is null from one that is not there.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }

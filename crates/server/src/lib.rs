@@ -27,6 +27,7 @@ pub mod organisations;
 pub mod outbox;
 pub mod outgoing;
 pub mod page;
+mod patch;
 pub mod permission;
 pub mod reports;
 pub mod resolve;

@@ -6,28 +6,32 @@
 
 mod protocol;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tollgate_core::credential::digest;
 use zeroize::Zeroizing;
 
-use crate::consumers::{self, NewConsumer};
 use crate::failure::{Failure, Problems};
 use crate::organisations;
 use crate::outgoing::Outgoing;
 use crate::page::{Listing, Page};
+use crate::patch::given;
 use crate::permission::{Principal, Role};
 use crate::secrets::{Secrets, Shown, random_word};
 use crate::sessions::{self, Begun};
 use crate::store::openid::{self as rows, SignIn, Stored};
 use crate::store::{self, Store, Write};
-use crate::users::{self, User, ends};
+use crate::users::{self, User};
 
 pub use crate::store::openid::IdentityProvider;
 use protocol::{Client, Metadata, Person, ProtocolError, Words};
 
-/// How long a sign-in may take, in seconds.
-pub const LONGEST_SIGN_IN: u64 = 600;
+/// How long a sign-in may take.
+pub const LONGEST_SIGN_IN: Duration = Duration::from_secs(600);
 /// Sign-ins under way at once; of more the oldest must begin anew.
 const MOST_SIGN_INS: u32 = 10_000;
 /// What our secrets with providers are sealed for, and the words of a sign-in.
@@ -308,10 +312,10 @@ pub async fn depart(around: Surroundings<'_>, provider: &str, return_to: &str, u
     let sign_in = SignIn {
         browser: digest(browser.as_bytes()).to_vec(),
         provider: provider.to_owned(),
-        sealed: around.secrets.protect(SIGN_IN, &hex(&state), &kept)?,
+        sealed: around.secrets.protect(SIGN_IN, &URL_SAFE_NO_PAD.encode(state), &kept)?,
         return_to: return_to.to_owned(),
         user: user.map(ToOwned::to_owned),
-        ends_at: ends(write.now(), LONGEST_SIGN_IN),
+        ends_at: write.now().after(LONGEST_SIGN_IN),
     };
     rows::begin(&mut write, &state, &sign_in, MOST_SIGN_INS).await?;
     write.commit().await?;
@@ -354,7 +358,7 @@ pub async fn arrive(
         return Err(Failure::invalid("error", format!("the provider signed nobody in: {shown}")));
     }
     let code = back.code.as_deref().ok_or_else(|| Failure::invalid("code", "required"))?;
-    let kept = around.secrets.reveal(SIGN_IN, &hex(&state), &sign_in.sealed)?;
+    let kept = around.secrets.reveal(SIGN_IN, &URL_SAFE_NO_PAD.encode(state), &sign_in.sealed)?;
     let kept: Kept = serde_json::from_slice(&kept).map_err(|error| Failure::internal(&error))?;
     let secret = match &found.client_secret {
         Some(sealed) => Some(text(around.secrets.reveal(CLIENT_SECRET, provider, sealed)?)?),
@@ -411,11 +415,7 @@ async fn newcomer(write: &mut Write, around: Surroundings<'_>, provider: &Identi
     let name: String = shown.chars().filter(|character| !character.is_control()).take(128).collect();
     let name = if name.trim().is_empty() { provider.label.clone() } else { name };
     let consumer = match role {
-        Role::Developer => {
-            let new = NewConsumer { organisation: provider.organisation.clone(), ..NewConsumer::new(&name, around.tier) };
-            let made = consumers::create(write, &by, new).await;
-            Some(made.map_err(|failure| Failure::Internal { private: format!("a consumer for a new user: {failure}") })?.id)
-        }
+        Role::Developer => Some(users::give_consumer(write, &by, provider.organisation.as_deref(), (&name, None), around.tier).await?),
         Role::Admin | Role::Operator | Role::Viewer => None,
     };
     let user = User {
@@ -457,19 +457,6 @@ fn is_own_path(path: &str) -> bool {
 fn text(bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, Failure> {
     let text = std::str::from_utf8(&bytes).map_err(|error| Failure::internal(&error))?;
     Ok(Zeroizing::new(text.to_owned()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Tells a field that is null from one that is not there.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -19,6 +18,8 @@ pub use crate::store::outbox::{Message, State};
 
 /// What a message is sealed for.
 const PURPOSE: &str = "message";
+/// The kind of messages that are mail.
+const MAIL: &str = "mail";
 /// Attempts until a message is dead: with what lies between them some eight hours.
 pub const MOST_ATTEMPTS: u32 = 12;
 /// What lies between the first two attempts; then twice that, and so on.
@@ -29,12 +30,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 3_600);
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Messages that are tried in one go.
 const MOST_AT_ONCE: u32 = 16;
-
-/// What may be sent.
-pub trait Sendable: Serialize + DeserializeOwned {
-    /// What it is, as lists have it.
-    const KIND: &'static str;
-}
 
 /// A mail.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,26 +58,17 @@ pub struct Due {
     sealed: Vec<u8>,
 }
 
-impl Sendable for Mail {
-    const KIND: &'static str = "mail";
-}
-
-/// Puts a message into the outbox, to be sent at once; answers its id.
+/// Puts a mail into the outbox, to be sent at once; answers its id.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
-pub(crate) async fn put<T: Sendable>(
-    write: &mut Write,
-    secrets: &Secrets,
-    organisation: Option<&str>,
-    what: &T,
-) -> Result<String, Failure> {
+pub(crate) async fn put(write: &mut Write, secrets: &Secrets, organisation: Option<&str>, mail: &Mail) -> Result<String, Failure> {
     let id = format!("msg_{}", random_id(24)?);
     let now = write.now();
     let message = Message {
         id,
         organisation: organisation.map(ToOwned::to_owned),
-        kind: T::KIND.to_owned(),
+        kind: MAIL.to_owned(),
         state: State::Waiting,
         attempts: 0,
         error: None,
@@ -90,7 +76,7 @@ pub(crate) async fn put<T: Sendable>(
         created_at: now,
         updated_at: now,
     };
-    let bytes = zeroize::Zeroizing::new(serde_json::to_vec(what).map_err(|error| Failure::internal(&error))?);
+    let bytes = zeroize::Zeroizing::new(serde_json::to_vec(mail).map_err(|error| Failure::internal(&error))?);
     rows::insert(write, &message, &secrets.protect(PURPOSE, &message.id, &bytes)?).await?;
     Ok(message.id)
 }
@@ -192,16 +178,13 @@ impl Due {
         &self.message.id
     }
 
-    /// What it is, if it is one of these.
+    /// The mail that it is.
     ///
     /// # Errors
-    /// [`Failure::Internal`] if it cannot be opened.
-    pub fn open<T: Sendable>(&self, secrets: &Secrets) -> Result<Option<T>, Failure> {
-        if self.message.kind != T::KIND {
-            return Ok(None);
-        }
+    /// [`Failure::Internal`] if it is none, or cannot be opened.
+    pub fn mail(&self, secrets: &Secrets) -> Result<Mail, Failure> {
         let bytes = secrets.reveal(PURPOSE, &self.message.id, &self.sealed)?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|_| Failure::Internal { private: "a message cannot be read".to_owned() })
+        serde_json::from_slice(&bytes).map_err(|_| Failure::Internal { private: "a message cannot be read".to_owned() })
     }
 }
 

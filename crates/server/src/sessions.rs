@@ -21,10 +21,10 @@ use crate::users::{self, User};
 
 pub use crate::store::sessions::Session;
 
-/// How long a session lasts, in seconds: a week.
-pub const LONGEST: u64 = 7 * 86_400;
-/// How long it lasts without being used, in seconds: a working day.
-pub const LONGEST_IDLE: u64 = 12 * 3_600;
+/// How long a session lasts: a week.
+pub const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+/// How long it lasts without being used: a working day.
+pub const LONGEST_IDLE: Duration = Duration::from_secs(12 * 3_600);
 /// How exactly it is kept when it was last used: each time is a write.
 const SEEN_EVERY: Duration = Duration::from_secs(300);
 /// Sessions that one user has at once: more browsers than anybody has.
@@ -57,7 +57,7 @@ pub(crate) async fn begin(write: &mut Write, user: User, agent: &str) -> Result<
         agent,
         created_at: now,
         seen_at: now,
-        ends_at: users::ends(now, LONGEST),
+        ends_at: now.after(LONGEST),
     };
     rows::insert(write, &session, &digest(word.as_bytes()), MOST).await?;
     Ok(Begun { session, user, word: Shown::new(word) })
@@ -150,5 +150,5 @@ fn csrf_tokens(secrets: &Secrets, word: &str) -> impl Iterator<Item = String> {
 
 fn lasts(store: &Store, session: &Session) -> bool {
     let now = store.now();
-    now < session.ends_at && now < users::ends(session.seen_at, LONGEST_IDLE)
+    now < session.ends_at && now < session.seen_at.after(LONGEST_IDLE)
 }

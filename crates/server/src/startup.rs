@@ -138,7 +138,7 @@ impl Server {
         let mailer = Mailer::new(&settings.mail, &secrets, data)?;
         let public = bind(name::PUBLIC, &settings.public, public_tls.clone(), http::PUBLIC_BOUNDS).await?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| url_of(&public));
-        let backend = Backend::new((store, secrets), (outgoing(settings)?, mailer), settings, public_url, ending.clone());
+        let backend = Backend::new(store, secrets, outgoing(settings)?, mailer, settings, public_url, ending.clone());
         let named = [(name::PUBLIC, &public_tls), (name::NODE, &node_tls), (name::OPERATIONS, &operations_tls)];
         let tls = named.into_iter().filter_map(|(name, tls)| Some((name, Arc::clone(tls.as_ref()?)))).collect();
         Ok(Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use binding::{Binding, bind};
 
-use crate::clock::Time;
+use crate::consumers::{self, NewConsumer};
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::{Principal, Role};
@@ -260,7 +260,19 @@ async fn find(reader: &mut impl Reader, principal: &Principal, id: &str) -> Resu
     rows::get(reader, id).await?.map(|found| found.user).filter(reaches).ok_or(Failure::NotFound)
 }
 
-/// The time at which something that lasts so long ends.
-pub(crate) fn ends(now: Time, seconds: u64) -> Time {
-    now.after(std::time::Duration::from_secs(seconds))
+/// Makes a consumer for somebody who is to have one of their own, called as they are; answers its id.
+///
+/// # Errors
+/// [`Failure::Internal`] where the tier is none: it is the operator's word, not that of whoever asks.
+pub(crate) async fn give_consumer(
+    write: &mut Write,
+    by: &Principal,
+    organisation: Option<&str>,
+    (name, email): (&str, Option<&str>),
+    tier: &str,
+) -> Result<String, Failure> {
+    let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
+    let new = NewConsumer { organisation: owned(organisation), email: owned(email), ..NewConsumer::new(name, tier) };
+    let made = consumers::create(write, by, new).await;
+    Ok(made.map_err(|failure| Failure::Internal { private: format!("a consumer for a new user: {failure}") })?.id)
 }

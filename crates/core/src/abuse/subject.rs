@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::access::canonical;
+use crate::access::{canonical, parse_network};
 use crate::policy::is_id;
 
 /// Who can be blocked or approved.
@@ -51,11 +51,7 @@ impl Subject {
     /// [`NotASubject`].
     pub fn of(kind: &str, name: &str) -> Result<Self, NotASubject> {
         match kind {
-            "address" => {
-                let network =
-                    name.parse::<IpNet>().or_else(|_| name.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| NotASubject)?;
-                Ok(Self::Address(canonical(network)))
-            }
+            "address" => parse_network(name).map(|network| Self::Address(canonical(network))).ok_or(NotASubject),
             "consumer" | "credential" if !is_id(name) => Err(NotASubject),
             "consumer" => Ok(Self::Consumer(name.to_owned())),
             "credential" => Ok(Self::Credential(name.to_owned())),

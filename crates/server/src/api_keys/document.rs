@@ -6,6 +6,7 @@ use tollgate_core::credential::{KeyHash, LONGEST_CREDENTIAL, Provenance, digest}
 use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::failure::Problems;
+use crate::patch::given;
 use crate::secrets::{Purpose, Secrets, Shown};
 use crate::store::api_keys::Row;
 
@@ -280,9 +281,4 @@ impl std::fmt::Debug for Import {
             Self::Key(_) => "Key(…)",
         })
     }
-}
-
-/// Tells a field that is null from one that is not there.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }

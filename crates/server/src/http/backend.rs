@@ -1,5 +1,6 @@
 //! Owns what handlers work with. Must not do what they do.
 
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub struct Backend {
     pub(super) wrong_passwords: Limiter,
     /// Sign-ins through OpenID providers, by address.
     pub(super) openid_sign_ins: Limiter,
+    /// What accounts are told apart by in bounds: nobody can choose one that shares another's.
+    accounts: RandomState,
     started: tokio::time::Instant,
 }
 
@@ -75,13 +78,14 @@ impl Backend {
     /// What handlers work with; `None` only if a bound in this module were 0.
     #[must_use]
     pub fn new(
-        kept: (Store, Secrets),
-        ways: (Outgoing, Mailer),
+        store: Store,
+        secrets: Secrets,
+        outgoing: Outgoing,
+        mailer: Mailer,
         settings: &Settings,
         public_url: String,
         ending: Ending,
     ) -> Option<Arc<Self>> {
-        let ((store, secrets), (outgoing, mailer)) = (kept, ways);
         Some(Arc::new(Self {
             store,
             secrets,
@@ -98,6 +102,7 @@ impl Backend {
             mail_to_account: Limiter::new(MAIL_TO_ACCOUNT, ALL_ASKED_FOR_ACCOUNTS, HOUR)?,
             wrong_passwords: Limiter::new(WRONG_PASSWORDS, ALL_WRONG_CREDENTIALS, HOUR)?,
             openid_sign_ins: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
+            accounts: RandomState::new(),
             started: tokio::time::Instant::now(),
         }))
     }
@@ -105,6 +110,11 @@ impl Backend {
     /// A reading of the monotonic clock, for limiters.
     pub(super) fn monotonic(&self) -> Instant {
         Instant(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// What an account is counted by.
+    pub(super) fn account(&self, account: &impl Hash) -> u64 {
+        self.accounts.hash_one(account)
     }
 
     /// The address of whoever asks.

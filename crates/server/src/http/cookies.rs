@@ -16,11 +16,11 @@ pub(super) struct Cookie {
 }
 
 /// Who is signed in with the browser.
-pub(super) const SESSION: Cookie = Cookie { name: "__Host-tollgate_session", lasts: Duration::from_secs(crate::sessions::LONGEST) };
+pub(super) const SESSION: Cookie = Cookie { name: "__Host-tollgate_session", lasts: crate::sessions::LONGEST };
 /// That the browser was used to sign in.
 pub(super) const DEVICE: Cookie = Cookie { name: "__Host-tollgate_device", lasts: Duration::from_secs(365 * 86_400) };
 /// Which sign-in through a provider the browser has begun.
-pub(super) const SIGN_IN: Cookie = Cookie { name: "__Host-tollgate_sign_in", lasts: Duration::from_secs(crate::openid::LONGEST_SIGN_IN) };
+pub(super) const SIGN_IN: Cookie = Cookie { name: "__Host-tollgate_sign_in", lasts: crate::openid::LONGEST_SIGN_IN };
 
 /// A cookie is there twice: which one counts would be a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! Owns what the settings mean: from texts to values that cannot be wrong. Must not know which layer a text came from.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use tollgate_core::access::parse_network;
 use tollgate_core::credential::is_prefix;
 
 use super::layers::{Given, Layers, named};
@@ -45,7 +44,7 @@ impl Reader<'_> {
             _ => None,
         });
         let self_service = self.required("self_service", "true or false", |text| text.parse().ok());
-        let trusted_proxies = self.list("trusted_proxies", "networks such as 10.0.0.0/8, or addresses", network);
+        let trusted_proxies = self.list("trusted_proxies", "networks such as 10.0.0.0/8, or addresses", parse_network);
         let public_url = self.optional("public_url", "https://host or http://host, with a port where it has one, and no path", origin);
         let registration = self.required("registration", "true or false", |text| text.parse().ok());
         let new_user_tier = self.required("new_user_tier", "a tier's name", |text| (!text.is_empty()).then(|| text.to_owned()));
@@ -211,8 +210,4 @@ fn origin(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
     let right = ["http", "https"].contains(&scheme) && !authority.is_empty() && authority.bytes().all(plain);
     right.then(|| format!("{scheme}://{authority}"))
-}
-
-fn network(text: &str) -> Option<IpNet> {
-    IpNet::from_str(text).ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }

@@ -27,7 +27,7 @@ pub struct Message {
     /// The organisation it belongs to; none: the backend itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
-    /// What it is: `mail` or `webhook`.
+    /// What it is: `mail`.
     pub kind: String,
     /// Where it stands.
     #[sqlx(try_from = "String")]

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::{Compiler, is_token, quoted};
-use crate::access::AddressRules;
+use crate::access::{AddressRules, parse_network};
 use crate::config::{document as doc, units};
 use crate::route::{Auth, Cors, HostPattern, Matcher, PathPattern, Route};
 
@@ -169,8 +169,7 @@ impl Compiler<'_> {
     pub(super) fn networks(&mut self, path: &str, texts: &[String]) -> Vec<IpNet> {
         let mut networks = Vec::with_capacity(texts.len());
         for (position, text) in texts.iter().enumerate() {
-            let network = text.parse::<IpNet>().ok().or_else(|| text.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address)));
-            match network {
+            match parse_network(text) {
                 Some(network) if network.addr() == network.network() => networks.push(network),
                 Some(network) => {
                     self.problem(format!("{path}[{position}]"), quoted(text), format!("no bits beyond the prefix: `{}`", network.trunc()))

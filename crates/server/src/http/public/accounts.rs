@@ -1,7 +1,6 @@
 //! Owns the routes by which people take an account, sign in and choose passwords. Must not tell whether an address is known, by words or by
 //! time: what depends on it is done after the answer.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
@@ -49,7 +48,7 @@ pub(super) async fn register(State(backend): State<Arc<Backend>>, request: Reque
     if !backend.registration {
         return Err(Refusal::not_found());
     }
-    let (_, new) = asked::<Registration>(&backend, request).await?;
+    let new = asked::<Registration>(&backend, request).await?;
     accounts::check(&new)?;
     later(&backend, &new.email.clone(), async move |backend: Arc<Backend>| {
         accounts::register(&backend.store, &backend.secrets, &backend.terms, new).await
@@ -61,7 +60,7 @@ pub(super) async fn register(State(backend): State<Arc<Backend>>, request: Reque
 #[utoipa::path(post, path = "/api/v1/auth/password/forgot", tag = "accounts", operation_id = "forgot_password", request_body = Forgotten,
     responses((status = 202)), security(()), extensions(("x-permission" = json!("none"))))]
 pub(super) async fn forgot(State(backend): State<Arc<Backend>>, request: Request) -> Result<Answer, Refusal> {
-    let (_, forgotten) = asked::<Forgotten>(&backend, request).await?;
+    let forgotten = asked::<Forgotten>(&backend, request).await?;
     accounts::check_forgotten(&forgotten)?;
     let Forgotten { email } = forgotten;
     later(&backend, &email.clone(), async move |backend: Arc<Backend>| {
@@ -74,7 +73,7 @@ pub(super) async fn forgot(State(backend): State<Arc<Backend>>, request: Request
 #[utoipa::path(post, path = "/api/v1/auth/password/choose", tag = "accounts", operation_id = "choose_password", request_body = Chosen,
     responses((status = 204)), security(()), extensions(("x-permission" = json!("none"))))]
 pub(super) async fn choose(State(backend): State<Arc<Backend>>, request: Request) -> Result<Answer, Refusal> {
-    let (_, chosen) = asked::<Chosen>(&backend, request).await?;
+    let chosen = asked::<Chosen>(&backend, request).await?;
     accounts::choose(&backend.store, &backend.secrets, &backend.terms, &chosen).await?;
     Ok(Answer::nothing())
 }
@@ -94,7 +93,7 @@ pub(super) async fn login(State(backend): State<Arc<Backend>>, request: Request)
     // Taken before and not given back: whoever signs in often enough to notice has a program that should keep its session.
     let wait = |wait| Refusal::limited(wait, "Too many attempts to sign in");
     backend.wrong_credentials.take(client, now).map_err(wait)?;
-    backend.wrong_passwords.take_for(number(&(email_key(&login.email), known)), now).map_err(wait)?;
+    backend.wrong_passwords.take_for(backend.account(&(email_key(&login.email), known)), now).map_err(wait)?;
     let Some(begun) = accounts::login(&backend.store, &backend.secrets, &login, agent(&parts)).await? else {
         metrics::counter!("tollgate_wrong_credentials_total").increment(1);
         return Err(Refusal::wrong_password());
@@ -140,7 +139,7 @@ pub(super) async fn change(
     accounts::check_changed(&changed)?;
     let id = users::id_of(&allowed.principal)?;
     let wait = |wait| Refusal::limited(wait, "Too many attempts");
-    backend.wrong_passwords.take_for(number(&id), backend.monotonic()).map_err(wait)?;
+    backend.wrong_passwords.take_for(backend.account(&id), backend.monotonic()).map_err(wait)?;
     accounts::change(&backend.store, &backend.secrets, &allowed.principal, &changed).await?;
     Ok(Answer::nothing())
 }
@@ -172,14 +171,14 @@ fn signed_in(backend: &Backend, begun: &Begun) -> Result<Answer, Refusal> {
 }
 
 /// What nobody in particular asks: as often as an address may.
-async fn asked<T: Shape>(backend: &Arc<Backend>, request: Request) -> Result<(Parts, T), Refusal> {
+async fn asked<T: Shape>(backend: &Arc<Backend>, request: Request) -> Result<T, Refusal> {
     let (parts, body) = request.into_parts();
     is_from_our_site(&parts, backend)?;
     let client = address(backend, &parts);
-    let Document { value, .. } = Document::<T>::from_request(Request::from_parts(parts.clone(), body), backend).await?;
+    let Document { value, .. } = Document::<T>::from_request(Request::from_parts(parts, body), backend).await?;
     let wait = |wait| Refusal::limited(wait, "Too many were asked for; try again later");
     backend.asked_for_accounts.take(client, backend.monotonic()).map_err(wait)?;
-    Ok((parts, value))
+    Ok(value)
 }
 
 /// Does something after the answer, if the account may be written to again. How many wait is bounded by how often anybody may ask.
@@ -187,7 +186,7 @@ fn later<F>(backend: &Arc<Backend>, email: &str, work: impl FnOnce(Arc<Backend>)
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    if backend.mail_to_account.take_for(number(&email_key(email)), backend.monotonic()).is_err() {
+    if backend.mail_to_account.take_for(backend.account(&email_key(email)), backend.monotonic()).is_err() {
         return;
     }
     let work = work(Arc::clone(backend));
@@ -201,11 +200,4 @@ where
 /// What the browser calls itself.
 pub(super) fn agent(parts: &Parts) -> &str {
     parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default()
-}
-
-/// A number for an account. Two that share one share a bound, which nobody can bring about: they would have to guess at its hash.
-fn number(account: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    account.hash(&mut hasher);
-    hasher.finish()
 }
