@@ -9,9 +9,7 @@ pub mod journal;
 pub mod known;
 pub mod table;
 
-use std::net::IpAddr;
-
-use tollgate_core::abuse::{Act, POINT, Rules, Seen, Sentence, Signal, sentence};
+use tollgate_core::abuse::{Act, POINT, Pattern, Rules, Seen, Sentence, Signal, Spread, sentence};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::Effect;
 
@@ -125,11 +123,7 @@ impl Abuse {
                 shown.1 = Some(entry.sentence(rules, signal, now));
             }
         });
-        match exchanged {
-            Ok(true) => {}
-            Ok(false) => counters.count(Counter::AbuseUntracked),
-            Err(Broken) => counters.count(Counter::Degraded),
-        }
+        note(exchanged, counters);
         if shown.0 {
             counters.count(Counter::Abuse(signal));
         }
@@ -145,19 +139,15 @@ impl Abuse {
         now: Instant,
         shared: &mut impl SharedData,
         counters: &mut Counters,
-    ) -> tollgate_core::abuse::Pattern {
-        let mut shown = tollgate_core::abuse::Pattern::default();
+    ) -> Pattern {
+        let mut shown = Pattern::default();
         let Some(rules) = &self.rules else {
             return shown;
         };
         let done = self.table.exchange(who, Some(0), (now, rules.half_life), shared, &mut |entry| {
             shown = entry.pace.count(requests, refused, now, rules);
         });
-        match done {
-            Ok(true) => {}
-            Ok(false) => counters.count(Counter::AbuseUntracked),
-            Err(Broken) => counters.count(Counter::Degraded),
-        }
+        note(done, counters);
         shown
     }
 
@@ -172,7 +162,7 @@ impl Abuse {
             too_many = entry.spread.estimate(now, rules.spread_window) > rules.networks;
             if too_many {
                 // Told once, then counted anew.
-                entry.spread = tollgate_core::abuse::Spread { window: entry.spread.window, ..Default::default() };
+                entry.spread = Spread { window: entry.spread.window, ..Default::default() };
             }
         });
         if done == Err(Broken) {
@@ -275,11 +265,14 @@ impl Abuse {
         }
         Ok(())
     }
+}
 
-    /// Whether nobody is approved who is in this network, so that it may be blocked automatically.
-    #[must_use]
-    pub fn may_block(&self, address: IpAddr, prefix: u8, now: Instant) -> bool {
-        !self.blocks.is_approved(address, prefix, now)
+/// Counts an exchange with the table that found no place, or no table.
+fn note(done: Result<bool, Broken>, counters: &mut Counters) {
+    match done {
+        Ok(true) => {}
+        Ok(false) => counters.count(Counter::AbuseUntracked),
+        Err(Broken) => counters.count(Counter::Degraded),
     }
 }
 

@@ -62,6 +62,20 @@ pip_install() {
     PIP_ROOT_USER_ACTION=ignore $pip install --quiet --disable-pip-version-check --no-warn-script-location "$@"
 }
 
+# npm_home WANTED HOME WHAT: has in HOME what the lock file in WANTED pins, installing it on first use.
+npm_home() {
+    cmp -s "$1/package-lock.json" "$2/package-lock.json" && return
+    mkdir -p "$TOOLS_DIR"
+    npm_scratch=$(mktemp -d "$2.XXXXXX")
+    trap 'rm -rf "$npm_scratch"' EXIT
+    trap 'exit 130' INT TERM
+    say "installing $3 into ${2#"$ROOT"/}"
+    npm_packages "$1" "$npm_scratch" "$3"
+    # Moved into place whole: an interrupted installation leaves nothing behind that looks finished.
+    rm -rf "$2"
+    mv "$npm_scratch" "$2"
+}
+
 # npm_packages WANTED SCRATCH WHAT: installs into SCRATCH what the lock file in WANTED pins.
 npm_packages() {
     have npm || apt_install npm || die "npm is needed to install $3 (Debian: apt-get install npm)"

@@ -41,9 +41,9 @@ pub struct Blocks {
     of: HashMap<u64, (Kind, Block)>,
     /// How many there are of each kind.
     networks: Networks,
-    identities: usize,
+    identities: u32,
     /// Networks of which everything is refused.
-    totals: usize,
+    totals: u32,
 }
 
 /// How many blocked networks there are of each length.
@@ -226,11 +226,11 @@ impl Blocks {
     }
 
     fn count(&mut self, kind: Kind, block: &Block, more: bool) {
-        let step = |count: &mut usize| *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        let step = |count: &mut u32| *count = if more { *count + 1 } else { count.saturating_sub(1) };
         match kind {
             Kind::Network { v6, prefix } => {
                 if let Some(count) = self.networks.0.get_mut(usize::from(v6)).and_then(|family| family.get_mut(usize::from(prefix))) {
-                    *count = if more { *count + 1 } else { count.saturating_sub(1) };
+                    step(count);
                 }
                 if block.effect == Effect::All {
                     step(&mut self.totals);

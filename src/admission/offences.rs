@@ -175,7 +175,7 @@ impl Gate {
         shared: &mut impl SharedData,
     ) {
         let (approved, effect) = match who {
-            Subject::Address(network) => (!self.abuse.may_block(network.addr(), network.prefix_len(), now), Effect::Unknown),
+            Subject::Address(network) => (self.abuse.blocks.is_approved(network.addr(), network.prefix_len(), now), Effect::Unknown),
             Subject::Consumer(_) | Subject::Credential(_) => (self.abuse.blocks.is_approved_id(&watched.key, now), Effect::All),
         };
         if approved {

@@ -35,8 +35,10 @@ pub(super) struct Stream {
 
 impl Node for HostShared {
     fn source_address(&mut self) -> Option<IpAddr> {
-        let mut address = Vec::new();
-        abi::property("source\0address", &mut address).ok()?.then(|| parse_source(&address))?
+        *self.client.get_or_insert_with(|| {
+            let mut address = Vec::new();
+            abi::property("source\0address", &mut address).ok()?.then(|| parse_source(&address))?
+        })
     }
 }
 
@@ -105,7 +107,7 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
         gate.counters.count(Counter::HostError);
         return refuse_unjudged();
     };
-    let action = match gate.judge(&head, stream.waited, now, wall, &mut HostShared) {
+    let action = match gate.judge(&head, stream.waited, now, wall, &mut HostShared::default()) {
         Verdict::Admit(permit) => match admit(gate, &permit, &head) {
             Ok(()) => {
                 stream.permit = permit.limited.is_some().then_some(permit);
@@ -172,7 +174,7 @@ pub(super) fn response_headers(context: u32) -> Action {
             && let Ok(true) = abi::header(Map::Response, ":status", header_map)
             && let Some(status) = std::str::from_utf8(header_map).ok().and_then(|text| text.parse().ok())
         {
-            gate.answered(&mut permit, status, monotonic(), &mut HostShared);
+            gate.answered(&mut permit, status, monotonic(), &mut HostShared::default());
         }
         if let Some(limited) = &permit.limited {
             let mut failed = 0;

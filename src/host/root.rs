@@ -1,6 +1,7 @@
 //! Owns a root context: configuration, ticks, metrics, calls to the backend. Must not know what a request is judged by.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use tollgate_core::wire::LARGEST_ANSWER;
@@ -45,8 +46,12 @@ pub(super) struct Metrics {
     ids: Vec<Option<u32>>,
 }
 
-/// The host's shared data, and what goes wrong with it.
-pub(super) struct HostShared;
+/// What the host knows, for as long as one request is judged.
+#[derive(Default)]
+pub(super) struct HostShared {
+    /// The client's address, once it was asked for: it costs more than most of a judgement.
+    pub(super) client: Option<Option<IpAddr>>,
+}
 
 impl SharedData for HostShared {
     fn get(&mut self, key: &str, value: &mut Vec<u8>) -> Result<Option<Version>, Broken> {
@@ -114,7 +119,7 @@ impl Root {
         let Some((gate, _)) = &mut self.gate else {
             return;
         };
-        let outcomes = gate.heard(purpose, answer, monotonic(), &mut HostShared);
+        let outcomes = gate.heard(purpose, answer, monotonic(), &mut HostShared::default());
         let subject = (purpose.name(), gate.issuer_of(purpose).map(str::to_owned));
         let before = match outcomes.error {
             Some(error) => self.failing.insert(subject.clone(), error),
@@ -225,7 +230,7 @@ pub(super) fn tick(context: u32) {
             root.heard(purpose, Answer::Broken);
         }
         if let Some((gate, _)) = &mut root.gate {
-            root.woken.extend(gate.tick(now, &mut HostShared));
+            root.woken.extend(gate.tick(now, &mut HostShared::default()));
         }
         if now.0.saturating_sub(root.last_published) >= PUBLISH_EVERY {
             root.last_published = now.0;

@@ -20,6 +20,7 @@ pub mod gate;
 pub mod load;
 pub mod network;
 pub mod openid_provider;
+pub mod packages;
 pub mod plugin;
 mod port;
 pub mod publisher;

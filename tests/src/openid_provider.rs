@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::backend::free_port;
 use crate::gate::parts;
+use crate::packages::packages;
 use crate::{Answer, Call, Connection, Http};
 
 /// Pages that one may lead to the next before somebody has gone in circles.
@@ -43,7 +44,7 @@ impl OpenIdProvider {
             .arg(root.join("oidc/provider.mjs"))
             .arg(port.to_string())
             .args(redirect_uris)
-            .env("OPENID_PROVIDER", packages())
+            .env("OPENID_PROVIDER", packages("OPENID_PROVIDER", "openid_provider.sh"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -128,17 +129,6 @@ impl Browser {
     pub fn forget(&mut self, url: &str) {
         self.cookies.remove(&port(url));
     }
-}
-
-/// Where the provider is: `OPENID_PROVIDER`, or what `tools/openid_provider.sh` prints.
-fn packages() -> PathBuf {
-    if let Some(given) = std::env::var_os("OPENID_PROVIDER").filter(|given| !given.is_empty()) {
-        return given.into();
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/openid_provider.sh");
-    let made = Command::new(script).stderr(Stdio::inherit()).output().expect("tools/openid_provider.sh");
-    assert!(made.status.success(), "OPENID_PROVIDER is not set, and tools/openid_provider.sh could not install it");
-    String::from_utf8(made.stdout).expect("a path").trim().into()
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

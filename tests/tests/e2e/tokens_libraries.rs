@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use tollgate_tests::packages::packages;
 use tollgate_tests::plugin::{claims, issuer, tier};
 use tollgate_tests::signer::{base64, unbase64};
 use tollgate_tests::{Call, Connection, Gate, Http, Setup, run};
@@ -28,23 +29,13 @@ fn issuer_of(library: &str) -> String {
     format!("https://{}.example", library.to_lowercase())
 }
 
-/// Where the libraries are: `TOKEN_LIBRARIES`, or what `tools/token_libraries.sh` prints.
-fn libraries() -> PathBuf {
-    if let Some(given) = std::env::var_os("TOKEN_LIBRARIES").filter(|given| !given.is_empty()) {
-        return given.into();
-    }
-    let made = Command::new(root().join("tools/token_libraries.sh")).stderr(Stdio::inherit()).output().expect("tools/token_libraries.sh");
-    assert!(made.status.success(), "TOKEN_LIBRARIES is not set, and tools/token_libraries.sh could not install the libraries");
-    String::from_utf8(made.stdout).unwrap().trim().into()
-}
-
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Tokens of one library with each set of claims, under each of its keys.
 fn mint(library: &str, claims: &[Value]) -> Vec<Minted> {
-    let (libraries, programs) = (libraries(), root().join("tests/mint"));
+    let (libraries, programs) = (packages("TOKEN_LIBRARIES", "token_libraries.sh"), root().join("tests/mint"));
     let mut command = if library == "jose" {
         let mut command = Command::new("node");
         command.arg(programs.join("mint.mjs"));

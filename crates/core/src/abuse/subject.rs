@@ -63,8 +63,8 @@ impl Subject {
     #[must_use]
     pub fn may_be_automatic(&self) -> bool {
         match self {
-            Self::Address(IpNet::V4(network)) => is_plausible(24, network.prefix_len(), network.addr().is_unspecified()),
-            Self::Address(IpNet::V6(network)) => is_plausible(48, network.prefix_len(), network.addr().is_unspecified()),
+            Self::Address(IpNet::V4(network)) => network.prefix_len() >= 24 && !network.addr().is_unspecified(),
+            Self::Address(IpNet::V6(network)) => network.prefix_len() >= 48 && !network.addr().is_unspecified(),
             Self::Consumer(_) | Self::Credential(_) => true,
         }
     }
@@ -79,10 +79,6 @@ impl Subject {
         };
         Some(Self::Address(wider.trunc()))
     }
-}
-
-const fn is_plausible(widest: u8, prefix: u8, unspecified: bool) -> bool {
-    prefix >= widest && !unspecified
 }
 
 impl fmt::Display for Subject {

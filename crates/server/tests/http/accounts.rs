@@ -1,11 +1,10 @@
 //! Taking an account, signing in, and what nobody learns or does by it.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::client::Reply;
-use crate::people::{Browser, PASSWORD, cookie, login, mail, newest_mail, word};
+use crate::locked::wait_for;
+use crate::people::{Browser, PASSWORD, cookie, login, mail, message, newest_mail, word};
 use crate::service::Service;
 
 const EMAIL: &str = "ada@example.com";
@@ -140,20 +139,9 @@ async fn who_registered_somebody_elses_address_has_nothing_that_opens_the_accoun
 async fn of_two_who_register_an_address_at_once_there_is_one_account() {
     let service = open().await;
     tokio::join!(register(&service, EMAIL), register(&service, "ADA@example.com"), register(&service, EMAIL));
-    newest_mail(&service, EMAIL, 1).await;
-    let ada = ada_waits(&service).await;
-    assert_eq!(ada, 1);
-}
-
-async fn ada_waits(service: &Service) -> usize {
     // All three have been served once three mails are there: each sends one.
-    for _ in 0..500 {
-        if mail(service.data.path()).len() == 3 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    service.get("/api/v1/users").await.expect(200)["items"].as_array().unwrap().len()
+    wait_for(async || mail(service.data.path()).len() == 3).await;
+    assert_eq!(service.get("/api/v1/users").await.expect(200)["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,26 +334,14 @@ async fn what_cannot_be_sent_is_tried_again_and_listed() {
     // A file where the directory should be.
     std::fs::write(service.data.path().join("mail"), "").unwrap();
     register(&service, EMAIL).await;
-    let message = loop {
-        let listed = service.get("/api/v1/outbox?state=waiting").await.expect(200);
-        if listed["items"][0]["attempts"] == 1 {
-            break listed["items"][0].clone();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let message = message(&service, "waiting", |message| message["attempts"] == 1).await;
     assert!(message["error"].as_str().unwrap().contains("mail"), "{message}");
     std::fs::remove_file(service.data.path().join("mail")).unwrap();
     let path = format!("/api/v1/outbox/{}", message["id"].as_str().unwrap());
     service.call("POST", &format!("{path}/retry")).send().await.expect(200);
     let token = word(&newest_mail(&service, EMAIL, 1).await);
     choose(&service, &token, PASSWORD).await.expect(204);
-    let sent = loop {
-        let listed = service.get("/api/v1/outbox?state=sent").await.expect(200);
-        if listed["items"][0].is_object() {
-            break listed["items"][0].clone();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let sent = self::message(&service, "sent", |_| true).await;
     assert_eq!(sent["id"], message["id"]);
     assert_eq!(service.call("POST", &format!("{path}/retry")).send().await.wrong_field(409).0, "state");
     service.call("DELETE", &path).send().await.expect(204);

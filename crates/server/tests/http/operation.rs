@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Call;
-use crate::people::{Browser, PASSWORD, newest_mail, word};
+use crate::people::{self, Browser, PASSWORD, newest_mail, word};
 use crate::service::{Service, unique};
 
 /// An operation of the description.
@@ -205,13 +205,7 @@ async fn made_provider(service: &Service) -> String {
 async fn message(service: &Service) -> String {
     let new = json!({"name": "Another", "email": format!("u..{}@example.com", unique()), "role": "viewer"});
     service.post("/api/v1/users", &new).await.expect(201);
-    loop {
-        let listed = service.get("/api/v1/outbox?state=waiting&limit=200").await.expect(200);
-        if let Some(found) = listed["items"].as_array().unwrap().iter().find(|message| message["error"].is_string()) {
-            return found["id"].as_str().unwrap().to_owned();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    people::message(service, "waiting", |message| message["error"].is_string()).await["id"].as_str().unwrap().to_owned()
 }
 
 async fn key(service: &Service, consumer: &str) -> String {

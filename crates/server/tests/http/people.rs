@@ -1,11 +1,11 @@
 //! People: users whose mail is read, and the browsers they sign in with.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{Call, Reply};
+use crate::locked::wait_for;
 use crate::service::{Service, unique};
 
 pub(crate) const PASSWORD: &str = "a sentence of some words";
@@ -42,14 +42,21 @@ pub(crate) fn mail(data: &Path) -> Vec<(String, String)> {
 
 /// Waits until so much mail to an address has left; the newest of it.
 pub(crate) async fn newest_mail(service: &Service, to: &str, count: usize) -> String {
-    for _ in 0..500 {
-        let own: Vec<_> = mail(service.data.path()).into_iter().filter(|(own, _)| own == to).collect();
-        if own.len() >= count {
-            return own.last().unwrap().1.clone();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no mail to {to}: {:?}", mail(service.data.path()));
+    let own = || mail(service.data.path()).into_iter().filter(|(own, _)| own == to).collect::<Vec<_>>();
+    wait_for(async || own().len() >= count).await;
+    own().pop().unwrap().1
+}
+
+/// Waits until a message in this state is as it is wanted.
+pub(crate) async fn message(service: &Service, state: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut found = None;
+    wait_for(async || {
+        let listed = service.get(&format!("/api/v1/outbox?state={state}&limit=200")).await.expect(200);
+        found = listed["items"].as_array().unwrap().iter().find(|message| wanted(message)).cloned();
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
 }
 
 /// The word in a mail.
