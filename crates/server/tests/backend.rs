@@ -11,6 +11,9 @@
 #[path = "backend/setup.rs"]
 mod setup;
 
+#[path = "backend/accounts.rs"]
+mod accounts;
+
 #[path = "backend/admin_keys.rs"]
 mod admin_keys;
 #[path = "backend/api_keys.rs"]
