@@ -10,15 +10,18 @@
 //! | `POST /internal/v1/incarnations`, authorized by the node's credential | [`Hello`] | [`Welcome`] |
 //! | `POST /internal/v1/resolve`, authorized by the token, as all below | [`Resolve`] | [`Resolved`] |
 //! | `POST /internal/v1/consumers` | [`ResolveConsumer`] | [`ResolvedConsumer`] |
+//! | `POST /internal/v1/credentials` | [`ResolveCredential`] | [`Resolved`] |
 //! | `GET /internal/v1/changes?after=N&mark=N&wait_ms=N`; without `after`: where the feed is now | | [`Changes`] |
 //! | `POST /internal/v1/leases` | [`Settle`] | [`Settled`] |
 //! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
 //! | `GET /internal/v1/blocks?after=N` | | [`Blocks`] |
+//! | `GET /internal/v1/revocations?after=N` | | [`Revocations`] |
 //!
 //! A token is refused with 401: the node then says hello again. Every other status than 200 is a failure.
 
 mod abuse;
 mod leases;
+mod revocations;
 
 use std::fmt;
 
@@ -29,6 +32,7 @@ use crate::config::document::{Addresses, Tier};
 use crate::credential::digest;
 pub use abuse::{BlockChange, Blocks, Effect, MOST_BLOCKS, MOST_OFFENCES, Offence};
 pub use leases::{FirstAsk, LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
+pub use revocations::{MOST_REVOCATIONS, Revocations, Revoked};
 
 /// The format's name.
 pub const FORMAT: &str = "tollgate-node";
@@ -143,6 +147,16 @@ pub struct ResolveConsumer {
     pub leases: Option<FirstAsk>,
 }
 
+/// A node asks for the credential that an access token of the backend's own came from; the answer is a [`Resolved`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveCredential {
+    /// The credential's id.
+    pub credential: String,
+    /// The first leases of its consumer, wanted with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<FirstAsk>,
+}
+
 /// A consumer, if it may pass.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedConsumer {
@@ -226,6 +240,9 @@ pub struct Change {
     /// A block began, changed or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<BlockChange>,
+    /// An access token, or a family of them, is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
 }
 
 /// A credential changed.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tollgate_core::wire::{Change, Changes, ConsumerChange, CredentialChange, LARGEST_ANSWER, LONGEST_WAIT, MOST_CHANGES, Recall};
 
-use crate::blocks;
 use crate::clock::Time;
 use crate::failure::Failure;
 use crate::store::changes::{self as rows, Kind, Row, publish};
 use crate::store::{self, Snapshot, Store, Write};
+use crate::{blocks, tokens};
 
 /// The most bytes of changes in one answer; the rest is for what is around them.
 const LARGEST: usize = LARGEST_ANSWER - 4 * 1024;
@@ -140,6 +140,10 @@ async fn change(snapshot: &mut Snapshot, row: &Row, now: Time) -> Result<Option<
             // One that was forgotten has ended long ago.
             let block = store::blocks::get(snapshot, &id).await?.map(|block| blocks::change(&block, now));
             return Ok(block.map(|block| Change { block: Some(block), ..change }));
+        }
+        Kind::Revoked => {
+            let revoked = store::families::revocation(snapshot, &id).await?.map(|revoked| tokens::told(&revoked, now));
+            return Ok(revoked.map(|revoked| Change { revoked: Some(revoked), ..change }));
         }
         Kind::Recall | Kind::Freed => {
             let freed = row.kind == Kind::Freed;

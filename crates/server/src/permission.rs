@@ -60,6 +60,14 @@ pub enum Permission {
     BlocksRead,
     /// Block, lift and approve.
     BlocksWrite,
+    /// See families of tokens, and what a token says.
+    TokensRead,
+    /// Revoke families of tokens.
+    TokensWrite,
+    /// See the keys that sign access tokens.
+    SigningKeysRead,
+    /// Replace and forget them.
+    SigningKeysWrite,
 }
 
 /// A named set of permissions.
@@ -68,7 +76,7 @@ pub enum Permission {
 pub enum Role {
     /// Everything, everywhere.
     Admin,
-    /// Sees everything; writes consumers and keys, lets lost nodes go, and looks after what is to be sent.
+    /// Sees everything; writes consumers and keys, revokes tokens, lets lost nodes go, and looks after what is to be sent.
     Operator,
     /// The keys of one consumer.
     Developer,
@@ -95,7 +103,7 @@ pub struct Principal {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::OrganisationsRead,
         Self::OrganisationsWrite,
         Self::ConsumersRead,
@@ -121,6 +129,10 @@ impl Permission {
         Self::OutboxWrite,
         Self::BlocksRead,
         Self::BlocksWrite,
+        Self::TokensRead,
+        Self::TokensWrite,
+        Self::SigningKeysRead,
+        Self::SigningKeysWrite,
     ];
 
     /// Its name, such as `keys:write`.
@@ -152,6 +164,10 @@ impl Permission {
             Self::OutboxWrite => "outbox:write",
             Self::BlocksRead => "blocks:read",
             Self::BlocksWrite => "blocks:write",
+            Self::TokensRead => "tokens:read",
+            Self::TokensWrite => "tokens:write",
+            Self::SigningKeysRead => "signing_keys:read",
+            Self::SigningKeysWrite => "signing_keys:write",
         }
     }
 }
@@ -205,6 +221,9 @@ impl Role {
                         | P::OutboxWrite
                         | P::BlocksRead
                         | P::BlocksWrite
+                        | P::TokensRead
+                        | P::TokensWrite
+                        | P::SigningKeysRead
                 )
             }
             Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite | P::OwnAccount),
@@ -218,6 +237,8 @@ impl Role {
                         | P::NodesRead
                         | P::LedgerRead
                         | P::BlocksRead
+                        | P::TokensRead
+                        | P::SigningKeysRead
                         | P::OwnAccount
                         | P::IdentityProvidersRead
                 )

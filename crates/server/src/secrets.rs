@@ -60,12 +60,14 @@ pub enum SecretsError {
     #[error("{} is open to others than its owner: `chmod 600` it", .0.display())]
     Open(PathBuf),
     /// A secret is too short.
-    #[error("{name} has {length} bytes; at least 16")]
+    #[error("{name} has {length} bytes; at least {least}")]
     Short {
         /// Which: a file or variable.
         name: String,
         /// Its length.
         length: usize,
+        /// The least.
+        least: usize,
     },
     /// A variable is named like a secret's but has no version.
     #[error("{0} names no version: they count from 1, as in TOLLGATE_PEPPER_1, TOLLGATE_ISSUER_KEY_1 and TOLLGATE_ENCRYPTION_KEY_1")]
@@ -104,6 +106,7 @@ pub struct Secrets {
     admin: Vec<IssuerKey>,
     node: Vec<IssuerKey>,
     encryption: BTreeMap<u32, Secret>,
+    signing: BTreeMap<u32, Secret>,
     token: Secret,
     smtp: Option<Secret>,
     hashing: KeyHashing,
@@ -170,6 +173,7 @@ impl Secrets {
             node: issuer_keys(NODE_PREFIX)?,
             peppers: sources.peppers,
             encryption: sources.encryption,
+            signing: sources.signing,
             token,
             smtp: sources.smtp,
             hashing,
@@ -201,6 +205,16 @@ impl Secrets {
     /// What our issuer keys say of a credential, all together.
     pub(crate) fn provenance(&self, purpose: Purpose, presented: &str) -> Provenance {
         Provenance::of(self.issuer_keys(purpose), presented.as_bytes())
+    }
+
+    /// The newest secret that access tokens are signed with by `HS256`, and its version.
+    pub(crate) fn signing_secret(&self) -> Option<(u32, &Secret)> {
+        self.signing.last_key_value().map(|(version, secret)| (*version, secret))
+    }
+
+    /// Each secret that access tokens may be signed with by `HS256`, and its version.
+    pub(crate) fn signing_secrets(&self) -> impl Iterator<Item = (u32, &Secret)> {
+        self.signing.iter().map(|(version, secret)| (*version, secret))
     }
 
     /// The password of the mail server.

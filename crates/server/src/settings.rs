@@ -16,6 +16,7 @@ pub use table::{Kind, SETTINGS, Setting};
 
 use crate::outgoing::Allow;
 use crate::secrets::KeyHashing;
+use crate::signing_keys::Signing;
 
 mod environment;
 mod file;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub registration: bool,
     /// The tier of consumers of new developers.
     pub new_user_tier: String,
+    /// What access tokens are like.
+    pub tokens: TokenSettings,
     /// How mail leaves.
     pub mail: MailSettings,
     /// Peers whose `X-Forwarded-For` is believed.
@@ -59,6 +62,17 @@ pub struct Settings {
     pub shutdown: Duration,
     /// What is logged.
     pub log: tracing_subscriber::filter::Targets,
+}
+
+/// What access tokens are like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// How they are signed, and how long they last.
+    pub signing: Signing,
+    /// Whom they are for.
+    pub audience: String,
+    /// How long an exchanged key can be renewed.
+    pub family_life: Duration,
 }
 
 /// How mail leaves.

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::clock::Clock;
 use crate::ending::{End, Ending, ending};
+use crate::failure::Failure;
 use crate::http::backend::Backend;
 use crate::http::connection::Bounds;
 use crate::http::listener::Listener;
@@ -17,6 +18,7 @@ use crate::mail::{MailError, Mailer};
 use crate::outgoing::{Outgoing, SystemResolver};
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::{self, Listening, Settings};
+use crate::signing_keys::{self, SigningAlgorithm};
 use crate::store::{Claim, Store, StoreError};
 use crate::telemetry;
 use crate::tls::{Files, Tls, TlsError, certificates};
@@ -46,6 +48,12 @@ pub enum StartError {
     /// The authorities of servers that are called.
     #[error("outgoing_ca: {0}")]
     Outgoing(TlsError),
+    /// Keys that sign access tokens.
+    #[error("no key to sign access tokens with: {0}")]
+    SigningKeys(Failure),
+    /// `HS256` without a secret.
+    #[error("token_algorithm is HS256, and there is no secret to sign with: secrets/signing.1, or TOLLGATE_SIGNING_SECRET_1")]
+    NoSigningSecret,
     /// Mail cannot leave.
     #[error(transparent)]
     Mail(#[from] MailError),
@@ -128,6 +136,9 @@ impl Server {
     ) -> Result<Self, StartError> {
         let data = settings.data.as_path();
         let secrets = Secrets::load(data, environment, &settings.key_prefix, settings.key_hash)?;
+        if settings.tokens.signing.algorithm == SigningAlgorithm::Hs256 && secrets.signing_secret().is_none() {
+            return Err(StartError::NoSigningSecret);
+        }
         let public_tls = tls(name::PUBLIC, &settings.public, data)?;
         let node_tls = tls(name::NODE, &settings.node, data)?;
         let operations_tls = tls(name::OPERATIONS, &settings.operations, data)?;
@@ -139,6 +150,9 @@ impl Server {
         let public = bind(name::PUBLIC, &settings.public, public_tls.clone(), http::PUBLIC_BOUNDS).await?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| url_of(&public));
         let backend = Backend::new(store, secrets, outgoing(settings)?, mailer, settings, public_url, ending.clone());
+        if let Some(backend) = &backend {
+            signing_keys::upkeep(&backend.store, &backend.secrets, &backend.tokens.signing).await.map_err(StartError::SigningKeys)?;
+        }
         let named = [(name::PUBLIC, &public_tls), (name::NODE, &node_tls), (name::OPERATIONS, &operations_tls)];
         let tls = named.into_iter().filter_map(|(name, tls)| Some((name, Arc::clone(tls.as_ref()?)))).collect();
         Ok(Self {

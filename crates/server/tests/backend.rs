@@ -60,3 +60,5 @@ mod self_service;
 mod tenants;
 #[path = "backend/tiers.rs"]
 mod tiers;
+#[path = "backend/tokens.rs"]
+mod tokens;

@@ -19,6 +19,8 @@ mod leases;
 mod locked;
 #[path = "http/node.rs"]
 mod node;
+#[path = "http/oauth.rs"]
+mod oauth;
 #[path = "http/operation.rs"]
 mod operation;
 #[path = "http/pages.rs"]

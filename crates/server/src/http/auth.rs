@@ -68,7 +68,11 @@ needs!(
     OutboxRead,
     OutboxWrite,
     BlocksRead,
-    BlocksWrite
+    BlocksWrite,
+    TokensRead,
+    TokensWrite,
+    SigningKeysRead,
+    SigningKeysWrite
 );
 
 /// Who is signed in with the browser, if anybody is; for what changes nothing.
@@ -223,7 +227,7 @@ pub(super) fn address(backend: &Backend, parts: &Parts) -> IpAddr {
     backend.client(Peer::address(&parts.extensions), &parts.headers)
 }
 
-fn note(parts: &Parts, principal: &str) {
+pub(super) fn note(parts: &Parts, principal: &str) {
     if let Some(noted) = parts.extensions.get::<Noted>() {
         noted.principal(principal);
     }

@@ -17,7 +17,9 @@ use crate::mail::Mailer;
 use crate::outgoing::Outgoing;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
+use crate::signing_keys::Signer;
 use crate::store::Store;
+use crate::tokens;
 
 /// Credentials that may be wrong, from one address in a minute: a person's typing errors many times over.
 const WRONG_CREDENTIALS: u64 = 30;
@@ -35,6 +37,10 @@ const ALL_ASKED_FOR_ACCOUNTS: u64 = 2_000;
 const MAIL_TO_ACCOUNT: u64 = 3;
 /// Wrong passwords for one account in an hour: at that rate nobody guesses one of 12 characters.
 const WRONG_PASSWORDS: u64 = 50;
+/// Tokens that one API key gets in a minute: a client keeps a token until it ends.
+const TOKENS_OF_KEY: u64 = 120;
+/// The same of all keys: each is a transaction.
+const ALL_TOKENS: u64 = 60_000;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -67,6 +73,10 @@ pub struct Backend {
     pub(super) mail_to_account: Limiter,
     /// Wrong passwords for one account, from browsers that never signed in to it, and from each that did.
     pub(super) wrong_passwords: Limiter,
+    /// What access tokens are like.
+    pub tokens: tokens::Terms,
+    /// Tokens of one API key.
+    pub(super) tokens_of_key: Limiter,
     /// Sign-ins through OpenID providers, by address.
     pub(super) openid_sign_ins: Limiter,
     /// What accounts are told apart by in bounds: nobody can choose one that shares another's.
@@ -96,11 +106,19 @@ impl Backend {
             wrong_credentials: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             self_service_keys: Limiter::new(SELF_SERVICE_KEYS, ALL_SELF_SERVICE_KEYS, HOUR)?,
             registration: settings.registration,
-            terms: Terms { tier: settings.new_user_tier.clone(), public_url },
             mailer,
             asked_for_accounts: Limiter::new(ASKED_FOR_ACCOUNTS, ALL_ASKED_FOR_ACCOUNTS, HOUR)?,
             mail_to_account: Limiter::new(MAIL_TO_ACCOUNT, ALL_ASKED_FOR_ACCOUNTS, HOUR)?,
             wrong_passwords: Limiter::new(WRONG_PASSWORDS, ALL_WRONG_CREDENTIALS, HOUR)?,
+            tokens: tokens::Terms {
+                issuer: public_url.clone(),
+                audience: settings.tokens.audience.clone(),
+                signing: settings.tokens.signing.clone(),
+                family_life: settings.tokens.family_life,
+                signer: Signer::default(),
+            },
+            tokens_of_key: Limiter::new(TOKENS_OF_KEY, ALL_TOKENS, MINUTE)?,
+            terms: Terms { tier: settings.new_user_tier.clone(), public_url },
             openid_sign_ins: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             accounts: RandomState::new(),
             started: tokio::time::Instant::now(),

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
@@ -51,13 +52,7 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Document<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        // Nobody waits for no body.
-        let is_coming = !body.is_end_stream();
-        let reading = collect(&parts.headers, body, LARGEST_DOCUMENT);
-        let raw = match parts.extensions.get::<Held>() {
-            Some(held) if is_coming => held.lend(reading).await?,
-            _ => reading.await?,
-        };
+        let raw = whole(&parts, body).await?;
         if raw.is_empty()
             && !parts.headers.contains_key(CONTENT_TYPE)
             && let Some(value) = T::absent()
@@ -66,6 +61,17 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Document<T> {
         }
         judge_type(&parts.headers)?;
         parse(&raw).map(|value| Self { value, raw })
+    }
+}
+
+/// Reads a body of the public API to its end.
+pub(super) async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Refusal> {
+    // Nobody waits for no body.
+    let is_coming = !body.is_end_stream();
+    let reading = collect(&parts.headers, body, LARGEST_DOCUMENT);
+    match parts.extensions.get::<Held>() {
+        Some(held) if is_coming => held.lend(reading).await,
+        _ => reading.await,
     }
 }
 

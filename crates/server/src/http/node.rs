@@ -20,10 +20,12 @@ use crate::failure::Failure;
 mod blocks;
 mod changes;
 mod consumers;
+mod credentials;
 mod incarnations;
 mod leases;
 mod reports;
 mod resolve;
+mod revocations;
 
 /// The largest message of a node, in bytes.
 const LARGEST_MESSAGE: usize = 256 * 1024;
@@ -33,6 +35,8 @@ pub(super) fn router() -> Router<Arc<Backend>> {
         .route("/internal/v1/incarnations", post(incarnations::hello))
         .route("/internal/v1/resolve", post(resolve::resolve))
         .route("/internal/v1/consumers", post(consumers::resolve))
+        .route("/internal/v1/credentials", post(credentials::resolve))
+        .route("/internal/v1/revocations", get(revocations::list))
         .route("/internal/v1/changes", get(changes::after))
         .route("/internal/v1/leases", post(leases::settle))
         .route("/internal/v1/blocks", get(blocks::list))

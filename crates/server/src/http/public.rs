@@ -16,12 +16,15 @@ mod consumers;
 mod developer_keys;
 mod ledger;
 mod nodes;
+mod oauth;
 mod openapi;
 mod openid;
 mod organisations;
 mod outbox;
 mod self_service;
+mod signing_keys;
 mod tiers;
+mod token_families;
 mod users;
 
 pub use openapi::openapi;
@@ -77,6 +80,16 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(outbox::list))
         .routes(routes!(outbox::retry))
         .routes(routes!(outbox::drop))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::revoke))
+        .routes(routes!(oauth::introspect))
+        .routes(routes!(oauth::metadata))
+        .routes(routes!(oauth::keys))
+        .routes(routes!(token_families::list))
+        .routes(routes!(token_families::revoke))
+        .routes(routes!(signing_keys::list))
+        .routes(routes!(signing_keys::rotate))
+        .routes(routes!(signing_keys::revoke))
         .routes(routes!(openapi::get))
 }
 

@@ -18,12 +18,16 @@ const LARGEST_FILE: u64 = 4_096;
 /// What others may not: everything. A group may read: that is how secrets are mounted for a process that is not root.
 const FORBIDDEN_MODE: u32 = 0o037;
 
+/// RFC 7518 asks for a key as long as the digest.
+const LEAST_SIGNING_LEN: usize = 32;
+
 /// All secrets there are.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     pub(super) peppers: BTreeMap<u32, Secret>,
     pub(super) issuers: BTreeMap<u32, Secret>,
     pub(super) encryption: BTreeMap<u32, Secret>,
+    pub(super) signing: BTreeMap<u32, Secret>,
     pub(super) token: Option<Secret>,
     pub(super) smtp: Option<Secret>,
 }
@@ -61,6 +65,7 @@ impl Sources {
             Slot::Pepper(version) => drop(self.peppers.insert(version, secret)),
             Slot::Issuer(version) => drop(self.issuers.insert(version, secret)),
             Slot::Encryption(version) => drop(self.encryption.insert(version, secret)),
+            Slot::Signing(version) => drop(self.signing.insert(version, secret)),
             Slot::Token => self.token = Some(secret),
             Slot::Smtp => self.smtp = Some(secret),
         }
@@ -73,6 +78,8 @@ enum Slot {
     Pepper(u32),
     Issuer(u32),
     Encryption(u32),
+    /// Of access tokens, for `HS256`.
+    Signing(u32),
     Token,
     /// Of others' making: it may be short.
     Smtp,
@@ -83,6 +90,7 @@ impl Slot {
     const fn least(self) -> usize {
         match self {
             Self::Pepper(_) | Self::Issuer(_) | Self::Encryption(_) | Self::Token => LEAST_SECRET_LEN,
+            Self::Signing(_) => LEAST_SIGNING_LEN,
             Self::Smtp => 1,
         }
     }
@@ -93,6 +101,7 @@ impl Slot {
             ("pepper", version) => self::version(version).map(Self::Pepper),
             ("issuer", version) => self::version(version).map(Self::Issuer),
             ("encryption", version) => self::version(version).map(Self::Encryption),
+            ("signing", version) => self::version(version).map(Self::Signing),
             ("token", "key") => Some(Self::Token),
             ("smtp", "password") => Some(Self::Smtp),
             _ => None,
@@ -109,6 +118,9 @@ impl Slot {
         }
         if let Some(version) = name.strip_prefix("TOLLGATE_ENCRYPTION_KEY_") {
             return versioned(version).map(|version| Some(Self::Encryption(version)));
+        }
+        if let Some(version) = name.strip_prefix("TOLLGATE_SIGNING_SECRET_") {
+            return versioned(version).map(|version| Some(Self::Signing(version)));
         }
         Ok(match name {
             "TOLLGATE_TOKEN_KEY" => Some(Self::Token),
@@ -137,7 +149,7 @@ fn file(path: &Path, least: usize) -> Result<Secret, SecretsError> {
 fn secret(name: &str, bytes: &[u8], least: usize) -> Result<Secret, SecretsError> {
     let bytes = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
     if bytes.len() < least {
-        return Err(SecretsError::Short { name: name.to_owned(), length: bytes.len() });
+        return Err(SecretsError::Short { name: name.to_owned(), length: bytes.len(), least });
     }
     Ok(Secret::new(bytes.to_vec()))
 }

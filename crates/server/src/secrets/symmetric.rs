@@ -31,6 +31,11 @@ impl Secrets {
         sign(&self.token, "node token 1", &[body])
     }
 
+    /// The secret part of a refresh token: of the family that has this seed, the one of this number.
+    pub(crate) fn refresh_tag(&self, family: &str, seed: &[u8], number: u32) -> [u8; TAG_LEN] {
+        sign(&self.token, "refresh token 1", &[family.as_bytes(), seed, &number.to_be_bytes()])
+    }
+
     /// Names for something, one under each pepper, the newest first: whoever has not the peppers learns nothing from them.
     pub(crate) fn names(&self, purpose: &str, parts: &[&[u8]]) -> Vec<[u8; TAG_LEN]> {
         self.peppers.values().rev().map(|pepper| sign(pepper, purpose, parts)).collect()

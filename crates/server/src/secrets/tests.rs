@@ -60,7 +60,7 @@ fn files_and_environment_are_one_and_the_environment_counts() {
 fn a_secret_that_others_can_read_or_that_is_short_is_refused_by_name() {
     let dir = directory(&[("pepper.1", "fifteen bytes..\n")]);
     let error = load(dir.path(), &ALL[1..]).unwrap_err();
-    assert!(matches!(&error, SecretsError::Short { name, length: 15 } if name.ends_with("secrets/pepper.1")), "{error}");
+    assert!(matches!(&error, SecretsError::Short { name, length: 15, least: 16 } if name.ends_with("secrets/pepper.1")), "{error}");
     let path = dir.path().join("secrets/pepper.1");
     std::fs::write(&path, "long enough for a secret").unwrap();
     for (mode, taken) in [(0o600, true), (0o400, true), (0o440, true), (0o604, false), (0o620, false), (0o601, false)] {
@@ -72,7 +72,7 @@ fn a_secret_that_others_can_read_or_that_is_short_is_refused_by_name() {
     assert!(matches!(load(dir.path(), &ALL[1..]).unwrap_err(), SecretsError::Open(_) | SecretsError::Read { .. }));
     let short = [("TOLLGATE_PEPPER_1".to_owned(), "short".to_owned())];
     let error = Secrets::load(Path::new("/nonexistent"), short, "foil", KeyHashing::default()).unwrap_err();
-    assert!(matches!(&error, SecretsError::Short { name, length: 5 } if name == "TOLLGATE_PEPPER_1"), "{error}");
+    assert!(matches!(&error, SecretsError::Short { name, length: 5, least: 16 } if name == "TOLLGATE_PEPPER_1"), "{error}");
 }
 
 #[test]

@@ -121,6 +121,23 @@ pub const SETTINGS: &[Setting] = &[
         "The tier of consumers of developers who take an account, or sign in for the first time.",
     ),
     setting(
+        "token_algorithm",
+        Kind::Text,
+        "NAME",
+        Some("ES256"),
+        "How access tokens are signed: `EdDSA`, `ES256`, `RS256`, or `HS256` with the secrets `secrets/signing.N`, which nodes then need too.",
+    ),
+    setting("token_audience", Kind::Text, "NAME", Some("api"), "Whom access tokens are for: their `aud`."),
+    setting("token_seconds", Kind::Number, "SECONDS", Some("600"), "How long an access token lasts, 10 to 3600."),
+    setting("refresh_days", Kind::Number, "DAYS", Some("30"), "How long an exchanged key can be renewed by refresh tokens, 1 to 365."),
+    setting(
+        "signing_key_days",
+        Kind::Number,
+        "DAYS",
+        Some("30"),
+        "How long a key signs access tokens before another takes its place, 2 to 365.",
+    ),
+    setting(
         "mail",
         Kind::Text,
         "WAY",

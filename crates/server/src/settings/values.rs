@@ -1,5 +1,6 @@
 //! Owns what the settings mean: from texts to values that cannot be wrong. Must not know which layer a text came from.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,12 +8,15 @@ use tollgate_core::access::parse_network;
 use tollgate_core::credential::is_prefix;
 
 use super::layers::{Given, Layers, named};
-use super::{Listening, MailSettings, MailWay, Place, Problem, Settings, SmtpTls, Tls};
+use super::{Listening, MailSettings, MailWay, Place, Problem, Settings, SmtpTls, Tls, TokenSettings};
 use crate::secrets::KeyHashing;
+use crate::signing_keys::{Signing, SigningAlgorithm};
 use crate::tls::Files;
 
 /// The longest a shutdown may take, in seconds: what orchestrators wait at most.
 const LONGEST_SHUTDOWN: u64 = 300;
+/// Seconds.
+const DAY: u64 = 86_400;
 
 pub(super) fn settings(layers: &Layers) -> Result<Settings, Vec<Problem>> {
     let mut reader = Reader { layers, problems: layers.problems.clone() };
@@ -48,6 +52,7 @@ impl Reader<'_> {
         let public_url = self.optional("public_url", "https://host or http://host, with a port where it has one, and no path", origin);
         let registration = self.required("registration", "true or false", |text| text.parse().ok());
         let new_user_tier = self.required("new_user_tier", "a tier's name", |text| (!text.is_empty()).then(|| text.to_owned()));
+        let tokens = self.tokens();
         let mail = self.mail();
         let outgoing_allow = self.list(
             "outgoing_allow",
@@ -55,9 +60,7 @@ impl Reader<'_> {
             |text| text.parse().ok(),
         );
         let outgoing_ca = self.path("outgoing_ca");
-        let shutdown = self.required("shutdown_seconds", "a whole number from 0 to 300", |text| {
-            text.parse().ok().filter(|seconds| *seconds <= LONGEST_SHUTDOWN).map(Duration::from_secs)
-        });
+        let shutdown = self.span("shutdown_seconds", 0..=LONGEST_SHUTDOWN, 1);
         let log = self.required("log", "levels such as `info` or `info,access=off`", |text| {
             (!text.trim().is_empty()).then(|| text.parse().ok()).flatten()
         });
@@ -72,6 +75,7 @@ impl Reader<'_> {
             public_url: public_url?,
             registration: registration?,
             new_user_tier: new_user_tier?,
+            tokens: tokens?,
             mail: mail?,
             trusted_proxies: trusted_proxies?,
             outgoing_allow: outgoing_allow?,
@@ -105,6 +109,25 @@ impl Reader<'_> {
             (wanted, None) => Tls::FromData { required: wanted == Some(true) || client_ca.is_some(), client_ca },
         };
         Some(Listening { address: address?, tls })
+    }
+
+    fn tokens(&mut self) -> Option<TokenSettings> {
+        let algorithm = self.required("token_algorithm", "EdDSA, ES256, RS256 or HS256", SigningAlgorithm::of);
+        let audience =
+            self.required("token_audience", "1 to 256 characters", |text| (1..=256).contains(&text.len()).then(|| text.to_owned()));
+        let token_life = self.span("token_seconds", 10..=3_600, 1);
+        let family_life = self.span("refresh_days", 1..=365, DAY);
+        let key_life = self.span("signing_key_days", 2..=365, DAY);
+        let signing = Signing { algorithm: algorithm?, key_life: key_life?, token_life: token_life? };
+        Some(TokenSettings { signing, audience: audience?, family_life: family_life? })
+    }
+
+    /// So many of a unit, which has so many seconds.
+    fn span(&mut self, name: &'static str, allowed: RangeInclusive<u64>, unit: u64) -> Option<Duration> {
+        let words = format!("a whole number from {} to {}", allowed.start(), allowed.end());
+        self.required(name, &words, |text| {
+            text.parse().ok().filter(|number| allowed.contains(number)).map(|number: u64| Duration::from_secs(number * unit))
+        })
     }
 
     fn mail(&mut self) -> Option<MailSettings> {

@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::http::backend::Backend;
-use crate::{blocks, changes, ledger, outbox};
+use crate::{blocks, changes, ledger, outbox, signing_keys, tokens};
 
 /// How often it looks. Nodes end keys by themselves when their time is over, so this need not be prompt.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -37,7 +37,9 @@ pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
         watching_the_clock(&backend),
         sweeping(&backend),
         measuring(&backend),
-        sending(&backend)
+        sending(&backend),
+        keeping_signing_keys(&backend),
+        forgetting_tokens(&backend)
     );
 }
 
@@ -93,6 +95,24 @@ async fn sending(backend: &Backend) {
     loop {
         period.tick().await;
         failures.note(send(backend).await);
+    }
+}
+
+async fn keeping_signing_keys(backend: &Backend) {
+    let mut period = every(MEASURE_PERIOD);
+    let mut failures = Failures::of("the keys that sign access tokens could not be looked after");
+    loop {
+        period.tick().await;
+        failures.note(signing_keys::upkeep(&backend.store, &backend.secrets, &backend.tokens.signing).await);
+    }
+}
+
+async fn forgetting_tokens(backend: &Backend) {
+    let mut period = every(MEASURE_PERIOD);
+    let mut failures = Failures::of("tokens that have ended could not be forgotten");
+    loop {
+        period.tick().await;
+        failures.note(tokens::sweep(&backend.store).await);
     }
 }
 

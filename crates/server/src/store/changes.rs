@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Freed,
     /// A block or an approval of this id began or ended.
     Block,
+    /// An access token or a family of this id is revoked.
+    Revoked,
 }
 
 /// A change.
@@ -39,8 +41,17 @@ pub(crate) struct Row {
 }
 
 impl Kind {
-    const ALL: [Self; 8] =
-        [Self::Credential, Self::CredentialGone, Self::Consumer, Self::ConsumerOut, Self::Tier, Self::Recall, Self::Freed, Self::Block];
+    const ALL: [Self; 9] = [
+        Self::Credential,
+        Self::CredentialGone,
+        Self::Consumer,
+        Self::ConsumerOut,
+        Self::Tier,
+        Self::Recall,
+        Self::Freed,
+        Self::Block,
+        Self::Revoked,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -52,6 +63,7 @@ impl Kind {
             Self::Recall => "recall",
             Self::Freed => "freed",
             Self::Block => "block",
+            Self::Revoked => "revoked",
         }
     }
 }

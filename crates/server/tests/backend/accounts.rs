@@ -1,7 +1,5 @@
 //! What ends by itself: words that were sent, sessions, and attempts to send.
 
-use std::time::Duration;
-
 use tollgate_server::accounts::{self, Chosen, INVITATION_LASTS, Login, Registration, Terms, WORD_LASTS};
 use tollgate_server::failure::Failure;
 use tollgate_server::outbox::{self, MOST_ATTEMPTS, State};

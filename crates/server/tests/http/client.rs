@@ -55,6 +55,13 @@ impl Call {
         self.header("content-type", "application/json").body(document.to_string())
     }
 
+    /// The members of an object as a form.
+    pub(crate) fn form(self, members: &Value) -> Self {
+        let pairs = members.as_object().unwrap().iter().map(|(name, value)| (name, value.as_str().unwrap()));
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self

@@ -78,7 +78,7 @@ async fn answers_are_as_described() {
         // Some end the session they are asked in.
         let callers = if operation.permission == "own_account" { &Callers::new(&service, &consumer).await } else { &callers };
         let call = callers.call(&service, &operation, &sample.path);
-        let reply = sample.body.iter().fold(call, |call, body| call.json(body)).send().await;
+        let reply = sample.fill(call).send().await;
         let refused = service.anonymous(&operation.method, &sample.path).bearer("wrong").body("{").send().await;
         for reply in [reply, refused] {
             let responses = &description["paths"][&operation.path][operation.method.to_ascii_lowercase()]["responses"];

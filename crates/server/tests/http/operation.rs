@@ -14,6 +14,8 @@ pub(crate) struct Operation {
     pub path: String,
     pub permission: String,
     pub has_body: bool,
+    /// Whether the body is a form.
+    pub has_form: bool,
     /// Whether it takes an `Idempotency-Key`.
     pub once: bool,
     pub responses: Vec<u16>,
@@ -24,7 +26,20 @@ pub(crate) struct Operation {
 pub(crate) struct Sample {
     pub path: String,
     pub body: Option<Value>,
+    /// The body goes as a form.
+    pub is_form: bool,
     pub status: u16,
+}
+
+impl Sample {
+    /// A call with its body.
+    pub(crate) fn fill(&self, call: Call) -> Call {
+        match &self.body {
+            None => call,
+            Some(body) if self.is_form => call.form(body),
+            Some(body) => call.json(body),
+        }
+    }
 }
 
 /// All operations.
@@ -40,6 +55,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 path: path.clone(),
                 permission: text("x-permission"),
                 has_body: operation.get("requestBody").is_some(),
+                has_form: operation.pointer("/requestBody/content/application~1x-www-form-urlencoded").is_some(),
                 once: operation["parameters"].as_array().is_some_and(|all| all.iter().any(|own| own["name"] == "Idempotency-Key")),
                 responses: operation["responses"].as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect(),
             });
@@ -97,6 +113,10 @@ impl Operation {
             | "list_messages"
             | "list_blocks"
             | "list_approvals"
+            | "list_token_families"
+            | "list_signing_keys"
+            | "get_keys"
+            | "get_token_service"
             | "get_openapi" => (None, None, 200),
             "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
             "get_organisation" => (Some("default".to_owned()), None, 200),
@@ -171,6 +191,18 @@ impl Operation {
             // What succeeds needs a provider that answers: see openid.rs. Here it is that anybody gets as far as that.
             "openid_login" | "openid_link" => (Some(made_provider(service).await), None, 503),
             "openid_callback" => (Some(made_provider(service).await), None, 400),
+            "token" => (None, Some(client(service, consumer, &[("grant_type", "client_credentials")]).await), 200),
+            "revoke_token" | "introspect_token" => (None, Some(client(service, consumer, &[("token", "a.b.c")]).await), 200),
+            "revoke_token_family" => {
+                let key = service.key(consumer).await;
+                let made = service.exchange(key["api_key"].as_str().unwrap()).await.expect(200);
+                (made["refresh_token"].as_str().unwrap().split('_').nth(1).map(ToOwned::to_owned), None, 204)
+            }
+            "rotate_signing_key" => (None, Some(json!({"begins_in_seconds": 0})), 201),
+            "revoke_signing_key" => {
+                let made = service.call("POST", "/api/v1/signing-keys/rotate").send().await.expect(201);
+                (Some(made["id"].as_str().unwrap().to_owned()), None, 204)
+            }
             "retry_message" | "drop_message" => {
                 let status = if self.id == "retry_message" { 200 } else { 204 };
                 (Some(message(service).await), None, status)
@@ -184,8 +216,18 @@ impl Operation {
             (None, None) => self.path.clone(),
             (..) => panic!("{}: the path and its case do not fit together", self.id),
         };
-        Sample { path, body, status }
+        Sample { path, body, is_form: self.has_form, status }
     }
+}
+
+/// A form by a client of its own.
+async fn client(service: &Service, consumer: &str, parameters: &[(&str, &str)]) -> Value {
+    let key = service.key(consumer).await;
+    let mut form = json!({"client_id": key["id"], "client_secret": key["api_key"]});
+    for (name, value) in parameters {
+        form[name] = json!(value);
+    }
+    form
 }
 
 async fn user(service: &Service) -> String {

@@ -21,7 +21,7 @@ async fn a_path_that_names_nothing_is_not_found_whatever_it_is_made_of() {
                 continue;
             }
             let call = callers.call(&service, operation, &format!("{before}{name}{after}"));
-            let reply = sample.body.iter().fold(call, |call, body| call.json(body)).send().await;
+            let reply = sample.fill(call).send().await;
             let expected = if operation.id == "put_tier" && reply.status == 400 { 400 } else { 404 };
             assert_eq!(reply.status, expected, "{} {name}: {}", operation.id, reply.text());
             reply.problem(expected);

@@ -60,10 +60,7 @@ async fn every_operation_is_permitted_to_exactly_the_roles_that_have_its_permiss
             // From an address of its own: nobody is refused for what others did.
             asked += 1;
             call = call.header("x-forwarded-for", &format!("198.51.{}.{}", asked / 250, asked % 250));
-            if let Some(body) = &sample.body {
-                call = call.json(body);
-            }
-            let reply = call.send().await;
+            let reply = sample.fill(call).send().await;
             let who = format!(
                 "{} by {}",
                 operation.id,

@@ -110,6 +110,16 @@ impl Service {
         self.post("/api/v1/keys", &json!({"consumer": consumer})).await.expect(201)
     }
 
+    /// Exchanges an API key for tokens.
+    pub(crate) async fn exchange(&self, key: &str) -> Reply {
+        let form = json!({
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "subject_token": key,
+            "subject_token_type": "urn:tollgate:params:oauth:token-type:api_key",
+        });
+        self.anonymous("POST", "/oauth/token").form(&form).send().await
+    }
+
     /// An admin key of a role; a developer's is for this consumer.
     pub(crate) async fn admin_key(&self, role: &str, consumer: &str) -> Value {
         let mut new = json!({"role": role});

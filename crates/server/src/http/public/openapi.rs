@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 
 mod schemas;
 
+/// What the token service takes.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// The parameter of everything that makes something.
 #[derive(utoipa::IntoParams)]
 #[into_params(names("Idempotency-Key"), parameter_in = Header)]
@@ -74,6 +77,7 @@ fn complete(method: &str, operation: &mut Value) {
     };
     let has_path = takes_in("path");
     let has_body = operation.get("requestBody").is_some();
+    let has_form = operation.pointer("/requestBody/content").and_then(|content| content.get(FORM)).is_some();
     let is_protected = operation.get("x-permission").is_some_and(|permission| permission != "none");
     let is_own = operation.get("x-permission").is_some_and(|permission| permission == "own_account");
     let writes = method != "get";
@@ -82,14 +86,14 @@ fn complete(method: &str, operation: &mut Value) {
     let works = is_protected || writes || has_path;
     let refusals = [
         (400, is_judged, "Something given is not valid; `errors` names each field."),
-        (401, is_protected, "There is no credential, or it is unknown, revoked or expired."),
+        (401, is_protected || has_form, "There is no credential, or it is unknown, revoked or expired."),
         (403, is_protected, "The credential does not permit it."),
-        (404, has_path || !is_protected && writes, "There is nothing here, or nothing this credential may know of."),
+        (404, has_path || !is_protected && writes && !has_form, "There is nothing here, or nothing this credential may know of."),
         (408, has_body, "The body came too slowly."),
         (409, writes && is_protected || is_own, "It contradicts what there is; `errors` names the field."),
         (412, takes("If-Match"), "It was changed since the version of `If-Match`."),
         (413, has_body, "The body is larger than 65,536 bytes."),
-        (415, has_body, "The body is not `application/json`."),
+        (415, has_body && !has_form, "The body is not `application/json`."),
         (429, works, "Too many requests of this kind from this address; `Retry-After` says when to come back."),
         (500, works, "Something went wrong on our side."),
         (503, works, "Not possible at the moment; `Retry-After` says when to come back."),
@@ -107,7 +111,12 @@ fn complete(method: &str, operation: &mut Value) {
     for (status, applies, description) in refusals {
         if applies {
             let schema = json!({"$ref": "#/components/schemas/ProblemDetails"});
-            let response = json!({"description": description, "content": {"application/problem+json": {"schema": schema}}});
+            let mut response = json!({"description": description, "content": {"application/problem+json": {"schema": schema}}});
+            if has_form && [400, 401, 429].contains(&status) {
+                let schema = json!({"schema": {"$ref": "#/components/schemas/OAuthError"}});
+                let content = response.get_mut("content").and_then(Value::as_object_mut);
+                content.map(|content| content.insert("application/json".to_owned(), schema));
+            }
             responses.insert(status.to_string(), response);
         }
     }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::super::super::problem::ProblemDetails;
+use super::super::oauth::OAuthError;
 
 /// Where `null` means something. Everywhere else a field that may be missing is left out.
 const NULLABLE: [(&str, &str); 2] = [("ConsumerPatch", "email"), ("ApiKeyPatch", "expires_at")];
@@ -12,6 +13,7 @@ const NULLABLE: [(&str, &str); 2] = [("ConsumerPatch", "email"), ("ApiKeyPatch",
 pub(super) fn complete(schemas: &mut Map<String, Value>) {
     let mut own = vec![(ProblemDetails::name().into_owned(), ProblemDetails::schema())];
     ProblemDetails::schemas(&mut own);
+    own.push((OAuthError::name().into_owned(), OAuthError::schema()));
     schemas.extend(own.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())));
     add_limits(schemas);
     for (name, schema) in schemas.iter_mut() {
