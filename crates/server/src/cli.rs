@@ -18,9 +18,11 @@ mod output;
 mod rules;
 mod schema;
 mod serve;
+mod signing_keys;
 mod table;
 mod tiers;
 mod times;
+mod tokens;
 mod users;
 
 use std::io;
@@ -53,6 +55,8 @@ enum Command {
     Nodes(nodes::Arguments),
     Ledger(ledger::Arguments),
     Blocks(blocks::Arguments),
+    Tokens(tokens::Arguments),
+    SigningKeys(signing_keys::Arguments),
     Organisations(organisations::Arguments),
     AdminKeys(admin_keys::Arguments),
     Users(users::Arguments),
@@ -78,6 +82,8 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Nodes(arguments) => nodes::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Blocks(arguments) => blocks::run(&arguments),
+        Command::Tokens(arguments) => tokens::run(&arguments),
+        Command::SigningKeys(arguments) => signing_keys::run(&arguments),
         Command::Organisations(arguments) => organisations::run(&arguments),
         Command::AdminKeys(arguments) => admin_keys::run(&arguments),
         Command::Users(arguments) => users::run(&arguments),
