@@ -21,6 +21,7 @@ use tollgate_core::wire::Effect;
 use crate::abuse::Abuse;
 use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential::{self, Presented};
+use crate::authn::revoked::Revoked;
 use crate::authn::token_cache::TokenCache;
 use crate::backend::{Backend, TICK_EVERY};
 use crate::counters::{Counter, Counters};
@@ -50,6 +51,7 @@ pub struct Gate {
     names: Names,
     keys: ApiKeyJudge,
     tokens: TokenCache,
+    revoked: Revoked,
     key_sets: KeySets,
     tiers: Tiers,
     limiter: Limiter,
@@ -133,6 +135,7 @@ impl Gate {
             names: Names::new(&policy),
             keys: ApiKeyJudge::new(&policy, half(first)),
             tokens: TokenCache::new(policy.node.known_tokens, half(first)),
+            revoked: Revoked::new(half(first)),
             key_sets: KeySets::new(&policy),
             tiers: Tiers::new(&policy),
             limiter: Limiter::new(policy.node.slots),

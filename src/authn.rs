@@ -4,4 +4,5 @@ pub mod api_key;
 pub mod credential;
 pub mod key_cache;
 pub mod place;
+pub mod revoked;
 pub mod token_cache;

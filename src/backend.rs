@@ -4,10 +4,10 @@
 //! Calls are made for the node, not for a request: a client that goes away cancels nothing. Each worker asks about the keys it meets; one
 //! of the workers listens for changes, keeps the token fresh and sends the node's reports.
 
-mod blocks;
 mod feed;
 mod leasing;
 mod pace;
+mod pages;
 mod report;
 mod resolve;
 mod session;
@@ -18,18 +18,18 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Offence, Overage, Settled};
+use tollgate_core::wire::{Blocks, FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Offence, Overage, Revocations, Settled};
 
 use crate::authn::place::Place;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
 use crate::limits::Charge;
 use crate::shared::{self, Broken, SharedData};
-use blocks::BlockList;
-pub use blocks::Page;
 pub use feed::Event;
 use feed::Feed;
 use leasing::Leasing;
 pub use leasing::Settlement;
+pub use pages::Page;
+use pages::Pages;
 use report::Reporter;
 use resolve::Resolver;
 use session::Session;
@@ -50,7 +50,8 @@ pub struct Backend {
     resolver: Resolver,
     reporter: Reporter,
     leasing: Leasing,
-    blocks: BlockList,
+    blocks: Pages,
+    revocations: Pages,
     calls: Vec<Call>,
 }
 
@@ -66,7 +67,9 @@ pub struct Heard {
     /// What the ledger says.
     pub settlement: Option<Settlement>,
     /// Who is blocked.
-    pub blocks: Option<Page>,
+    pub blocks: Option<Page<Blocks>>,
+    /// Which tokens are revoked.
+    pub revocations: Option<Page<Revocations>>,
     /// Who is not to be blocked although this node did.
     pub unblocked: Vec<String>,
     /// What went wrong.
@@ -80,6 +83,8 @@ pub enum Question<'a> {
     Key(&'a [u8]),
     /// The consumer of this id.
     Consumer(&'a str),
+    /// The credential of this id, which a token came from.
+    Credential(&'a str),
 }
 
 /// An answer about a key or a consumer.
@@ -117,6 +122,7 @@ impl Question<'_> {
         match self {
             Self::Key(_) => Reason::InvalidKey,
             Self::Consumer(_) => Reason::UnknownConsumer,
+            Self::Credential(_) => Reason::InvalidToken,
         }
     }
 }
@@ -152,7 +158,8 @@ impl Backend {
             resolver: Resolver::default(),
             reporter: Reporter::new(&prefix),
             leasing: Leasing::default(),
-            blocks: BlockList::default(),
+            blocks: Pages::default(),
+            revocations: Pages::default(),
             calls: Vec::new(),
         }
     }
@@ -186,7 +193,8 @@ impl Backend {
         match purpose {
             Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
             Purpose::Reclaim { sent } => self.resolver.awaits_lost(sent),
-            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } | Purpose::Blocks { .. } => true,
+            Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => true,
+            Purpose::Blocks { .. } | Purpose::Revocations { .. } => true,
             Purpose::KeySet { .. } => false,
         }
     }
@@ -270,7 +278,18 @@ impl Backend {
     /// Whether it is known who is blocked and who is approved.
     #[must_use]
     pub const fn knows_blocks(&self) -> bool {
-        self.blocks.is_known()
+        self.blocks.known().is_some()
+    }
+
+    /// Asks anew which tokens are revoked: until that is known, none of the backend's own is to be believed.
+    pub const fn ask_for_revocations(&mut self) {
+        self.revocations.lose();
+    }
+
+    /// Whether all tokens that are revoked are known, and nothing could be heard for too long.
+    #[must_use]
+    pub fn knows_revocations(&self, now: Instant) -> bool {
+        self.revocations.known().is_some_and(|known| now.since(known.max(self.feed.fresh())) <= self.settings.max_staleness)
     }
 
     /// Notes what was detected of abuse; `false` if there is no room for it now.
@@ -349,6 +368,10 @@ impl Backend {
                 let blocks = self.blocks.heard(answer, now);
                 (blocks.map(|blocks| heard.blocks = blocks), Some(sent))
             }
+            Purpose::Revocations { sent } => {
+                let revocations = self.revocations.heard(answer, now);
+                (revocations.map(|revocations| heard.revocations = revocations), Some(sent))
+            }
             Purpose::KeySet { .. } => (Ok(()), None),
         };
         match (done, authorized_at) {
@@ -416,7 +439,8 @@ impl Backend {
         }
         if let Some(authorization) = self.session.authorization(now) {
             // Who is blocked first: who is approved must be known before anybody is judged.
-            self.calls.extend(self.blocks.next_call(&self.settings, &authorization, now));
+            self.calls.extend(self.blocks.next_call::<Blocks>(&self.settings, &authorization, now));
+            self.calls.extend(self.revocations.next_call::<Revocations>(&self.settings, &authorization, now));
             self.calls.extend(self.resolver.calls(&authorization, self.settings.timeout, now));
         }
     }

@@ -70,6 +70,11 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// Which tokens are revoked.
+    Revocations {
+        /// When it was sent.
+        sent: Instant,
+    },
     /// The keys of an issuer.
     KeySet {
         /// The issuer's position.
@@ -90,6 +95,7 @@ impl Purpose {
             Self::Report { .. } => "reporting to the backend",
             Self::Settle { .. } => "asking the backend for leases",
             Self::Blocks { .. } => "asking the backend who is blocked",
+            Self::Revocations { .. } => "asking the backend which tokens are revoked",
             Self::KeySet { .. } => "fetching the keys of an issuer",
         }
     }

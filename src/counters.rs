@@ -60,6 +60,8 @@ pub enum Counter {
     TokenMalformed,
     /// Access tokens not checked, because their address had too many that failed.
     TokenNotChecked,
+    /// A token of the backend's own is revoked, or its family.
+    TokenRevoked,
     /// Sets of keys fetched from issuers.
     KeySetFetched,
     /// Sets of keys that this worker took over: the first one, and others than before.
@@ -95,7 +97,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of their numbers; the reasons follow.
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 49] = [
     "tollgate_verdicts.admitted",
     "tollgate_cache.known_hit",
     "tollgate_cache.miss",
@@ -144,6 +146,7 @@ const NAMES: [&str; 48] = [
     "tollgate_blocks.begun",
     "tollgate_blocks.ended",
     "tollgate_blocks.dropped",
+    "tollgate_tokens.revoked",
 ];
 
 impl Counter {
@@ -200,6 +203,7 @@ impl Counter {
             Self::BlockBegun => 45,
             Self::BlockEnded => 46,
             Self::BlocksDropped => 47,
+            Self::TokenRevoked => 48,
             Self::Denied(reason) => NAMES.len() + Reason::ALL.iter().position(|own| *own == reason).unwrap_or(0),
         }
     }

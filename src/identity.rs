@@ -58,7 +58,7 @@ pub enum Namespace {
 }
 
 /// What the backend said of a credential.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The revision it was true at.
     pub revision: u64,

@@ -5,12 +5,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tollgate_core::config::check_addresses;
-use tollgate_core::issuer::Keys;
+use tollgate_core::issuer::{Keys, KnownBy};
 use tollgate_core::policy::is_id;
 use tollgate_core::requirement::{Granted, Met};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{Change, Known};
+use tollgate_core::wire::{self, Change, Known};
 
 use super::{Awaited, Gate, Node, Unidentified, Waited};
 use crate::authn::api_key::Judged;
@@ -54,6 +54,19 @@ impl Gate {
         self.known_or_asked(place, judged, Question::Key(presented), waited, now, node)
     }
 
+    /// The backend's credential of this id, which a token came from that the backend signed.
+    pub(super) fn named_credential(
+        &mut self,
+        place: Place,
+        id: &str,
+        waited: Waited,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Rc<Identity>, Unidentified> {
+        let judged = self.judge_named(place, now);
+        self.known_or_asked(place, judged, Question::Credential(id), waited, now, node)
+    }
+
     /// The backend's consumer of this id, by itself. A token that names it was signed by somebody who is trusted: it is no guess.
     pub(super) fn named_consumer(
         &mut self,
@@ -63,12 +76,17 @@ impl Gate {
         now: Instant,
         node: &mut impl Node,
     ) -> Result<Rc<Consumer>, Unidentified> {
-        let judged = match self.keys.cache.find(place, now) {
+        let judged = self.judge_named(place, now);
+        self.known_or_asked(place, judged, Question::Consumer(id), waited, now, node).map(|identity| identity.consumer.clone())
+    }
+
+    /// What is known at the place of something that a token names.
+    fn judge_named(&mut self, place: Place, now: Instant) -> Judged {
+        match self.keys.cache.find(place, now) {
             Found::Known(identity) => Judged::Known(identity),
             Found::Refused => Judged::Refused,
             Found::Nothing => Judged::Unknown { issued: true },
-        };
-        self.known_or_asked(place, judged, Question::Consumer(id), waited, now, node).map(|identity| identity.consumer.clone())
+        }
     }
 
     /// Who is known at a place, if that is to be believed; otherwise the backend is asked.
@@ -201,6 +219,7 @@ impl Gate {
     /// Does what is due by the clock, and answers which requests need wait no longer.
     pub fn tick(&mut self, now: Instant, shared: &mut impl SharedData) -> Vec<u32> {
         self.give_back_idle(now, shared);
+        self.revoked.tick(now);
         if self.abuse.tick(now, shared, &mut self.counters).is_err() {
             self.counters.count(Counter::Degraded);
         }
@@ -245,6 +264,9 @@ impl Gate {
         if let Some(page) = heard.blocks.take() {
             self.take_blocks(&page, now, shared);
         }
+        if let Some(page) = &heard.revocations {
+            page.page.revoked.iter().for_each(|revoked| self.token_revoked(revoked, now));
+        }
         for subject in &heard.unblocked {
             self.unblocked(subject, now, shared);
         }
@@ -270,6 +292,7 @@ impl Gate {
                 | Purpose::Report { .. }
                 | Purpose::Settle { .. }
                 | Purpose::Blocks { .. }
+                | Purpose::Revocations { .. }
                 | Purpose::KeySet { .. },
             ) => {}
         }
@@ -312,7 +335,7 @@ impl Gate {
                     }
                     return self.close_unanswered(place, now, shared);
                 }
-                match self.identity(known, revision, sent) {
+                match self.identity(known, place, revision, sent) {
                     Ok(identity) => {
                         self.counters.count(Counter::AskedKnown);
                         self.keys.cache.know(place, Rc::new(identity));
@@ -324,7 +347,7 @@ impl Gate {
         self.close(place, nobodys, now, shared)
     }
 
-    fn identity(&mut self, known: Known, revision: u64, as_of: Instant) -> Result<Identity, Unusable> {
+    fn identity(&mut self, known: Known, place: Place, revision: u64, as_of: Instant) -> Result<Identity, Unusable> {
         // Asked about by itself, a consumer comes without a credential.
         if !is_id(&known.consumer) || !(known.credential.is_empty() || is_id(&known.credential)) {
             return Err(Unusable);
@@ -352,7 +375,12 @@ impl Gate {
         }
         let expires = known.expires_in_ms.map(|left| as_of.after(left.saturating_mul(1_000_000)));
         let told = Told { revision, as_of, expires, noted: Cell::new(None) };
-        let met = Met::of(&self.policy.requirements, Granted { scopes: &known.scopes, roles: &known.roles, claims: None });
+        let granted = Granted { scopes: &known.scopes, roles: &known.roles, claims: None };
+        // Of a credential by its id the token has the claims.
+        let met = match self.keys.cache.place_of_credential(&known.credential) == place {
+            true => Met::without_claims(&self.policy.requirements, granted),
+            false => Met::of(&self.policy.requirements, granted),
+        };
         Ok(Identity { credential: known.credential, consumer, met, addresses: None, told: Some(told) }.within(&addresses))
     }
 
@@ -380,6 +408,9 @@ impl Gate {
         if let Some(backend) = &mut self.backend {
             // What is blocked stays so, until it ends or the backend says otherwise.
             backend.ask_for_blocks();
+            if self.policy.tokens.issuers.iter().any(|issuer| issuer.known_by == KnownBy::Credential) {
+                backend.ask_for_revocations();
+            }
         }
     }
 
@@ -388,6 +419,10 @@ impl Gate {
         let revision = change.revision;
         if let Change { credential: None, consumer: None, tier: None, recall: None, block: Some(block), .. } = change {
             return self.block_changed(block, now, shared);
+        }
+        if let Change { credential: None, consumer: None, tier: None, recall: None, block: None, revoked: Some(revoked), .. } = change {
+            self.token_revoked(revoked, now);
+            return Ok(());
         }
         match (&change.credential, &change.consumer, &change.tier, &change.recall) {
             (Some(credential), None, None, None) => self.keys.cache.credential_changed(&credential.id, revision, credential.gone),
@@ -406,6 +441,13 @@ impl Gate {
             (_, _, _, _) => return Err(Unusable),
         }
         Ok(())
+    }
+
+    /// Remembers that a token or family is revoked, where tokens of the backend's own are taken.
+    fn token_revoked(&mut self, revoked: &wire::Revoked, now: Instant) {
+        if self.policy.tokens.issuers.iter().any(|issuer| issuer.known_by == KnownBy::Credential) {
+            self.revoked.add(&revoked.id, now.after(revoked.ends_in_ms.saturating_mul(1_000_000)));
+        }
     }
 
     /// Notes that a credential of the backend's was used, if that is due.

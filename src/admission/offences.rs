@@ -13,7 +13,7 @@ use tollgate_core::access::limited_as;
 use tollgate_core::credential::Provenance;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{BlockChange, Effect, Offence};
+use tollgate_core::wire::{BlockChange, Blocks, Effect, Offence};
 
 use super::{Denial, Gate, Node, Unidentified};
 use crate::abuse::blocks::{Block, key_of_id, key_of_network};
@@ -308,11 +308,11 @@ impl Gate {
     }
 
     /// Takes a page of those in force.
-    pub(super) fn take_blocks(&mut self, page: &Page, now: Instant, shared: &mut impl SharedData) {
+    pub(super) fn take_blocks(&mut self, page: &Page<Blocks>, now: Instant, shared: &mut impl SharedData) {
         if page.first {
             self.listed.clear();
         }
-        for change in &page.blocks.blocks {
+        for change in &page.page.blocks {
             if self.take_block(change, now, shared).is_ok()
                 && let Ok(who) = change.subject.parse()
             {

@@ -13,7 +13,7 @@ use tollgate_core::verdict::Reason;
 
 use super::{Awaited, Gate, Node, Unidentified, Waited};
 use crate::authn::place::Place;
-use crate::authn::token_cache::{Bearer, Remembered, Verified};
+use crate::authn::token_cache::{Bearer, Origin, Remembered, Verified};
 use crate::backend::hex;
 use crate::counters::Counter;
 use crate::identity::{Consumer, Identity, Namespace};
@@ -130,7 +130,7 @@ impl Gate {
             }
         };
         let met = Met::of(&self.policy.requirements, Granted { scopes: &grant.scopes, roles: &grant.roles, claims: Some(&claims) });
-        let Grant { consumer, tier, id, validity, .. } = grant;
+        let Grant { consumer, tier, id, origin, validity, .. } = grant;
         // What is called by no id of its own is called by what it says.
         let credential = id.unwrap_or_else(|| hex(digest(compact.text()).first_chunk::<12>().unwrap_or(&[0; 12])));
         let bearer = match &issuer.known_by {
@@ -155,6 +155,13 @@ impl Gate {
                     return Err(Unidentified::Denied(Reason::UnknownConsumer, None));
                 }
             },
+            KnownBy::Credential => {
+                let origin = origin.ok_or(Unidentified::Denied(Reason::InvalidToken, None))?;
+                let place = self.keys.cache.place_of_credential(&origin.credential);
+                let revoked_by = [Some(&origin.token), origin.family.as_ref()].map(|id| id.map(|id| self.revoked.place(id)));
+                let credential = origin.credential;
+                Bearer::Credential(Box::new(Origin { credential, place, consumer, revoked_by, met, identity: RefCell::new(None) }))
+            }
             KnownBy::Backend => {
                 let place = self.keys.cache.place_of_consumer(&consumer);
                 Bearer::Consumer { id: consumer, place, credential, met, identity: RefCell::new(None) }
@@ -244,6 +251,7 @@ impl Gate {
     fn present(&mut self, verified: &Verified, waited: Waited, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
         match &verified.bearer {
             Bearer::Known(identity) => Ok(identity.clone()),
+            Bearer::Credential(origin) => self.present_own(origin, waited, now, node),
             Bearer::Consumer { id, place, credential, met, identity } => {
                 let consumer = self.named_consumer(*place, id, waited, now, node)?;
                 let mut identity = identity.borrow_mut();
@@ -255,6 +263,39 @@ impl Gate {
                 Ok(made)
             }
         }
+    }
+
+    /// Who presents a token that the backend issued: whoever may use the credential it came from, unless the token is revoked.
+    #[inline(never)]
+    fn present_own(&mut self, origin: &Origin, waited: Waited, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
+        let whose = self.named_credential(origin.place, &origin.credential, waited, now, node)?;
+        // Both come over the same connection: whoever waited for the one has the other.
+        let known = self.backend.as_ref().is_some_and(|backend| backend.knows_revocations(now));
+        match self.revoked.any(&origin.revoked_by, now).filter(|_| known) {
+            None => return Err(Unidentified::Denied(Reason::Unavailable, None)),
+            Some(true) => {
+                self.counters.count(Counter::TokenRevoked);
+                return Err(Unidentified::Denied(Reason::InvalidToken, None));
+            }
+            Some(false) => {}
+        }
+        if whose.consumer.id != origin.consumer {
+            return Err(Unidentified::Denied(Reason::InvalidToken, None));
+        }
+        let mut identity = origin.identity.borrow_mut();
+        if let Some((_, own)) = identity.as_ref().filter(|(of, _)| Rc::ptr_eq(of, &whose)) {
+            return Ok(own.clone());
+        }
+        let made = Rc::new(Identity {
+            credential: whose.credential.clone(),
+            consumer: whose.consumer.clone(),
+            // Neither gives the other what it has not.
+            met: origin.met.and(&whose.met),
+            addresses: whose.addresses.clone(),
+            told: whose.told.clone(),
+        });
+        *identity = Some((whose, made.clone()));
+        Ok(made)
     }
 
     /// What checks of a signature cost the client's address.

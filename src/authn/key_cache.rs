@@ -89,6 +89,12 @@ impl KeyCache {
         self.place_of(3, id)
     }
 
+    /// Where a credential of the backend's is remembered by its id, for tokens that came from it.
+    #[must_use]
+    pub fn place_of_credential(&self, id: &str) -> Place {
+        self.place_of(4, id)
+    }
+
     /// The place of something by its id. No key starts with a zero byte.
     fn place_of(&self, kind: u8, id: &str) -> Place {
         Place::of(&self.hash_key, &[&[0, kind], id.as_bytes()])
@@ -117,7 +123,9 @@ impl KeyCache {
     /// Remembers whose the key at a place is.
     pub fn know(&mut self, place: Place, identity: Rc<Identity>) {
         self.refused.pop(&place.index);
-        let told = is_a_credential(&identity).then(|| self.id_hash(0, &identity.credential));
+        // Where it is by its id, its id says.
+        let by_id = |id: &str| self.place_of_credential(id) == place;
+        let told = (is_a_credential(&identity) && !by_id(&identity.credential)).then(|| self.id_hash(0, &identity.credential));
         if let Some((index, (check, old))) = self.known.push(place.index, (place.check, identity)) {
             self.forgotten(Place { index, check }, &old);
         }
@@ -151,14 +159,13 @@ impl KeyCache {
     pub fn credential_changed(&mut self, id: &str, revision: u64, gone: bool) {
         let hash = self.id_hash(0, id);
         self.changed(revision, About::Credential(hash));
-        let Some(place) = self.credentials.get(&hash).copied() else {
-            return;
-        };
         let older = |identity: &Rc<Identity>| identity.told.as_ref().is_some_and(|told| told.revision < revision);
-        if self.known.peek(&place.index).is_some_and(|(_, identity)| older(identity)) {
-            self.forget(place.index);
-            if gone {
-                self.refused.put(place.index, (place.check, Some(Instant(u64::MAX))));
+        for place in [self.credentials.get(&hash).copied(), Some(self.place_of_credential(id))].into_iter().flatten() {
+            if self.known.peek(&place.index).is_some_and(|(_, identity)| older(identity)) {
+                self.forget(place.index);
+                if gone {
+                    self.refused.put(place.index, (place.check, Some(Instant(u64::MAX))));
+                }
             }
         }
     }

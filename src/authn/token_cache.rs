@@ -46,6 +46,25 @@ pub enum Bearer {
         /// The identity made of the two, for as long as the consumer is the same.
         identity: RefCell<Option<Rc<Identity>>>,
     },
+    /// Whoever has a credential of the backend's.
+    Credential(Box<Origin>),
+}
+
+/// What a token of the backend's own came from.
+#[derive(Debug)]
+pub struct Origin {
+    /// The credential's id, and where it is remembered.
+    pub credential: String,
+    /// Where that is remembered.
+    pub place: Place,
+    /// The consumer that the token names.
+    pub consumer: String,
+    /// What it can be revoked by: its own id, and its family's.
+    pub revoked_by: [Option<Place>; 2],
+    /// Which of the policy's requirements the token meets.
+    pub met: Met,
+    /// The credential's identity, and the one made of it and the token.
+    pub identity: RefCell<Option<(Rc<Identity>, Rc<Identity>)>>,
 }
 
 /// What is remembered of a token.

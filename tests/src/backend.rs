@@ -210,6 +210,26 @@ impl Backend {
         if answer.body.is_empty() { Value::Null } else { answer.json() }
     }
 
+    /// Sends a form to its token service, as nobody in particular.
+    pub async fn form(&self, path: &str, parameters: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let call = Call::new("POST", path).header("content-type", "application/x-www-form-urlencoded").body(body);
+        let mut connection = Connection::try_open(self.public, Http::One).await.expect("the public listener");
+        connection.send(call).await.expect("an answer from the token service")
+    }
+
+    /// What a key is exchanged for.
+    pub async fn exchange(&self, key: &str) -> Value {
+        let exchanged = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token_type", "urn:tollgate:params:oauth:token-type:api_key"),
+            ("subject_token", key),
+        ];
+        let answer = self.form("/oauth/token", &exchanged).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
     /// Makes a consumer.
     pub async fn new_consumer(&self, id: &str, tier: &str) {
         self.call("POST", "/api/v1/consumers", Some(&json!({"id": id, "name": id, "tier": tier}))).await;

@@ -44,6 +44,7 @@ mod e2e {
     mod metrics;
     mod network;
     mod openid;
+    mod own_tokens;
     mod paths;
     mod query;
     mod refused;

@@ -81,6 +81,8 @@ pub enum KnownBy {
     Configuration,
     /// The backend.
     Backend,
+    /// The backend, which issued the token itself, by the credential that it came from.
+    Credential,
 }
 
 /// Which tier a token's consumer has.
@@ -114,12 +116,25 @@ pub struct Grant {
     pub tier: Option<usize>,
     /// The token's own id, if it has one that may stand in a header.
     pub id: Option<String>,
+    /// What it came from, if the backend issued it.
+    pub origin: Option<Origin>,
     /// Scopes.
     pub scopes: Vec<String>,
     /// Roles.
     pub roles: Vec<String>,
     /// When it begins and ends, in seconds since 1970, leeway included.
     pub validity: Validity,
+}
+
+/// What a token of the backend's own came from, and what it can be revoked by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The id of the credential: `client_id`.
+    pub credential: String,
+    /// The token's own id: `jti`.
+    pub token: String,
+    /// The id of its family: `sid`.
+    pub family: Option<String>,
 }
 
 /// From when until when something is valid, in seconds since 1970.
@@ -196,10 +211,14 @@ impl Issuer {
         }
         let tier = match &self.known_by {
             KnownBy::Token(tier) => Some(tier.find(claims).ok_or(Refused::Malformed)?),
-            KnownBy::Configuration | KnownBy::Backend => None,
+            KnownBy::Configuration | KnownBy::Backend | KnownBy::Credential => None,
+        };
+        let origin = match &self.known_by {
+            KnownBy::Credential => Some(Origin::read(claims)?),
+            KnownBy::Token(_) | KnownBy::Configuration | KnownBy::Backend => None,
         };
         let id = claims::text(claims, "jti")?.filter(|id| is_id(id)).map(str::to_owned);
-        Ok(Grant { consumer, tier, id, scopes: self.scopes.find(claims), roles: self.roles.find(claims), validity })
+        Ok(Grant { consumer, tier, id, origin, scopes: self.scopes.find(claims), roles: self.roles.find(claims), validity })
     }
 
     /// The positions of the keys of a set that a token with this header is tried with.
@@ -222,6 +241,19 @@ impl Issuer {
             (None, Some(_)) | (Some(_), None) => false,
             (Some(kinds), Some(kind)) => kinds.iter().any(|own| own == kind),
         }
+    }
+}
+
+impl Origin {
+    fn read(claims: &Map<String, Value>) -> Result<Self, Refused> {
+        let id = |name| claims::text(claims, name).map(|text| text.filter(|id| is_id(id)).map(str::to_owned));
+        let (credential, token) = (id("client_id")?.ok_or(Refused::Malformed)?, id("jti")?.ok_or(Refused::Malformed)?);
+        // One that cannot be read could not be revoked.
+        let family = id("sid")?;
+        if family.is_none() && claims.contains_key("sid") {
+            return Err(Refused::Malformed);
+        }
+        Ok(Self { credential, token, family })
     }
 }
 

@@ -60,6 +60,22 @@ impl Met {
         Self(requirements.chunks(64).map(bits).collect())
     }
 
+    /// The same, whatever the requirements ask of claims: for who has none, beside somebody who does.
+    #[must_use]
+    pub fn without_claims(requirements: &[Requirement], granted: Granted<'_>) -> Self {
+        let bits = |some: &[Requirement]| {
+            let met = |own: &Requirement| own.scopes.are_among(granted.scopes) && own.roles.are_among(granted.roles);
+            some.iter().enumerate().filter(|(_, own)| met(own)).fold(0, |bits, (position, _)| bits | 1 << position)
+        };
+        Self(requirements.chunks(64).map(bits).collect())
+    }
+
+    /// Those that both meet.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(one, other)| one & other).collect())
+    }
+
     /// Whether the requirement at a position is met.
     #[must_use]
     pub fn meets(&self, position: u16) -> bool {

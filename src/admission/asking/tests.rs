@@ -1,6 +1,7 @@
 mod faults;
 mod first;
 mod ledger;
+mod own_tokens;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -21,6 +22,8 @@ use crate::head::tests::map;
 use crate::shared::{Broken, Memory, Version};
 
 const MS: u64 = 1_000_000;
+/// What the wall clock is ahead of the other.
+const EPOCH: u64 = 1_800_000_000 * SECOND;
 const ISSUER: &str = "issuer-key-of-sixteen-bytes";
 
 /// A node of several workers, its backend, and the time.
@@ -102,6 +105,10 @@ struct FakeBackend {
     ledger: ledger::FakeLedger,
     /// It does what is asked about keys and leases, and its answer is lost.
     loses: bool,
+    /// Tokens and families that are revoked.
+    revoked: Vec<wire::Revoked>,
+    /// Which tokens are revoked it does not say.
+    mute: bool,
 }
 
 fn tier(name: &str, rate: u64) -> document::Tier {
@@ -147,6 +154,19 @@ impl FakeBackend {
                 good(wire::encode(&Welcome { token: format!("token-{}", self.token), expires_in_ms: 600_000 }))
             }
             _ if !self.authorized(call) => Some((401, b"{}".to_vec())),
+            Purpose::Resolve { .. } if call.path.ends_with("/credentials") => {
+                let asked: wire::ResolveCredential = wire::decode(&call.body).unwrap();
+                let known = self.keys.values().find(|known| known.credential == asked.credential).cloned();
+                good(wire::encode(&Resolved { revision: self.revision, known, ..Resolved::default() }))
+            }
+            Purpose::Revocations { .. } if self.mute => Some((503, Vec::new())),
+            Purpose::Revocations { .. } => {
+                // Two on a page, so that there are several.
+                let from: usize = call.path.split_once("after=").map_or(0, |(_, after)| after.parse().unwrap());
+                let revoked: Vec<_> = self.revoked.iter().skip(from).take(2).cloned().collect();
+                let next = (from + 2 < self.revoked.len()).then_some(from as u64 + 2);
+                good(wire::encode(&wire::Revocations { revision: self.revision, revoked, next }))
+            }
             Purpose::Resolve { .. } | Purpose::Reclaim { .. } => {
                 let resolve: Resolve = wire::decode(&call.body).unwrap();
                 let known = self.keys.get(&resolve.sha256).cloned();
@@ -230,12 +250,16 @@ impl World {
     fn at_start(workers: u8, backend: &serde_json::Value) -> Self {
         let mut settings = json!({"cluster": "backend", "credential": {"env": "NODE"}, "max_staleness": "2s"});
         settings.as_object_mut().unwrap().extend(backend.as_object().unwrap().clone());
+        let own = settings.as_object_mut().unwrap().remove("own_tokens").is_some();
         let issuer = json!([{"version": 1, "prefix": "foil", "secret": {"inline": ISSUER}}]);
         let hash = format!("sha256:{}", crate::backend::hex(&digest(b"static")));
-        let document = json!({
+        let mut document = json!({
             "backend": settings, "credentials": {"issuer_keys": issuer},
             "consumers": [{"id": "acme", "tier": "free", "keys": [{"id": "static-key", "hash": hash}]}],
         });
+        if own {
+            document.as_object_mut().unwrap().extend(own_tokens::document());
+        }
         let policy = config::load(document.to_string().as_bytes(), &|_: &str| Some("node-credential-1".to_owned())).unwrap();
         Self {
             workers: (0..workers).map(|worker| Gate::new(policy.clone(), "node-7", [worker + 1; 32])).collect(),
@@ -254,10 +278,17 @@ impl World {
     }
 
     fn judge(&mut self, worker: usize, key: &str, mut waited: Waited) -> Got {
-        let map = map(&[(b":method", b"GET"), (b":authority", b"api"), (b":path", b"/"), (b"x-api-key", key.as_bytes())]);
+        // A credential, and the path behind a blank if it is another than the root.
+        let (credential, path) = key.split_once(' ').unwrap_or((key, "/"));
+        let bearer = format!("Bearer {credential}");
+        let presented: (&[u8], &[u8]) = match credential.starts_with("ey") {
+            true => (b"authorization", bearer.as_bytes()),
+            false => (b"x-api-key", credential.as_bytes()),
+        };
+        let map = map(&[(b":method", b"GET"), (b":authority", b"api"), (b":path", path.as_bytes()), presented]);
         let gate = &mut self.workers[worker];
         let head = gate.read(&map).unwrap();
-        let wall = self.now.0 + 1_000 * SECOND;
+        let wall = self.now.0 + EPOCH;
         let verdict = gate.judge(&head, waited, self.now, wall, &mut self.node);
         if let Verdict::Wait(awaited, _) = &verdict {
             self.streams += 1;
@@ -673,7 +704,7 @@ fn uses_are_reported_once_a_minute_and_kept_until_acknowledged() {
     assert_eq!(world.backend.reports.len(), before + 1);
     let report: Report = wire::decode(&world.backend.reports[0]).unwrap();
     assert_eq!((report.sequence, report.used.len(), report.used[0].credential.as_str()), (1, 1, "acme-key"));
-    assert_eq!(report.used[0].at_ms, 1_100_200, "the node's wall clock");
+    assert_eq!(report.used[0].at_ms, 1_800_000_100_200, "the node's wall clock");
     world.pass(60 * SECOND);
     world.ask(0, "k");
     world.pass(2 * SECOND);

@@ -2,7 +2,7 @@
 
 use tollgate_core::credential::{digest, issued_id};
 use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, Either, FirstAsk, Known, Resolve, ResolveConsumer};
+use tollgate_core::wire::{self, Either, FirstAsk, Known, Resolve, ResolveConsumer, ResolveCredential};
 
 use super::super::{Brought, Question, hex};
 use crate::call::CallError;
@@ -12,6 +12,7 @@ use crate::call::CallError;
 pub(super) enum Message {
     Key(Resolve),
     Consumer(ResolveConsumer),
+    Credential(ResolveCredential),
 }
 
 /// What came of the leases that were asked for.
@@ -29,6 +30,7 @@ impl Message {
             Question::Key(presented) => {
                 Self::Key(Resolve { id: issued_id(presented).map(str::to_owned), sha256: hex(&digest(presented)), leases: None })
             }
+            Question::Credential(id) => Self::Credential(ResolveCredential { credential: id.to_owned(), leases: None }),
             Question::Consumer(id) => Self::Consumer(ResolveConsumer { consumer: id.to_owned(), leases: None }),
         }
     }
@@ -38,6 +40,7 @@ impl Message {
         match self {
             Self::Key(resolve) => &mut resolve.leases,
             Self::Consumer(resolve) => &mut resolve.leases,
+            Self::Credential(resolve) => &mut resolve.leases,
         }
     }
 
@@ -45,6 +48,7 @@ impl Message {
     pub(super) fn encode(&self) -> (&'static str, Option<Vec<u8>>) {
         match self {
             Self::Key(resolve) => ("/internal/v1/resolve", wire::encode(resolve).ok()),
+            Self::Credential(resolve) => ("/internal/v1/credentials", wire::encode(resolve).ok()),
             Self::Consumer(resolve) => ("/internal/v1/consumers", wire::encode(resolve).ok()),
         }
     }
@@ -52,11 +56,18 @@ impl Message {
     /// Reads the answer.
     pub(super) fn read(&self, body: &[u8]) -> Result<Either, CallError> {
         let mut said: Either = wire::decode(body).map_err(|_| CallError::Failed)?;
-        if let Self::Consumer(ResolveConsumer { consumer, .. }) = self {
-            let consumer_addresses = std::mem::take(&mut said.addresses);
-            said.known = said.tier.take().map(|tier| Known { consumer_addresses, ..Known::new(consumer.clone(), tier) });
+        match self {
+            Self::Consumer(ResolveConsumer { consumer, .. }) => {
+                let consumer_addresses = std::mem::take(&mut said.addresses);
+                said.known = said.tier.take().map(|tier| Known { consumer_addresses, ..Known::new(consumer.clone(), tier) });
+                Ok(said)
+            }
+            // Another credential's rights are not to be had.
+            Self::Credential(asked) if said.known.as_ref().is_some_and(|known| known.credential != asked.credential) => {
+                Err(CallError::Failed)
+            }
+            Self::Credential(_) | Self::Key(_) => Ok(said),
         }
-        Ok(said)
     }
 
     /// What came of the leases, by an answer to a message that was sent at `sent`. They are not asked for again: the same answer would

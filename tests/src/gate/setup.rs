@@ -163,6 +163,13 @@ impl Setup {
         self
     }
 
+    /// The same with the real backend, which issues tokens itself.
+    #[must_use]
+    pub fn issuing_backend(mut self, backend: &Backend) -> Self {
+        self.issuer = Some(backend.public_address());
+        self.real_backend(backend)
+    }
+
     /// Starts it and returns when it serves; fails with the end of its log when it does not.
     pub async fn start(self) -> Gate {
         let directory = parts::fresh_directory(&self.name);

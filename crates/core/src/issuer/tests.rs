@@ -64,7 +64,7 @@ fn refused(issuer: &Issuer, changes: Value) -> Option<Refused> {
 fn a_token_with_what_it_needs_is_accepted() {
     let grant = judge(&issuer(), json!({})).unwrap();
     let validity = Validity { from: 0, until: NOW + 90 };
-    assert_eq!(grant, Grant { consumer: "alice".to_owned(), tier: None, id: None, scopes: vec![], roles: vec![], validity });
+    assert_eq!(grant, Grant { consumer: "alice".to_owned(), tier: None, id: None, origin: None, scopes: vec![], roles: vec![], validity });
     assert!(judge(&issuer(), json!({"nbf": NOW, "iat": NOW, "azp": "x", "other": {"a": [1]}})).is_ok());
 }
 

@@ -106,11 +106,20 @@ impl Compiler<'_> {
         }
         match issuer.consumer.known_by {
             doc::KnownBy::Configuration => Some(KnownBy::Configuration),
-            doc::KnownBy::Backend => {
+            known_by @ (doc::KnownBy::Backend | doc::KnownBy::Credential) => {
+                let own = known_by == doc::KnownBy::Credential;
                 if !backend {
-                    self.problem(format!("{path}.consumer.known_by"), "`backend` without a backend", "set `backend`, or name another");
+                    let found = if own { "`credential` without a backend" } else { "`backend` without a backend" };
+                    self.problem(format!("{path}.consumer.known_by"), found, "set `backend`, or name another");
                 }
-                Some(KnownBy::Backend)
+                if own && issuer.consumer.prefix.is_some() {
+                    self.problem(
+                        format!("{path}.consumer.prefix"),
+                        "a prefix",
+                        "nothing: the backend's tokens name its consumers as they are",
+                    );
+                }
+                Some(if own { KnownBy::Credential } else { KnownBy::Backend })
             }
             doc::KnownBy::Token => match tier {
                 Some(tier) if tier.claim.is_some() || tier.default.is_some() => {

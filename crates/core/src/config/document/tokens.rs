@@ -155,6 +155,8 @@ pub enum KnownBy {
     Configuration,
     /// The backend.
     Backend,
+    /// The backend, which issues these tokens itself: a token is as good as the API key it came from.
+    Credential,
 }
 
 /// Which tier a token's consumer has.

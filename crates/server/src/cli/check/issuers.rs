@@ -44,6 +44,6 @@ fn whom_others_name(document: &doc::Plugin, issuers: &[doc::Issuer], own: usize,
 fn own_prefix(issuer: &doc::Issuer) -> Option<&str> {
     match issuer.consumer.known_by {
         doc::KnownBy::Token => Some(issuer.consumer.prefix.as_deref().unwrap_or_default()),
-        doc::KnownBy::Configuration | doc::KnownBy::Backend => None,
+        doc::KnownBy::Configuration | doc::KnownBy::Backend | doc::KnownBy::Credential => None,
     }
 }
