@@ -375,8 +375,8 @@ impl Backend {
             Purpose::KeySet { .. } => (Ok(()), None),
         };
         match (done, authorized_at) {
-            // The feed may be followed from now on. Other answers change nothing about when keys are asked about.
-            (Ok(()), Some(_)) if matches!(purpose, Purpose::Poll { .. }) => self.send_resolves(now),
+            // The feed may be followed from now on, or what tokens wait for is here. Other answers change nothing about when keys are asked about.
+            (Ok(()), Some(_)) if matches!(purpose, Purpose::Poll { .. } | Purpose::Revocations { .. }) => self.send_resolves(now),
             (Ok(()), Some(_)) => {}
             (Ok(()), None) => {
                 // What can be asked now is not put off to the next tick; if it cannot be, that one will find out.
@@ -441,7 +441,9 @@ impl Backend {
             // Who is blocked first: who is approved must be known before anybody is judged.
             self.calls.extend(self.blocks.next_call::<Blocks>(&self.settings, &authorization, now));
             self.calls.extend(self.revocations.next_call::<Revocations>(&self.settings, &authorization, now));
-            self.calls.extend(self.resolver.calls(&authorization, self.settings.timeout, now));
+            // A token waits for that once, so it must be the last to come.
+            let of_tokens = self.revocations.known().is_some();
+            self.calls.extend(self.resolver.calls(&authorization, self.settings.timeout, of_tokens, now));
         }
     }
 }

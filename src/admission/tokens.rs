@@ -269,7 +269,7 @@ impl Gate {
     #[inline(never)]
     fn present_own(&mut self, origin: &Origin, waited: Waited, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
         let whose = self.named_credential(origin.place, &origin.credential, waited, now, node)?;
-        // Both come over the same connection: whoever waited for the one has the other.
+        // The credential was asked about once that was known, so this is the end of the wait.
         let known = self.backend.as_ref().is_some_and(|backend| backend.knows_revocations(now));
         match self.revoked.any(&origin.revoked_by, now).filter(|_| known) {
             None => return Err(Unidentified::Denied(Reason::Unavailable, None)),

@@ -122,9 +122,10 @@ impl Resolver {
         }
     }
 
-    /// The calls to be made now.
-    pub(super) fn calls(&mut self, authorization: &str, timeout: u64, now: Instant) -> Vec<Call> {
-        let unsent = self.pending.iter_mut().filter(|(_, pending)| pending.sent.is_none() && now < pending.deadline);
+    /// The calls to be made now; those about credentials that tokens came from, too, if there is no more to wait for.
+    pub(super) fn calls(&mut self, authorization: &str, timeout: u64, of_tokens: bool, now: Instant) -> Vec<Call> {
+        let may_go = |pending: &Pending| pending.sent.is_none() && now < pending.deadline && (of_tokens || !pending.message.is_of_token());
+        let unsent = self.pending.iter_mut().filter(|(_, pending)| may_go(pending));
         let call = |(place, pending): (&Place, &mut Pending)| {
             (pending.sent, pending.was_sent) = (Some(now), true);
             post(&pending.message, Purpose::Resolve { place: *place, sent: now }, authorization, pending.deadline.since(now))

@@ -44,6 +44,11 @@ impl Message {
         }
     }
 
+    /// Whether it is about the credential that a token came from.
+    pub(super) const fn is_of_token(&self) -> bool {
+        matches!(self, Self::Credential(_))
+    }
+
     /// Where it is sent, and as what.
     pub(super) fn encode(&self) -> (&'static str, Option<Vec<u8>>) {
         match self {
