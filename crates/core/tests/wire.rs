@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use tollgate_core::abuse::Subject;
 use tollgate_core::config::check_tier;
 use tollgate_core::wire::{
-    Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, Resolved, ResolvedConsumer, Settle, Settled,
-    Welcome, WireError, decode, encode,
+    Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer,
+    Revocations, Settle, Settled, Welcome, WireError, decode, encode,
 };
 
 fn golden(name: &str) -> String {
@@ -57,6 +57,10 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!((either.known, either.tier.map(|tier| tier.name)), (None, Some("enterprise".to_owned())));
     assert_eq!(agrees::<Resolved>("resolved-unknown.json", &mut seen).known, None);
     assert_eq!(agrees::<ResolveConsumer>("resolve-consumer.json", &mut seen).consumer, "acme");
+    assert_eq!(agrees::<ResolveCredential>("resolve-credential.json", &mut seen).credential, "0123456789abcdef");
+    let revocations: Revocations = agrees("revocations.json", &mut seen);
+    assert_eq!((revocations.revoked[0].ends_in_ms, revocations.next), (900_000, Some(12)));
+    assert_eq!(agrees::<Changes>("changes-revoked.json", &mut seen).changes[0].revoked, revocations.revoked.first().cloned());
     let consumer: ResolvedConsumer = agrees("resolved-consumer.json", &mut seen);
     assert_eq!((consumer.revision, consumer.tier.map(|tier| tier.name)), (41, Some("enterprise".to_owned())));
     assert_eq!(agrees::<ResolvedConsumer>("resolved-consumer-unknown.json", &mut seen).tier, None);

@@ -88,13 +88,18 @@ async fn a_node_is_told_the_tier_of_a_consumer_that_may_pass_and_nothing_of_othe
 async fn other_formats_and_versions_are_refused_by_every_route() {
     let service = Service::start().await;
     let token = service.token().await;
-    for path in
-        ["/internal/v1/resolve", "/internal/v1/consumers", "/internal/v1/leases", "/internal/v1/reports", "/internal/v1/incarnations"]
-    {
+    for path in [
+        "/internal/v1/resolve",
+        "/internal/v1/consumers",
+        "/internal/v1/credentials",
+        "/internal/v1/leases",
+        "/internal/v1/reports",
+        "/internal/v1/incarnations",
+    ] {
         let credential = if path.ends_with("incarnations") { &service.node_credential } else { &token };
         let send = |wire: Value| {
             let message = json!({
-                "wire": wire, "sequence": 1, "asks": [], "sha256": "0".repeat(64), "consumer": "acme", "incarnation_secret": "0".repeat(32), "node": "", "module": ""
+                "wire": wire, "sequence": 1, "asks": [], "sha256": "0".repeat(64), "consumer": "acme", "credential": "key", "incarnation_secret": "0".repeat(32), "node": "", "module": ""
             });
             service.node(credential, "POST", path).json(&message).send()
         };
@@ -132,6 +137,8 @@ async fn messages_that_are_none_are_refused() {
         ("/internal/v1/resolve", format!(r#"{{"wire":"{WIRE}"}}"#), 400),
         ("/internal/v1/resolve", format!(r#"{{"wire":"{WIRE}","sha256":"{}"}}"#, "g".repeat(64)), 400),
         ("/internal/v1/resolve", format!(r#"{{"wire":"{WIRE}","sha256":"{}"}}"#, "0".repeat(63)), 400),
+        ("/internal/v1/credentials", format!(r#"{{"wire":"{WIRE}"}}"#), 400),
+        ("/internal/v1/credentials", format!(r#"{{"wire":"{WIRE}","credential":7}}"#), 400),
         ("/internal/v1/consumers", String::new(), 400),
         ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}"}}"#), 400),
         ("/internal/v1/consumers", format!(r#"{{"wire":"{WIRE}","consumer":null}}"#), 400),
@@ -170,6 +177,8 @@ async fn every_route_asks_for_its_own_credential() {
         ("POST", "/internal/v1/incarnations", &service.node_credential),
         ("POST", "/internal/v1/resolve", &token),
         ("POST", "/internal/v1/consumers", &token),
+        ("POST", "/internal/v1/credentials", &token),
+        ("GET", "/internal/v1/revocations", &token),
         ("GET", "/internal/v1/changes", &token),
         ("POST", "/internal/v1/leases", &token),
         ("POST", "/internal/v1/reports", &token),

@@ -277,9 +277,16 @@ pub(in super::super) const TOKENS: &[Wrong] = &[
         &["tokens.issuers[0].consumer.known_by: found `backend` without a backend; allowed: set `backend`, or name another"],
     ),
     (
+        issuer!(r#""keys":{"remote":{"cluster":"idp","path":"/jwks"}},"consumer":{"known_by":"credential","prefix":"own:"}"#),
+        &[
+            "tokens.issuers[0].consumer.known_by: found `credential` without a backend; allowed: set `backend`, or name another",
+            "tokens.issuers[0].consumer.prefix: found a prefix; allowed: nothing: the backend's tokens name its consumers as they are",
+        ],
+    ),
+    (
         issuer!(r#""keys":{"remote":{"cluster":"idp","path":"/jwks"}},"consumer":{"known_by":"nobody"}"#),
         &[
-            "tokens.issuers[0].consumer.known_by: found unknown variant `nobody` (line 1, column 154); allowed: one of `token`, `configuration`, `backend`",
+            "tokens.issuers[0].consumer.known_by: found unknown variant `nobody` (line 1, column 154); allowed: one of `token`, `configuration`, `backend`, `credential`",
         ],
     ),
     (
