@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 use tollgate_core::credential::digest;
 
+use crate::audit::noted::Noted;
 use crate::failure::{Failure, Problems};
 use crate::organisations;
 use crate::outbox::{self, Mail};
@@ -130,7 +131,8 @@ pub async fn register(store: &Store, secrets: &Secrets, terms: &Terms, new: Regi
             };
             users::add(&mut write, &user, None).await?;
             send_word(&mut write, secrets, &terms.public_url, &user, Occasion::Registered).await?;
-            write.record(&Principal::backend("registration"), "users:create", &user.id).await?;
+            let noted = users::told(Noted::made(&user), &user.id);
+            write.note(&Principal::backend("registration"), "users:create", &user.id, noted).await?;
         }
     }
     Ok(write.commit().await?)

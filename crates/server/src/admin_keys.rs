@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tollgate_core::credential::digest;
 
+use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
@@ -82,7 +83,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
         revoked_at: None,
     };
     rows::insert(write, &key, &secrets.hash(&digest(issued.shown.expose().as_bytes()))?).await?;
-    write.record(principal, "admin_keys:create", &key.id).await?;
+    write.note(principal, "admin_keys:create", &key.id, Noted::made(&key)).await?;
     Ok(CreatedAdminKey { key, admin_key: issued.shown })
 }
 
@@ -101,7 +102,7 @@ pub async fn revoke(write: &mut Write, principal: &Principal, id: &str) -> Resul
         return Err(Failure::conflict("role", "it is the last key of an administrator that does not end: nobody could make another"));
     }
     rows::revoke(write, id).await?;
-    write.record(principal, "admin_keys:revoke", id).await?;
+    write.note(principal, "admin_keys:revoke", id, Noted::ended(&found)).await?;
     Ok(())
 }
 

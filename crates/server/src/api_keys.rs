@@ -6,6 +6,7 @@ mod issue;
 
 use std::time::Duration;
 
+use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::consumers::{self, Consumer};
 use crate::failure::{Failure, Problems};
@@ -107,7 +108,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
             import(write, secrets, &consumer, wish, digest).await?
         }
     };
-    write.record(principal, "keys:create", &created.key.id).await?;
+    write.note(principal, "keys:create", &created.key.id, Noted::made(&created.key).whose(Some(&consumer.organisation))).await?;
     Ok(created)
 }
 
@@ -129,7 +130,7 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
     let NewOwnKey { label, scopes, roles, addresses, expires_at } = new;
     let wish = Wish { label, scopes, roles, addresses, expires_at, replaces: None };
     let created = issue(write, secrets, &consumer, wish).await?;
-    write.record(principal, "keys:create", &created.key.id).await?;
+    write.note(principal, "keys:create", &created.key.id, Noted::made(&created.key).whose(Some(&consumer.organisation))).await?;
     Ok(created)
 }
 
@@ -174,8 +175,10 @@ pub async fn update(
     if told(&changed) != told(&found) {
         publish(write, Kind::Credential, id).await?;
     }
-    write.record(principal, "keys:update", id).await?;
-    Ok(ApiKey::of(changed, now))
+    let organisation = found.organisation.clone();
+    let (before, after) = (ApiKey::of(found, now), ApiKey::of(changed, now));
+    write.note(principal, "keys:update", id, Noted::changed(&before, &after).whose(Some(&organisation))).await?;
+    Ok(after)
 }
 
 /// Makes a key that replaces another, which goes on for a while.
@@ -219,6 +222,7 @@ pub async fn rotate(
     };
     let created = issue(write, secrets, &consumer, wish).await?;
     let end = now.after(Duration::from_secs(u64::from(overlap)));
+    let before = ApiKey::of(found.clone(), now);
     let replaced = Row {
         expires_at: Some(found.expires_at.map_or(end, |expires_at| expires_at.min(end))),
         replaced_by: Some(created.key.id.clone()),
@@ -232,8 +236,10 @@ pub async fn rotate(
         rows::told_expired(write, id).await?;
     }
     publish(write, if gone { Kind::CredentialGone } else { Kind::Credential }, id).await?;
-    write.record(principal, "keys:rotate", id).await?;
-    Ok(Rotated { created, replaced: ApiKey::of(replaced, now) })
+    let replaced = ApiKey::of(replaced, now);
+    let noted = Noted::changed(&before, &replaced).with("new", &created.key).whose(Some(&consumer.organisation));
+    write.note(principal, "keys:rotate", id, noted).await?;
+    Ok(Rotated { created, replaced })
 }
 
 /// Revokes a key, and tells the nodes. Revoking it again does nothing.
@@ -246,9 +252,13 @@ pub async fn revoke(write: &mut Write, principal: &Principal, reach: Reach, id: 
     if found.revoked_at.is_some() {
         return Ok(());
     }
-    rows::update(write, &Row { revoked_at: Some(write.now()), version: found.version + 1, ..found }).await?;
+    let (now, version) = (write.now(), found.version + 1);
+    let revoked = Row { revoked_at: Some(now), version, ..found.clone() };
+    rows::update(write, &revoked).await?;
     publish(write, Kind::CredentialGone, id).await?;
-    write.record(principal, "keys:revoke", id).await?;
+    let organisation = found.organisation.clone();
+    let noted = Noted::changed(&ApiKey::of(found, now), &ApiKey::of(revoked, now)).whose(Some(&organisation));
+    write.note(principal, "keys:revoke", id, noted).await?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::abuse::{Signal, Subject, Terms, sentence};
 use tollgate_core::wire::{self, BlockChange, Effect, MOST_BLOCKS, MOST_OFFENCES, Offence};
 
+use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::failure::{Failure, Problems};
 use crate::nodes::Incarnation;
@@ -96,8 +97,8 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewBlock) -> 
         problems.check(new.subject.starts_with("address:"), "effect", "`all` for consumers and credentials");
     }
     let effect = if effect == BlockEffect::All { "all" } else { "unknown" };
-    let block = put(write, principal, problems, (new.subject, effect, new.reason, new.ends_at)).await?;
-    write.record(principal, "blocks:create", &block.subject).await?;
+    let (block, before) = put(write, principal, problems, (new.subject, effect, new.reason, new.ends_at)).await?;
+    write.note(principal, "blocks:create", &block.subject, told(before.as_ref(), Some(&block))).await?;
     Ok(block)
 }
 
@@ -106,12 +107,13 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewBlock) -> 
 /// # Errors
 /// As for [`create`].
 pub async fn approve(write: &mut Write, principal: &Principal, new: NewApproval) -> Result<Block, Failure> {
-    let block = put(write, principal, Problems::default(), (new.subject, "approve", new.reason, new.ends_at)).await?;
+    let (block, before) = put(write, principal, Problems::default(), (new.subject, "approve", new.reason, new.ends_at)).await?;
     let blocked = rows::newest(write, &block.subject, false, false).await?;
     if let Some(blocked) = blocked.filter(|blocked| blocked.automatic && blocked.is_live(write.now())) {
         end(write, principal, &blocked).await?;
+        write.note(principal, "blocks:lift", &block.subject, told(Some(&blocked), None)).await?;
     }
-    write.record(principal, "approvals:create", &block.subject).await?;
+    write.note(principal, "approvals:create", &block.subject, told(before.as_ref(), Some(&block))).await?;
     Ok(block)
 }
 
@@ -125,7 +127,7 @@ pub async fn lift(write: &mut Write, principal: &Principal, id: &str, approval: 
     let block = found.filter(|block| reached(block) && block.is_live(write.now())).ok_or(Failure::NotFound)?;
     end(write, principal, &block).await?;
     let action = if approval { "approvals:delete" } else { "blocks:lift" };
-    write.record(principal, action, &block.subject).await?;
+    write.note(principal, action, &block.subject, told(Some(&block), None)).await?;
     Ok(())
 }
 
@@ -235,7 +237,7 @@ async fn take_one(write: &mut Write, node: &Incarnation, offence: &Offence) -> R
     }
     let action = if block.shadow { "blocks:report" } else { "blocks:create" };
     metrics::counter!("tollgate_blocks_total", "signal" => signal.code(), "shadow" => if block.shadow { "yes" } else { "no" }).increment(1);
-    write.record(&Principal::backend(&origin), action, &block.subject).await?;
+    write.note(&Principal::backend(&origin), action, &block.subject, told(None, Some(&block))).await?;
     Ok(true)
 }
 
@@ -262,7 +264,7 @@ async fn put(
     principal: &Principal,
     mut problems: Problems,
     (subject, effect, reason, ends_at): (String, &str, String, Option<Time>),
-) -> Result<Block, Failure> {
+) -> Result<(Block, Option<Block>), Failure> {
     problems.check(reason.len() <= LONGEST_REASON, "reason", format!("at most {LONGEST_REASON} bytes"));
     problems.expiry("ends_at", ends_at, write.now());
     let parsed = subject.parse::<Subject>();
@@ -280,9 +282,8 @@ async fn put(
         return Err(Failure::invalid("subject", format!("there is no such {}", subject.kind())));
     };
     let subject = subject.to_string();
-    if let Some(before) = rows::newest(write, &subject, effect == "approve", false).await?
-        && before.is_live(write.now())
-    {
+    let before = rows::newest(write, &subject, effect == "approve", false).await?.filter(|before| before.is_live(write.now()));
+    if let Some(before) = &before {
         rows::lift(write, &before.id, &principal.name).await?;
     }
     let block = Block {
@@ -303,7 +304,12 @@ async fn put(
     };
     rows::insert(write, &block).await?;
     publish(write, Kind::Block, &block.id).await?;
-    Ok(block)
+    Ok((block, before))
+}
+
+/// What the audit log is told. Whom a block is of is the entry's subject, and may be a person's address: it is in none of the documents.
+fn told(before: Option<&Block>, after: Option<&Block>) -> Noted {
+    Noted::between(before, after).without("subject")
 }
 
 async fn end(write: &mut Write, principal: &Principal, block: &Block) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! Owns the command line: one module a command. Must not hold what a command does.
 
 mod admin_keys;
+mod audit;
 mod blocks;
 mod check;
 mod client;
@@ -62,6 +63,7 @@ enum Command {
     Users(users::Arguments),
     IdentityProviders(identity_providers::Arguments),
     Outbox(outbox::Arguments),
+    Audit(audit::Arguments),
 }
 
 /// Runs a command on the process's standard streams.
@@ -89,5 +91,6 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Users(arguments) => users::run(&arguments),
         Command::IdentityProviders(arguments) => identity_providers::run(&arguments),
         Command::Outbox(arguments) => outbox::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
     }
 }

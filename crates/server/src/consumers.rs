@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::addresses::AddressRules;
+use crate::audit::noted::Noted;
 use crate::failure::{Failure, Problems};
 use crate::ledger::quota;
 use crate::organisations;
@@ -185,7 +186,7 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewConsumer) 
     if !rows::insert(write, &consumer).await? {
         return Err(Failure::conflict("id", "another consumer has or had this id"));
     }
-    write.record(principal, "consumers:create", &consumer.id).await?;
+    write.note(principal, "consumers:create", &consumer.id, told(Noted::made(&consumer), &consumer.id)).await?;
     Ok(consumer)
 }
 
@@ -253,7 +254,7 @@ pub async fn update(
     for name in names.into_iter().filter(|name| found.overrides.get(*name) != changed.overrides.get(*name)) {
         publish(write, Kind::Freed, &quota(id, name)).await?;
     }
-    write.record(principal, "consumers:update", id).await?;
+    write.note(principal, "consumers:update", id, told(Noted::changed(&found, &changed), id)).await?;
     Ok(changed)
 }
 
@@ -270,8 +271,19 @@ pub async fn delete(write: &mut Write, principal: &Principal, id: &str, version:
     users::delete_of_consumer(write, principal, id).await?;
     // One change for all its credentials.
     publish(write, Kind::ConsumerOut, id).await?;
-    write.record(principal, "consumers:delete", id).await?;
+    write.note(principal, "consumers:delete", id, told(Noted::ended(&found), id)).await?;
+    // Who it was goes with it.
+    store::audit::erase(write, &named(id)).await?;
     Ok(())
+}
+
+/// How the audit log names a consumer whose name and address it knows.
+fn named(id: &str) -> String {
+    format!("consumer:{id}")
+}
+
+fn told(noted: Noted, id: &str) -> Noted {
+    noted.of(named(id), &["name", "email"])
 }
 
 /// The consumer of this id, if this principal may know of it.

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod addresses;
 pub mod admin_keys;
 pub mod api_keys;
+pub mod audit;
 pub mod blocks;
 pub mod calendar;
 pub mod changes;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::credential::digest;
 use tollgate_core::wire::{Hello, Welcome};
 
+use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
@@ -88,7 +89,7 @@ pub async fn create_credential(
     let issued = secrets.issue(Purpose::Node)?;
     let credential = NodeCredential { id: issued.id, label: new.label, created_at: write.now(), revoked_at: None };
     rows::insert_credential(write, &credential, &secrets.hash(&digest(issued.shown.expose().as_bytes()))?).await?;
-    write.record(principal, "nodes:create_credential", &credential.id).await?;
+    write.note(principal, "nodes:create_credential", &credential.id, Noted::made(&credential)).await?;
     Ok(CreatedNodeCredential { credential, node_credential: issued.shown })
 }
 
@@ -103,7 +104,7 @@ pub async fn revoke_credential(write: &mut Write, principal: &Principal, id: &st
         return Ok(());
     }
     rows::revoke_credential(write, id).await?;
-    write.record(principal, "nodes:revoke_credential", id).await?;
+    write.note(principal, "nodes:revoke_credential", id, Noted::ended(&found)).await?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 use tollgate_core::credential::digest;
 use zeroize::Zeroizing;
 
+use crate::audit::noted::Noted;
 use crate::failure::Failure;
 use crate::outgoing::Outgoing;
 use crate::permission::{Principal, Role};
@@ -247,7 +248,7 @@ async fn newcomer(write: &mut Write, around: Surroundings<'_>, provider: &Identi
     };
     users::add(write, &user, None).await?;
     rows::link(write, &provider.issuer, &person.subject, &user.id).await?;
-    write.record(&by, "users:create", &user.id).await?;
+    write.note(&by, "users:create", &user.id, users::told(Noted::made(&user), &user.id)).await?;
     Ok(user)
 }
 

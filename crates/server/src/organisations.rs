@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::noted::Noted;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
@@ -68,7 +69,7 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewOrganisati
     if !rows::insert(write, &organisation).await? {
         return Err(Failure::conflict("id", "another organisation has this id"));
     }
-    write.record(principal, "organisations:create", &organisation.id).await?;
+    write.note(principal, "organisations:create", &organisation.id, Noted::made(&organisation).whose(Some(&organisation.id))).await?;
     Ok(organisation)
 }
 
@@ -97,6 +98,6 @@ pub async fn update(
     }
     let changed = Organisation { version: found.version + 1, ..changed };
     rows::update(write, &changed).await?;
-    write.record(principal, "organisations:update", id).await?;
+    write.note(principal, "organisations:update", id, Noted::changed(&found, &changed).whose(Some(id))).await?;
     Ok(changed)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::failure::Failure;
 use crate::page::{Listing, Page};
@@ -138,9 +139,9 @@ pub async fn retry(write: &mut Write, principal: &Principal, id: &str) -> Result
     if found.state == State::Sent {
         return Err(Failure::conflict("state", "it was sent, and what was in it is no longer kept"));
     }
-    let changed = Message { state: State::Waiting, attempts: 0, due_at: write.now(), ..found };
+    let changed = Message { state: State::Waiting, attempts: 0, due_at: write.now(), ..found.clone() };
     rows::update(write, &changed).await?;
-    write.record(principal, "outbox:retry", id).await?;
+    write.note(principal, "outbox:retry", id, Noted::changed(&found, &changed)).await?;
     Ok(changed)
 }
 
@@ -149,9 +150,9 @@ pub async fn retry(write: &mut Write, principal: &Principal, id: &str) -> Result
 /// # Errors
 /// [`Failure::NotFound`].
 pub async fn drop(write: &mut Write, principal: &Principal, id: &str) -> Result<(), Failure> {
-    find(write, principal, id).await?;
+    let found = find(write, principal, id).await?;
     rows::delete(write, id).await?;
-    write.record(principal, "outbox:drop", id).await?;
+    write.note(principal, "outbox:drop", id, Noted::ended(&found)).await?;
     Ok(())
 }
 

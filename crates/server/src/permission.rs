@@ -68,6 +68,10 @@ pub enum Permission {
     SigningKeysRead,
     /// Replace and forget them.
     SigningKeysWrite,
+    /// See and export the audit log.
+    AuditRead,
+    /// Have the audit log forget who somebody is.
+    AuditErase,
 }
 
 /// A named set of permissions.
@@ -80,7 +84,7 @@ pub enum Role {
     Operator,
     /// The keys of one consumer.
     Developer,
-    /// Sees everything but admin keys, users and what is to be sent.
+    /// Sees everything but admin keys, users, what is to be sent and the audit log.
     Viewer,
 }
 
@@ -103,7 +107,7 @@ pub struct Principal {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::OrganisationsRead,
         Self::OrganisationsWrite,
         Self::ConsumersRead,
@@ -133,6 +137,8 @@ impl Permission {
         Self::TokensWrite,
         Self::SigningKeysRead,
         Self::SigningKeysWrite,
+        Self::AuditRead,
+        Self::AuditErase,
     ];
 
     /// Its name, such as `keys:write`.
@@ -168,6 +174,8 @@ impl Permission {
             Self::TokensWrite => "tokens:write",
             Self::SigningKeysRead => "signing_keys:read",
             Self::SigningKeysWrite => "signing_keys:write",
+            Self::AuditRead => "audit:read",
+            Self::AuditErase => "audit:erase",
         }
     }
 }
@@ -224,6 +232,7 @@ impl Role {
                         | P::TokensRead
                         | P::TokensWrite
                         | P::SigningKeysRead
+                        | P::AuditRead
                 )
             }
             Self::Developer => matches!(permission, P::OwnKeysRead | P::OwnKeysWrite | P::OwnAccount),

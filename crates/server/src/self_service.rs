@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api_keys::{Wish, issue};
+use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::consumers::{self, NewConsumer};
 use crate::failure::{Failure, Problems};
@@ -50,7 +51,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, new: NewSelfServiceKey
     let consumer = consumers::create(write, &principal, consumer).await?;
     let wish = Wish { label: "self-service".to_owned(), ..Wish::default() };
     let created = issue(write, secrets, &consumer, wish).await?;
-    write.record(&principal, "keys:create", &created.key.id).await?;
+    write.note(&principal, "keys:create", &created.key.id, Noted::made(&created.key).whose(Some(&consumer.organisation))).await?;
     let api_key = created.api_key.ok_or_else(|| Failure::Internal { private: "an issued key was not shown".to_owned() })?;
     Ok(SelfServiceKey { api_key, tier: consumer.tier, created_at: created.key.created_at })
 }

@@ -7,6 +7,7 @@
 pub(crate) mod admin_keys;
 pub(crate) mod answers;
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod blocks;
 pub(crate) mod changes;
 pub(crate) mod consumers;
@@ -39,7 +40,6 @@ use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Time};
-use crate::permission::Principal;
 
 pub use error::StoreError;
 pub(crate) use listing::Window;
@@ -136,6 +136,11 @@ impl Store {
         if organisations::get(&mut read, organisations::DEFAULT).await?.is_none() {
             let mut write = store.begin().await?;
             organisations::seed(&mut write).await?;
+            write.commit().await?;
+        }
+        if audit::any_unchained(&mut read).await? {
+            let mut write = store.begin().await?;
+            audit::take_over(&mut write).await?;
             write.commit().await?;
         }
         drop(read);
@@ -297,13 +302,6 @@ impl Write {
             Ok(())
         });
         commit.await.unwrap_or_else(|error| Err(StoreError::Broken(error.to_string())))
-    }
-
-    /// Notes who did what, for the audit log.
-    pub(crate) async fn record(&mut self, principal: &Principal, action: &'static str, subject: &str) -> Result<(), StoreError> {
-        let query = sqlx::query("INSERT INTO events (at, principal, action, subject) VALUES (?, ?, ?, ?)");
-        query.bind(self.now).bind(&principal.name).bind(action).bind(subject).execute(self.connection()).await?;
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::config::document::{self, Algorithm, Limit};
 use tollgate_core::config::{check_tier, default_tiers};
 
+use crate::audit::noted::Noted;
 use crate::calendar::is_time_zone;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
@@ -93,7 +94,7 @@ pub async fn create(write: &mut Write, principal: &Principal, new: NewTier) -> R
     if !rows::insert(write, &tier).await? {
         return Err(Failure::conflict("name", "another tier has this name"));
     }
-    write.record(principal, "tiers:create", &tier.name).await?;
+    write.note(principal, "tiers:create", &tier.name, Noted::made(&tier)).await?;
     Ok(tier)
 }
 
@@ -121,7 +122,7 @@ pub async fn put(write: &mut Write, principal: &Principal, name: &str, version: 
     if tier.limits != found.limits {
         publish(write, Kind::Tier, name).await?;
     }
-    write.record(principal, "tiers:put", name).await?;
+    write.note(principal, "tiers:put", name, Noted::changed(&found, &tier)).await?;
     Ok(Put { tier, created: false })
 }
 
@@ -137,7 +138,7 @@ pub async fn delete(write: &mut Write, principal: &Principal, name: &str, versio
         return Err(Failure::conflict("name", "consumers are in this tier"));
     }
     rows::delete(write, name).await?;
-    write.record(principal, "tiers:delete", name).await?;
+    write.note(principal, "tiers:delete", name, Noted::ended(&found)).await?;
     Ok(())
 }
 

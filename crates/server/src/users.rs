@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use binding::{Binding, bind};
 
+use crate::audit::noted::Noted;
 use crate::consumers::{self, NewConsumer};
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
@@ -105,7 +106,7 @@ pub async fn create(write: &mut Write, secrets: &Secrets, public_url: &str, prin
     };
     add(write, &user, None).await?;
     accounts::invite(write, secrets, public_url, &user).await?;
-    write.record(principal, "users:create", &user.id).await?;
+    write.note(principal, "users:create", &user.id, told(Noted::made(&user), &user.id)).await?;
     Ok(user)
 }
 
@@ -150,7 +151,7 @@ pub async fn update(write: &mut Write, principal: &Principal, id: &str, version:
     }
     let changed = User { version: found.version + 1, updated_at: write.now(), ..changed };
     rows::update(write, &changed).await?;
-    write.record(principal, "users:update", id).await?;
+    write.note(principal, "users:update", id, told(Noted::changed(&found, &changed), id)).await?;
     Ok(changed)
 }
 
@@ -165,25 +166,34 @@ pub async fn delete(write: &mut Write, principal: &Principal, id: &str, version:
     if principal.name == name_of(id) {
         return Err(Failure::Forbidden);
     }
-    end(write, id).await?;
-    write.record(principal, "users:delete", id).await?;
-    Ok(())
+    end(write, principal, &found).await
 }
 
 /// Ends those users who are bound to a consumer.
 pub(crate) async fn delete_of_consumer(write: &mut Write, principal: &Principal, consumer: &str) -> Result<(), Failure> {
     for id in rows::of_consumer(write, consumer).await? {
-        end(write, &id).await?;
-        write.record(principal, "users:delete", &id).await?;
+        if let Some(found) = rows::get(write, &id).await? {
+            end(write, principal, &found.user).await?;
+        }
     }
     Ok(())
 }
 
-async fn end(write: &mut Write, id: &str) -> Result<(), Failure> {
+async fn end(write: &mut Write, principal: &Principal, user: &User) -> Result<(), Failure> {
+    let id = &user.id;
     sessions::end_all(write, id).await?;
     store::openid::unlink_all(write, id).await?;
     rows::drop_proofs(write, id).await?;
-    Ok(rows::delete(write, id).await?)
+    rows::delete(write, id).await?;
+    write.note(principal, "users:delete", id, told(Noted::ended(user), id)).await?;
+    // Who they were is forgotten by the audit log, too.
+    store::audit::erase(write, &name_of(id)).await?;
+    Ok(())
+}
+
+/// What the audit log is told of a user, with what says who they are apart.
+pub(crate) fn told(noted: Noted, id: &str) -> Noted {
+    noted.of(name_of(id), &["name", "email"])
 }
 
 /// Keeps a new user.

@@ -3,6 +3,7 @@
 use tollgate_core::credential::digest;
 
 use super::issue::{Wish, row};
+use crate::audit::noted::Noted;
 use crate::consumers;
 use crate::failure::Failure;
 use crate::permission::Principal;
@@ -38,6 +39,7 @@ pub async fn load(
             together.clear();
         }
     }
-    write.record(principal, "keys:load", &consumer.id).await?;
+    let noted = Noted::default().with("keys", &count).whose(Some(&consumer.organisation));
+    write.note(principal, "keys:load", &consumer.id, noted).await?;
     Ok(())
 }

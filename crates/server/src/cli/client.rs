@@ -1,5 +1,6 @@
 //! Owns the way to the public API: requests and their answers, repeated where that is safe. Must not know what is asked or how it is shown.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -58,12 +59,7 @@ struct Message<'a> {
 impl Client {
     /// Gets what is at a path; `query` members without a value are left out.
     pub(super) fn get(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Answer, ClientError> {
-        let mut target = path.to_owned();
-        for (name, value) in query.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
-            target.push(if target.contains('?') { '&' } else { '?' });
-            target.push_str(&format!("{name}={}", escaped(value)));
-        }
-        self.send(&Message { method: Method::GET, target, body: None, headers: Vec::new(), repeatable: true })
+        self.send(&Message { method: Method::GET, target: target(path, query), body: None, headers: Vec::new(), repeatable: true })
     }
 
     /// Makes something. Sent again under the same idempotency key, it is made once; a key that was made is shown again.
@@ -117,6 +113,38 @@ impl Client {
     }
 
     fn send_once(&self, message: &Message<'_>) -> Result<Answer, ClientError> {
+        let mut response = self.ask(message)?;
+        let bytes = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
+        let bytes = bytes.map_err(|error| ClientError::transport(&self.base, error))?;
+        let etag = header_text(&response, header::ETAG);
+        if !response.status().is_success() {
+            return Err(refused(&response, &bytes));
+        }
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? };
+        Ok(Answer { body, etag })
+    }
+
+    /// Gives each line of what is at a path, however many there are.
+    pub(super) fn lines(
+        &self,
+        path: &str,
+        query: &[(&str, Option<&str>)],
+        each: &mut dyn FnMut(&str) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        let message = Message { method: Method::GET, target: target(path, query), body: None, headers: Vec::new(), repeatable: true };
+        let mut response = self.ask(&message)?;
+        if !response.status().is_success() {
+            let bytes = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
+            return Err(refused(&response, &bytes.map_err(|error| ClientError::transport(&self.base, error))?));
+        }
+        let lines = BufReader::new(response.body_mut().as_reader()).lines();
+        for line in lines {
+            each(&line.map_err(|error| ClientError::transport(&self.base, error.into()))?)?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, message: &Message<'_>) -> Result<http::Response<ureq::Body>, ClientError> {
         let url = format!("{}{}", self.base, message.target);
         let mut authorization = http::HeaderValue::try_from(format!("Bearer {}", *self.admin_key)).map_err(|_| ClientError::BadKey)?;
         authorization.set_sensitive(true);
@@ -135,23 +163,27 @@ impl Client {
             }
             None => self.agent.run(request.body(()).map_err(|error| ClientError::transport(&self.base, error.into()))?),
         };
-        let mut response = sent.map_err(|error| ClientError::transport(&self.base, error))?;
-        let bytes = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
-        let bytes = bytes.map_err(|error| ClientError::transport(&self.base, error))?;
-        let status = response.status();
-        let text = |name: header::HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        if !status.is_success() {
-            let retry_after = text(header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
-            return Err(ClientError::refused(status.as_u16(), retry_after, &bytes));
-        }
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? };
-        Ok(Answer { body, etag: text(header::ETAG) })
+        sent.map_err(|error| ClientError::transport(&self.base, error))
     }
+}
+
+fn header_text(response: &http::Response<ureq::Body>, name: header::HeaderName) -> Option<String> {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+fn refused(response: &http::Response<ureq::Body>, bytes: &[u8]) -> ClientError {
+    let retry_after = header_text(response, header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    ClientError::refused(response.status().as_u16(), retry_after, bytes)
 }
 
 // === impl Answer ===
 
 impl Answer {
+    /// What was found here, to be shown as if it were an answer.
+    pub(super) const fn local(body: Value) -> Self {
+        Self { body, etag: None }
+    }
+
     /// What it holds, as what it should be.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         Ok(T::deserialize(&self.body)?)
@@ -161,6 +193,16 @@ impl Answer {
     pub(super) fn etag(&self) -> Result<&str, ClientError> {
         self.etag.as_deref().ok_or(ClientError::NoVersion)
     }
+}
+
+/// A path with a query, of which members without a value are left out.
+fn target(path: &str, query: &[(&str, Option<&str>)]) -> String {
+    let mut target = path.to_owned();
+    for (name, value) in query.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
+        target.push(if target.contains('?') { '&' } else { '?' });
+        target.push_str(&format!("{name}={}", escaped(value)));
+    }
+    target
 }
 
 /// A path from its parts; what the user gave may hold anything.

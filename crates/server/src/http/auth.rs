@@ -72,7 +72,9 @@ needs!(
     TokensRead,
     TokensWrite,
     SigningKeysRead,
-    SigningKeysWrite
+    SigningKeysWrite,
+    AuditRead,
+    AuditErase
 );
 
 /// Who is signed in with the browser, if anybody is; for what changes nothing.

@@ -11,6 +11,7 @@ use super::backend::Backend;
 mod accounts;
 mod admin_keys;
 mod api_keys;
+mod audit;
 mod blocks;
 mod consumers;
 mod developer_keys;
@@ -90,6 +91,10 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(signing_keys::list))
         .routes(routes!(signing_keys::rotate))
         .routes(routes!(signing_keys::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::head))
+        .routes(routes!(audit::erase))
         .routes(routes!(openapi::get))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::quota;
+use crate::audit::noted::Noted;
 use crate::failure::Failure;
 use crate::permission::Principal;
 use crate::store::changes::{Kind, publish};
@@ -72,7 +73,8 @@ pub async fn release(write: &mut Write, store: &Store, principal: &Principal, no
     }
     let released = store::ledger::release(store, &lost, &principal.name).await?;
     for life in &lost {
-        write.record(principal, "ledger:release", life).await?;
+        let noted = Noted::default().with("force", &how.force).with("leases", &released.leases).with("units", &released.units);
+        write.note(principal, "ledger:release", life, noted).await?;
     }
     for (consumer, limit) in &released.freed {
         publish(write, Kind::Freed, &quota(consumer, limit)).await?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::noted::Noted;
 use crate::failure::{Failure, Problems};
 use crate::organisations;
 use crate::page::{Listing, Page};
@@ -136,7 +137,7 @@ pub async fn create(
     if !rows::insert(write, &provider, secret.as_deref()).await? {
         return Err(Failure::conflict("id", "there is a provider of this id"));
     }
-    write.record(principal, "identity_providers:create", &provider.id).await?;
+    write.note(principal, "identity_providers:create", &provider.id, Noted::made(&provider).whose(None)).await?;
     Ok(provider)
 }
 
@@ -171,7 +172,7 @@ pub async fn update(
     changed =
         IdentityProvider { has_client_secret: client_secret.is_some(), version: found.version + 1, updated_at: write.now(), ..changed };
     rows::update(write, &Stored { provider: changed.clone(), client_secret }).await?;
-    write.record(principal, "identity_providers:update", id).await?;
+    write.note(principal, "identity_providers:update", id, Noted::changed(&found, &changed).whose(None)).await?;
     Ok(changed)
 }
 
@@ -184,7 +185,7 @@ pub async fn delete(write: &mut Write, principal: &Principal, id: &str, version:
     let found = rows::get(write, id).await?.ok_or(Failure::NotFound)?.provider;
     Failure::unless_current(version, found.version)?;
     rows::delete(write, id).await?;
-    write.record(principal, "identity_providers:delete", id).await?;
+    write.note(principal, "identity_providers:delete", id, Noted::ended(&found).whose(None)).await?;
     Ok(())
 }
 

@@ -185,7 +185,7 @@ async fn an_operator_s_block_stands_until_it_is_lifted_and_what_is_lifted_is_for
     assert!(listed(&backend, &backend.admin, false).await.is_empty());
     assert_eq!(committed!(backend, |write| blocks::lift(write, &backend.admin, &given.id, false)), Err(Failure::NotFound), "no block");
     committed!(backend, |write| blocks::lift(write, &backend.admin, &given.id, true)).unwrap();
-    assert_eq!((events(&backend, "blocks:lift").await, events(&backend, "approvals:create").await), (3, 1));
+    assert_eq!((events(&backend, "blocks:lift").await, events(&backend, "approvals:create").await), (4, 1));
 }
 
 #[tokio::test]

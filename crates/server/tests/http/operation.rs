@@ -117,6 +117,9 @@ impl Operation {
             | "list_signing_keys"
             | "get_keys"
             | "get_token_service"
+            | "list_audit"
+            | "export_audit"
+            | "get_audit_head"
             | "get_openapi" => (None, None, 200),
             "create_organisation" => (None, Some(json!({"name": "Organisation"})), 201),
             "get_organisation" => (Some("default".to_owned()), None, 200),
@@ -162,6 +165,7 @@ impl Operation {
                 let made = service.post("/api/v1/approvals", &json!({"subject": "address:192.0.2.0/24"})).await.expect(201);
                 (Some(made["id"].as_str().unwrap().to_owned()), None, 204)
             }
+            "erase_from_audit" => (Some(format!("user:{}", user(service).await)), None, 204),
             "reopen_ledger" => (None, Some(json!({"consumer": consumer})), 200),
             "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),
             "create_user" => (None, Some(json!({"name": "Another", "email": format!("u{}@example.com", unique()), "role": "viewer"})), 201),
