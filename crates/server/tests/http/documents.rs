@@ -87,8 +87,15 @@ async fn answers_are_as_described() {
             let Some(content) = response.get("content") else { continue };
             let schema = &content[reply.header("content-type")]["schema"];
             assert!(schema.is_object(), "{}: {} of {}", operation.id, reply.status, reply.header("content-type"));
-            if let Err(error) = judge(&description, schema, &reply.json()) {
-                panic!("{} {}: {error}\n{}", operation.id, reply.status, reply.text());
+            let lines = reply.header("content-type") == "application/x-ndjson";
+            let documents = match lines {
+                true => reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+                false => vec![reply.json()],
+            };
+            for document in documents {
+                if let Err(error) = judge(&description, schema, &document) {
+                    panic!("{} {}: {error}\n{}", operation.id, reply.status, reply.text());
+                }
             }
             judged += 1;
         }
