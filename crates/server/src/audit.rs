@@ -5,6 +5,7 @@
 //! key, and the chain of hashes, which covers what is sealed, still holds.
 
 pub(crate) mod chain;
+mod failures;
 pub(crate) mod noted;
 pub(crate) mod personal;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use chain::{Broken, Chain, Hash, Head, NoHead};
+pub use failures::{Account, Failures, Reason, TOLD_APART};
 
 use crate::clock::Time;
 use crate::failure::{Failure, Problems};
@@ -175,7 +177,7 @@ pub async fn list(store: &Store, principal: &Principal, filter: &Filter, page: &
 /// # Errors
 /// [`Failure::Invalid`] for a filter that finds nothing.
 pub async fn export(store: &Store, principal: &Principal, filter: &Filter, after: u64, most: Option<u64>) -> Result<Export, Failure> {
-    let last = rows::head(&mut store.read().await?).await?.seq;
+    let last = last(store).await?.seq;
     let wanted = rows::Wanted { after: Some(after), most: READ_AT_ONCE, until_seq: Some(last), ..wanted(principal, filter)? };
     Ok(Export { store: store.clone(), wanted, left: most.unwrap_or(u64::MAX) })
 }
@@ -206,13 +208,18 @@ impl Export {
     }
 }
 
+/// The last entry, for the backend itself.
+pub(crate) async fn last(store: &Store) -> Result<Head, Failure> {
+    Ok(rows::head(&mut store.read().await?).await?)
+}
+
 /// The last entry.
 ///
 /// # Errors
 /// [`Failure::Forbidden`] to principals bound to an organisation: the chain is that of all.
 pub async fn head(store: &Store, principal: &Principal) -> Result<LastEntry, Failure> {
     principal.unbound()?;
-    let Head { seq, hash } = rows::head(&mut store.read().await?).await?;
+    let Head { seq, hash } = last(store).await?;
     Ok(LastEntry { seq, hash: hash.to_string() })
 }
 

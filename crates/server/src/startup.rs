@@ -202,6 +202,9 @@ impl Server {
         operations_end.begin();
         let cut_off = cut_off + operations.await.unwrap_or_default();
         background.abort();
+        if let Err(failure) = self.backend.failures.write(&self.backend.store).await {
+            tracing::warn!(private = failure.private(), %failure, "the last failed authentications are not in the audit log");
+        }
         self.backend.store.close().await;
         if cut_off > 0 {
             tracing::warn!(connections = cut_off, "cut off: their requests took longer than the shutdown may");

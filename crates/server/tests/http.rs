@@ -3,6 +3,8 @@
 
 #[path = "http/accounts.rs"]
 mod accounts;
+#[path = "http/audit.rs"]
+mod audit;
 #[path = "http/bodies.rs"]
 mod bodies;
 #[path = "http/client.rs"]

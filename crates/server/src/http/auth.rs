@@ -12,6 +12,7 @@ use super::backend::Backend;
 use super::connection::Peer;
 use super::cookies::{SESSION, Twice};
 use super::problem::Refusal;
+use crate::audit::Reason;
 use crate::nodes::{Incarnation, NodeCredential};
 use crate::permission::{Permission, Principal};
 use crate::store::Write;
@@ -80,6 +81,9 @@ needs!(
 /// Who is signed in with the browser, if anybody is; for what changes nothing.
 pub(super) struct MaybeSignedIn(pub(super) Option<Principal>);
 
+/// Where a request came from.
+pub(super) struct Client(pub(super) IpAddr);
+
 /// The holder of a node credential.
 pub(super) struct NodeCredentialHolder(pub(super) NodeCredential);
 
@@ -102,7 +106,7 @@ impl FromRequestParts<Arc<Backend>> for NodeCredentialHolder {
     async fn from_request_parts(parts: &mut Parts, backend: &Arc<Backend>) -> Result<Self, Refusal> {
         let presented = bearer(parts)?;
         let Some(credential) = nodes::authenticate(&backend.store, &backend.secrets, presented).await? else {
-            return Err(wrong(backend, parts));
+            return Err(wrong(backend, parts, Reason::NodeCredential));
         };
         note(parts, &credential.id);
         Ok(Self(credential))
@@ -114,9 +118,20 @@ impl FromRequestParts<Arc<Backend>> for KnownNode {
 
     async fn from_request_parts(parts: &mut Parts, backend: &Arc<Backend>) -> Result<Self, Refusal> {
         // A token that has run out is no wrong credential: every node's does. So it is not counted.
-        let incarnation = nodes::authorize(&backend.store, &backend.secrets, bearer(parts)?).ok_or_else(Refusal::invalid_credential)?;
+        let incarnation = nodes::authorize(&backend.store, &backend.secrets, bearer(parts)?).ok_or_else(|| {
+            failed(backend, parts, Reason::NodeToken);
+            Refusal::invalid_credential()
+        })?;
         note(parts, &incarnation.credential);
         Ok(Self(incarnation))
+    }
+}
+
+impl FromRequestParts<Arc<Backend>> for Client {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, backend: &Arc<Backend>) -> Result<Self, Refusal> {
+        Ok(Self(address(backend, parts)))
     }
 }
 
@@ -148,13 +163,16 @@ async fn principal(parts: &Parts, backend: &Backend) -> Result<Principal, Refusa
             return Err(Refusal::unauthenticated("Both a credential and a session: one of them"));
         }
         Some(word) => {
-            let found = sessions::authenticate(&backend.store, word).await?.ok_or_else(Refusal::no_session)?;
-            is_from_our_page(parts, backend, word)?;
+            let found = sessions::authenticate(&backend.store, word).await?.ok_or_else(|| {
+                failed(backend, parts, Reason::Session);
+                Refusal::no_session()
+            })?;
+            is_from_our_page(parts, backend, word).inspect_err(|_| failed(backend, parts, Reason::Forged))?;
             found
         }
         None => {
             let found = admin_keys::authenticate(&backend.store, &backend.secrets, bearer(parts)?).await?;
-            found.ok_or_else(|| wrong(backend, parts))?
+            found.ok_or_else(|| wrong(backend, parts, Reason::AdminKey))?
         }
     };
     note(parts, &principal.name);
@@ -216,12 +234,18 @@ fn bearer(parts: &Parts) -> Result<&str, Refusal> {
 ///
 /// Right credentials are never counted and never refused, so nobody can lock out others by guessing behind the same address.
 /// Guessing itself is hopeless: what is not ours is refused by its tag, without a look into the store.
-fn wrong(backend: &Backend, parts: &Parts) -> Refusal {
+fn wrong(backend: &Backend, parts: &Parts, reason: Reason) -> Refusal {
+    failed(backend, parts, reason);
     metrics::counter!("tollgate_wrong_credentials_total").increment(1);
     match backend.wrong_credentials.take(address(backend, parts), backend.monotonic()) {
         Ok(()) => Refusal::invalid_credential(),
         Err(wait) => Refusal::limited(wait, "Too many wrong credentials from this address"),
     }
+}
+
+/// Notes for the audit log that whoever asks was not believed.
+pub(super) fn failed(backend: &Backend, parts: &Parts, reason: Reason) {
+    backend.failed(reason, address(backend, parts), None);
 }
 
 /// Where a request came from.

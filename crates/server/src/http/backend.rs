@@ -12,6 +12,7 @@ use tollgate_core::time::Instant;
 use super::client_address::client_address;
 use super::limiter::Limiter;
 use crate::accounts::Terms;
+use crate::audit::{Account, Failures, Reason};
 use crate::ending::Ending;
 use crate::mail::Mailer;
 use crate::outgoing::Outgoing;
@@ -57,6 +58,8 @@ pub struct Backend {
     pub trusted_proxies: Vec<IpNet>,
     /// The way out to URLs that people gave.
     pub outgoing: Outgoing,
+    /// Failed authentications that are not in the audit log yet.
+    pub failures: Failures,
     /// The word that the process is to end.
     pub ending: Ending,
     pub(super) wrong_credentials: Limiter,
@@ -103,6 +106,7 @@ impl Backend {
             trusted_proxies: settings.trusted_proxies.clone(),
             outgoing,
             ending,
+            failures: Failures::default(),
             wrong_credentials: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             self_service_keys: Limiter::new(SELF_SERVICE_KEYS, ALL_SELF_SERVICE_KEYS, HOUR)?,
             registration: settings.registration,
@@ -133,6 +137,11 @@ impl Backend {
     /// What an account is counted by.
     pub(super) fn account(&self, account: &impl Hash) -> u64 {
         self.accounts.hash_one(account)
+    }
+
+    /// Notes for the audit log that somebody was not believed.
+    pub(super) fn failed(&self, reason: Reason, address: IpAddr, account: Option<Account>) {
+        self.failures.note(reason, address, account, self.store.now());
     }
 
     /// The address of whoever asks.

@@ -9,10 +9,14 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::http::backend::Backend;
-use crate::{blocks, changes, ledger, outbox, signing_keys, tokens};
+use crate::{audit, blocks, changes, ledger, outbox, signing_keys, tokens};
 
 /// How often it looks. Nodes end keys by themselves when their time is over, so this need not be prompt.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How often failed authentications are written to the audit log: a flood of them is a few entries each time.
+const NOTING_PERIOD: Duration = Duration::from_secs(5);
+/// How often the audit log's head goes where the process's log goes.
+const HEAD_PERIOD: Duration = Duration::from_secs(3_600);
 /// How often old leases are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_secs(600);
 /// How often the ledger is added up: as often as metrics are usually fetched. It walks all rows in force.
@@ -38,6 +42,8 @@ pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
         sweeping(&backend),
         measuring(&backend),
         sending(&backend),
+        noting_failures(&backend),
+        telling_the_head(&backend),
         keeping_signing_keys(&backend),
         forgetting_tokens(&backend)
     );
@@ -59,6 +65,26 @@ async fn ending_blocks(backend: &Backend) {
     loop {
         period.tick().await;
         failures.note(blocks::sweep(&backend.store).await);
+    }
+}
+
+async fn noting_failures(backend: &Backend) {
+    let mut period = every(NOTING_PERIOD);
+    let mut failures = Failures::of("failed authentications could not be written to the audit log");
+    loop {
+        period.tick().await;
+        failures.note(backend.failures.write(&backend.store).await);
+    }
+}
+
+async fn telling_the_head(backend: &Backend) {
+    let mut period = every(HEAD_PERIOD);
+    let mut failures = Failures::of("the head of the audit log could not be read");
+    loop {
+        period.tick().await;
+        // Where the log goes, nobody changes it who may write to the database.
+        let told = audit::last(&backend.store).await.map(|head| tracing::info!(%head, "the audit log's head"));
+        failures.note(told);
     }
 }
 

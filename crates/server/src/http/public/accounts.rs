@@ -1,6 +1,7 @@
 //! Owns the routes by which people take an account, sign in and choose passwords. Must not tell whether an address is known, by words or by
 //! time: what depends on it is done after the answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
@@ -10,13 +11,14 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, OwnAccount, address, begin, is_from_our_site};
+use super::super::auth::{Allowed, Client, OwnAccount, address, begin, is_from_our_site};
 use super::super::backend::Backend;
 use super::super::cookies::{DEVICE, SESSION};
 use super::super::document::{Document, Shape};
 use super::super::parameters::{Named, Query};
 use super::super::problem::Refusal;
 use crate::accounts::{self, Changed, Chosen, Forgotten, Login, Registration};
+use crate::audit::{Account, Reason};
 use crate::failure::Failure;
 use crate::page::{Listing, Page};
 use crate::sessions::{self, Begun, Session};
@@ -48,7 +50,7 @@ pub(super) async fn register(State(backend): State<Arc<Backend>>, request: Reque
     if !backend.registration {
         return Err(Refusal::not_found());
     }
-    let new = asked::<Registration>(&backend, request).await?;
+    let (_, new) = asked::<Registration>(&backend, request).await?;
     accounts::check(&new)?;
     later(&backend, &new.email.clone(), async move |backend: Arc<Backend>| {
         accounts::register(&backend.store, &backend.secrets, &backend.terms, new).await
@@ -60,7 +62,7 @@ pub(super) async fn register(State(backend): State<Arc<Backend>>, request: Reque
 #[utoipa::path(post, path = "/api/v1/auth/password/forgot", tag = "accounts", operation_id = "forgot_password", request_body = Forgotten,
     responses((status = 202)), security(()), extensions(("x-permission" = json!("none"))))]
 pub(super) async fn forgot(State(backend): State<Arc<Backend>>, request: Request) -> Result<Answer, Refusal> {
-    let forgotten = asked::<Forgotten>(&backend, request).await?;
+    let (_, forgotten) = asked::<Forgotten>(&backend, request).await?;
     accounts::check_forgotten(&forgotten)?;
     let Forgotten { email } = forgotten;
     later(&backend, &email.clone(), async move |backend: Arc<Backend>| {
@@ -73,8 +75,9 @@ pub(super) async fn forgot(State(backend): State<Arc<Backend>>, request: Request
 #[utoipa::path(post, path = "/api/v1/auth/password/choose", tag = "accounts", operation_id = "choose_password", request_body = Chosen,
     responses((status = 204)), security(()), extensions(("x-permission" = json!("none"))))]
 pub(super) async fn choose(State(backend): State<Arc<Backend>>, request: Request) -> Result<Answer, Refusal> {
-    let chosen = asked::<Chosen>(&backend, request).await?;
-    accounts::choose(&backend.store, &backend.secrets, &backend.terms, &chosen).await?;
+    let (client, chosen) = asked::<Chosen>(&backend, request).await?;
+    let done = accounts::choose(&backend.store, &backend.secrets, &backend.terms, &chosen).await;
+    done.inspect_err(|failure| note(&backend, failure, "token", (Reason::Word, client, None)))?;
     Ok(Answer::nothing())
 }
 
@@ -91,10 +94,15 @@ pub(super) async fn login(State(backend): State<Arc<Backend>>, request: Request)
     let known = device.and_then(|device| accounts::known_device(&backend.secrets, &login.email, device));
     let now = backend.monotonic();
     // Taken before and not given back: whoever signs in often enough to notice has a program that should keep its session.
-    let wait = |wait| Refusal::limited(wait, "Too many attempts to sign in");
+    let tried = |reason| backend.failed(reason, client, Some(Account::Email(email_key(&login.email))));
+    let wait = |wait| {
+        tried(Reason::TooMany);
+        Refusal::limited(wait, "Too many attempts to sign in")
+    };
     backend.wrong_credentials.take(client, now).map_err(wait)?;
     backend.wrong_passwords.take_for(backend.account(&(email_key(&login.email), known)), now).map_err(wait)?;
     let Some(begun) = accounts::login(&backend.store, &backend.secrets, &login, agent(&parts)).await? else {
+        tried(Reason::Password);
         metrics::counter!("tollgate_wrong_credentials_total").increment(1);
         return Err(Refusal::wrong_password());
     };
@@ -134,13 +142,16 @@ pub(super) async fn logout(State(backend): State<Arc<Backend>>, allowed: Allowed
 pub(super) async fn change(
     State(backend): State<Arc<Backend>>,
     allowed: Allowed<OwnAccount>,
+    client: Client,
     Document { value: changed, .. }: Document<Changed>,
 ) -> Result<Answer, Refusal> {
     accounts::check_changed(&changed)?;
     let id = users::id_of(&allowed.principal)?;
     let wait = |wait| Refusal::limited(wait, "Too many attempts");
     backend.wrong_passwords.take_for(backend.account(&id), backend.monotonic()).map_err(wait)?;
-    accounts::change(&backend.store, &backend.secrets, &allowed.principal, &changed).await?;
+    let done = accounts::change(&backend.store, &backend.secrets, &allowed.principal, &changed).await;
+    let whose = || Some(Account::User(id.to_owned()));
+    done.inspect_err(|failure| note(&backend, failure, "current", (Reason::Password, client.0, whose())))?;
     Ok(Answer::nothing())
 }
 
@@ -171,14 +182,21 @@ fn signed_in(backend: &Backend, begun: &Begun) -> Result<Answer, Refusal> {
 }
 
 /// What nobody in particular asks: as often as an address may.
-async fn asked<T: Shape>(backend: &Arc<Backend>, request: Request) -> Result<T, Refusal> {
+async fn asked<T: Shape>(backend: &Arc<Backend>, request: Request) -> Result<(IpAddr, T), Refusal> {
     let (parts, body) = request.into_parts();
     is_from_our_site(&parts, backend)?;
     let client = address(backend, &parts);
     let Document { value, .. } = Document::<T>::from_request(Request::from_parts(parts, body), backend).await?;
     let wait = |wait| Refusal::limited(wait, "Too many were asked for; try again later");
     backend.asked_for_accounts.take(client, backend.monotonic()).map_err(wait)?;
-    Ok(value)
+    Ok((client, value))
+}
+
+/// Notes a failure for the audit log, where it is of the field that proves who somebody is.
+fn note(backend: &Backend, failure: &Failure, field: &str, (reason, address, account): (Reason, IpAddr, Option<Account>)) {
+    if matches!(failure, Failure::Invalid { problems } if problems.iter().any(|problem| problem.field == field)) {
+        backend.failed(reason, address, account);
+    }
 }
 
 /// Does something after the answer, if the account may be written to again. How many wait is bounded by how often anybody may ask.

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, TokensRead, address, note};
+use super::super::auth::{Allowed, TokensRead, address, failed, note};
 use super::super::backend::Backend;
+use crate::audit::Reason;
 use crate::failure::Failure;
 use crate::signing_keys;
 use crate::tokens::{self, Asker, Client, Granted, Introspection, TokenError, family_of};
@@ -236,6 +237,7 @@ fn wrong(backend: &Backend, parts: &Parts, error: TokenError) -> Declined {
     if !matches!(error, TokenError::InvalidClient | TokenError::InvalidGrant) {
         return error.into();
     }
+    failed(backend, parts, Reason::Client);
     metrics::counter!("tollgate_wrong_credentials_total").increment(1);
     match backend.wrong_credentials.take(address(backend, parts), backend.monotonic()) {
         Ok(()) if matches!(error, TokenError::InvalidClient) => Declined::client(parts),

@@ -9,7 +9,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, IdentityProvidersRead, IdentityProvidersWrite, MaybeSignedIn, OwnAccount, address, begin};
+use super::super::auth::{Allowed, IdentityProvidersRead, IdentityProvidersWrite, MaybeSignedIn, OwnAccount, address, begin, failed};
 use super::super::backend::Backend;
 use super::super::cookies::{SESSION, SIGN_IN};
 use super::super::document::{Document, Shape};
@@ -18,6 +18,8 @@ use super::super::parameters::{Known, Named, Query};
 use super::super::problem::Refusal;
 use super::accounts::agent;
 use super::openapi::{IdempotencyKey, IfMatch};
+use crate::audit::Reason;
+use crate::failure::Failure;
 use crate::openid::{self, Arrival, Departure, IdentityProvider, IdentityProviderPatch, NewIdentityProvider, Return, Surroundings};
 use crate::page::{Listing, Page};
 
@@ -156,7 +158,13 @@ pub(super) async fn callback(State(backend): State<Arc<Backend>>, Named(id): Nam
     let back = returned(parts.uri.query().unwrap_or_default())?;
     let MaybeSignedIn(user) = MaybeSignedIn::from_request_parts(&mut parts, &backend).await?;
     let browser = SIGN_IN.read(&parts.headers).ok().flatten();
-    let arrival = openid::arrive(around(&backend), &id, &back, browser, user.as_ref(), agent(&parts)).await?;
+    let arrival = openid::arrive(around(&backend), &id, &back, browser, user.as_ref(), agent(&parts)).await;
+    let arrival = arrival.inspect_err(|failure| {
+        // A provider that cannot be reached is nobody's failure to prove who they are.
+        if !matches!(failure, Failure::Unavailable { .. } | Failure::Internal { .. } | Failure::NotFound) {
+            failed(&backend, &parts, Reason::OpenId);
+        }
+    })?;
     let forgotten = (SET_COOKIE, SIGN_IN.clear());
     Ok(match arrival {
         Arrival::SignedIn(begun, to) => {
