@@ -182,6 +182,7 @@ impl Gate {
             Verdict::Deny(denial) => {
                 self.counters.count(Counter::Denied(denial.reason));
                 self.note_denial(denial, now, node);
+                self.note_refused(denial, node);
             }
             Verdict::Wait(..) => {}
         }

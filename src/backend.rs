@@ -18,7 +18,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{Blocks, FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Offence, Overage, Revocations, Settled};
+use tollgate_core::wire::{Blocks, FirstAsk, Known, LONGEST_WAIT, LeaseAsk, Offence, Overage, Refused, Revocations, Settled};
 
 use crate::authn::place::Place;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
@@ -263,6 +263,11 @@ impl Backend {
     /// Notes that a credential was used; `false` if it should be noted later. `wall` is nanoseconds since 1970.
     pub fn note_used(&mut self, credential: &str, wall: u64) -> bool {
         self.reporter.note(credential, wall)
+    }
+
+    /// Notes that somebody was refused.
+    pub fn note_refused(&mut self, refused: Refused) {
+        self.reporter.note_refused(refused);
     }
 
     /// Asks anew who is blocked.

@@ -5,7 +5,7 @@
 //! added since. A report that was sent is never changed.
 
 use hashbrown::HashMap;
-use tollgate_core::wire::{self, LeaseAsk, MOST_ASKS, MOST_OFFENCES, MOST_OVERAGES, MOST_USED, Offence, Overage, Report, Used};
+use tollgate_core::wire::{self, LeaseAsk, MOST_ASKS, MOST_OFFENCES, MOST_OVERAGES, MOST_USED, Offence, Overage, Refused, Report, Used};
 
 use crate::shared::{Broken, SharedData};
 
@@ -29,7 +29,12 @@ pub struct Notes {
     pub overages: Vec<Overage>,
     /// What was detected of abuse.
     pub abuse: Vec<Offence>,
+    /// Who was refused, and how often.
+    pub refused: Vec<Refused>,
 }
+
+/// Refusals that are told apart by address and consumer: beyond that they are counted by reason, so that all fit in a report.
+const TOLD_APART: usize = 40;
 
 /// A report that is sent until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +144,7 @@ impl Notes {
     /// Whether there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.used.is_empty() && self.leases.is_empty() && self.overages.is_empty() && self.abuse.is_empty()
+        self.used.is_empty() && self.leases.is_empty() && self.overages.is_empty() && self.abuse.is_empty() && self.refused.is_empty()
     }
 
     /// Adds these notes to a report, and answers those it has no room for.
@@ -181,12 +186,29 @@ impl Notes {
             let room = report.abuse.len() < MOST_OFFENCES;
             if room { &mut report.abuse } else { &mut left.abuse }.push(offence.clone());
         }
+        for refused in &self.refused {
+            add_refused(&mut report.refused, refused.clone());
+        }
         left
     }
 }
 
+/// Counts a refusal with those that are there.
+#[inline(never)]
+pub fn add_refused(all: &mut Vec<Refused>, mut one: Refused) {
+    let same = |own: &Refused, one: &Refused| own.reason == one.reason && own.address == one.address && own.consumer == one.consumer;
+    if all.len() >= TOLD_APART && !all.iter().any(|own| same(own, &one)) {
+        (one.address, one.consumer) = (None, None);
+    }
+    match all.iter_mut().find(|own| same(own, &one)) {
+        Some(own) => own.count = own.count.saturating_add(one.count),
+        None => all.push(one),
+    }
+}
+
 fn is_empty(report: &Report) -> bool {
-    report.used.is_empty() && report.leases.is_empty() && report.overages.is_empty() && report.abuse.is_empty()
+    let Report { sequence: _, used, leases, overages, abuse, refused } = report;
+    used.is_empty() && leases.is_empty() && overages.is_empty() && abuse.is_empty() && refused.is_empty()
 }
 
 impl Content {
@@ -220,6 +242,14 @@ impl Content {
             let numbers = [offence.score, offence.first_ms, offence.longest_ms, offence.forgotten_ms, u64::from(offence.shadow)];
             numbers.into_iter().for_each(|number| put_number(&mut bytes, number));
         }
+        put_number(&mut bytes, self.open.refused.len() as u64);
+        for refused in &self.open.refused {
+            let absent = String::new();
+            for text in [&refused.reason, refused.address.as_ref().unwrap_or(&absent), refused.consumer.as_ref().unwrap_or(&absent)] {
+                put_bytes(&mut bytes, text.as_bytes());
+            }
+            put_number(&mut bytes, refused.count);
+        }
         bytes
     }
 
@@ -246,6 +276,11 @@ impl Content {
             let [score, first_ms, longest_ms, forgotten_ms] = [number(from)?, number(from)?, number(from)?, number(from)?];
             let shadow = number(from)? == 1;
             content.open.abuse.push(Offence { subject, signal, score, first_ms, longest_ms, forgotten_ms, shadow });
+        }
+        for _ in 0..number(from)? {
+            let (reason, address, consumer, count) = (text(from)?, text(from)?, text(from)?, number(from)?);
+            let [address, consumer] = [address, consumer].map(|text| Some(text).filter(|text| !text.is_empty()));
+            content.open.refused.push(Refused { reason, address, consumer, count });
         }
         bytes.is_empty().then_some(content)
     }
@@ -283,6 +318,9 @@ fn text(bytes: &mut &[u8]) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
+    use tollgate_core::verdict::Reason;
+    use tollgate_core::wire::MOST_REFUSED;
+
     use super::*;
     use crate::shared::Memory;
 
@@ -299,6 +337,32 @@ mod tests {
 
     fn ask(lease: u64, number: u64) -> LeaseAsk {
         LeaseAsk { lease, number, ..LeaseAsk::default() }
+    }
+
+    #[test]
+    fn refusals_are_counted_and_a_flood_of_them_has_room_in_a_report() {
+        let mut shared = Memory::default();
+        let refused = |reason: Reason, number: u64| Refused {
+            reason: reason.code().to_owned(),
+            address: Some(format!("address:{number}")),
+            consumer: None,
+            count: 1,
+        };
+        for _worker in 0..2 {
+            let mut notes = Notes::default();
+            for number in 0..1_000 {
+                for reason in Reason::ALL {
+                    add_refused(&mut notes.refused, refused(reason, number));
+                }
+            }
+            assert!(notes.refused.len() <= MOST_REFUSED, "{}", notes.refused.len());
+            outbox().add(&mut notes, &mut shared).unwrap();
+            assert!(notes.is_empty());
+        }
+        let report = told(&mut shared);
+        assert!(report.refused.len() <= MOST_REFUSED, "{}", report.refused.len());
+        assert_eq!(report.refused.iter().map(|refused| refused.count).sum::<u64>(), 2 * 1_000 * Reason::ALL.len() as u64);
+        assert_eq!(report.refused[0], Refused { count: 2, ..refused(Reason::ALL[0], 0) });
     }
 
     #[test]
@@ -348,7 +412,16 @@ mod tests {
         let overage = Overage { consumer: "c".to_owned(), limit: "l".to_owned(), units: 3 };
         let offence = Offence { subject: "address:192.0.2.1/32".to_owned(), score: 105, shadow: true, ..Offence::default() };
         let close = LeaseAsk { returned: 4, close: true, consumer: "c".to_owned(), ..ask(1, 2) };
-        let open = Report { sequence: 0, used: vec![used], leases: vec![close], overages: vec![overage], abuse: vec![offence] };
+        let refused = vec![
+            Refused {
+                reason: "blocked".to_owned(),
+                address: Some("address:192.0.2.7/32".to_owned()),
+                consumer: Some("c".to_owned()),
+                count: 3,
+            },
+            Refused { reason: "invalid_key".to_owned(), address: None, consumer: None, count: 4 },
+        ];
+        let open = Report { sequence: 0, used: vec![used], leases: vec![close], overages: vec![overage], abuse: vec![offence], refused };
         let content = Content { sequence: 3, frozen: b"{}".to_vec(), told: vec![ask(7, 1)], open };
         let bytes = content.encode();
         assert_eq!(Content::decode(&bytes), Some(content));

@@ -13,7 +13,7 @@ use tollgate_core::access::limited_as;
 use tollgate_core::credential::Provenance;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire::{BlockChange, Blocks, Effect, Offence};
+use tollgate_core::wire::{BlockChange, Blocks, Effect, Offence, Refused};
 
 use super::{Denial, Gate, Node, Unidentified};
 use crate::abuse::blocks::{Block, key_of_id, key_of_network};
@@ -229,6 +229,24 @@ impl Gate {
         }
         if sampled || due {
             self.note_place(identity, now, node);
+        }
+    }
+
+    /// Notes for the backend's audit log that a request was denied because of who asks.
+    #[inline(never)]
+    pub(super) fn note_refused(&mut self, denial: &Denial, node: &mut impl Node) {
+        let of_limits = matches!(
+            denial.reason,
+            Reason::RateLimited | Reason::QuotaExceeded | Reason::Unavailable | Reason::AmbiguousPath | Reason::AmbiguousHost
+        );
+        if of_limits || self.backend.is_none() {
+            return;
+        }
+        let address = node.source_address().map(|address| self.client(address).to_string());
+        let consumer = denial.identity.as_ref().map(|identity| &identity.consumer).filter(|own| own.namespace == Namespace::Backend);
+        let consumer = consumer.map(|consumer| consumer.id.clone());
+        if let Some(backend) = &mut self.backend {
+            backend.note_refused(Refused { reason: denial.reason.code().to_owned(), address, consumer, count: 1 });
         }
     }
 

@@ -3,12 +3,12 @@
 
 use tollgate_core::policy;
 use tollgate_core::time::Instant;
-use tollgate_core::wire::{self, Acknowledged, LeaseAsk, MOST_OFFENCES, MOST_USED, Offence, Overage};
+use tollgate_core::wire::{self, Acknowledged, LeaseAsk, MOST_OFFENCES, MOST_USED, Offence, Overage, Refused};
 
 use super::leasing::{Settlement, settlement};
 use super::pace::Pace;
 use crate::call::{Answer, Call, CallError, Purpose, milliseconds};
-use crate::outbox::{Frozen, Notes, Outbox};
+use crate::outbox::{Frozen, Notes, Outbox, add_refused};
 use crate::shared::{Broken, SharedData};
 
 /// How often the node reports at most.
@@ -28,7 +28,7 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(prefix: &str) -> Self {
         // The number is of how it is written: a module in the place of another one must not read the other's.
-        Self { outbox: Outbox::new(format!("{prefix}/report/3")), notes: Notes::default(), spilled: Instant(0), pace: Pace::default() }
+        Self { outbox: Outbox::new(format!("{prefix}/report/4")), notes: Notes::default(), spilled: Instant(0), pace: Pace::default() }
     }
 
     /// Notes that a credential was used; `false` if there is no room for it now.
@@ -54,6 +54,11 @@ impl Reporter {
             self.notes.abuse.push(offence);
         }
         room
+    }
+
+    /// Notes that somebody was refused.
+    pub(super) fn note_refused(&mut self, refused: Refused) {
+        add_refused(&mut self.notes.refused, refused);
     }
 
     /// Hands over what this worker has noted.

@@ -50,6 +50,9 @@ pub const LONGEST_WAIT: u64 = 25_000;
 /// The most used credentials in one report.
 pub const MOST_USED: usize = 1_024;
 
+/// The most refusals in one report.
+pub const MOST_REFUSED: usize = 64;
+
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
@@ -282,6 +285,24 @@ pub struct Report {
     /// What was detected of abuse; at most [`MOST_OFFENCES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abuse: Vec<Offence>,
+    /// Requests that were refused because of who asks; at most [`MOST_REFUSED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// How often somebody was refused since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Why: a [`crate::verdict::Reason`]'s code.
+    pub reason: String,
+    /// From where, as [`crate::abuse::Subject`] is written; absent: many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Whose credential it was, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
+    /// How often.
+    pub count: u64,
 }
 
 /// When a credential was last used.

@@ -89,6 +89,8 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!((blocks[0].effect, blocks[1].effect, blocks[2].effect), (Effect::Unknown, Effect::All, Effect::Approve));
     assert!(agrees::<Report>("report-abuse.json", &mut seen).abuse[1].shadow);
     assert_eq!(agrees::<Acknowledged>("acknowledged-abuse.json", &mut seen).unblocked, ["address:192.0.2.7/32"]);
+    let refused = agrees::<Report>("report-refused.json", &mut seen).refused;
+    assert_eq!((refused[0].count, refused[1].consumer.as_deref(), refused[2].address.as_deref()), (3, Some("acme"), None));
     assert_eq!(agrees::<Blocks>("blocks.json", &mut seen).next, Some(17));
     let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1")).unwrap();
     let there: BTreeSet<String> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

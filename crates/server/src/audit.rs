@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use chain::{Broken, Chain, Hash, Head, NoHead};
-pub use failures::{Account, Failures, Reason, TOLD_APART};
+pub(crate) use failures::Who;
+pub use failures::{Account, Failures, Reason, TOLD_APART, write_failures};
 
 use crate::clock::Time;
 use crate::failure::{Failure, Problems};

@@ -1,7 +1,8 @@
 //! Owns what nodes report: each report is applied once, however often it comes. Must not know how it came.
 
-use tollgate_core::wire::{Acknowledged, MOST_USED, Report};
+use tollgate_core::wire::{Acknowledged, MOST_REFUSED, MOST_USED, Report};
 
+use crate::audit::Who;
 use crate::blocks;
 use crate::clock::Time;
 use crate::failure::Failure;
@@ -30,7 +31,7 @@ pub async fn receive(store: &Store, incarnation: &Incarnation, report: &Report) 
     })
 }
 
-/// Applies what a report says of credentials, unless it was applied before.
+/// Applies what a report says of credentials and of whom was refused, unless it was applied before.
 ///
 /// # Errors
 /// [`Failure::Invalid`] for number 0 or too many entries; [`Failure::NotFound`] for an incarnation that never said
@@ -46,6 +47,11 @@ pub async fn apply(write: &mut Write, incarnation: &Incarnation, report: &Report
     if is_new {
         let now = write.now();
         unblocked = blocks::take(write, incarnation, &report.abuse).await?;
+        for refused in &report.refused {
+            if let Some(who) = Who::refused(&incarnation.credential, refused) {
+                write.failed(who, refused.count);
+            }
+        }
         for used in &report.used {
             let at = Time::from_millis(i64::try_from(used.at_ms).unwrap_or(i64::MAX)).min(now);
             store::api_keys::used(write, &used.credential, at).await?;
@@ -61,6 +67,9 @@ fn judge(report: &Report) -> Result<(), Failure> {
     }
     if report.used.len() > MOST_USED {
         return Err(Failure::invalid("used", format!("{} entries; at most {MOST_USED}", report.used.len())));
+    }
+    if report.refused.len() > MOST_REFUSED {
+        return Err(Failure::invalid("refused", format!("{} entries; at most {MOST_REFUSED}", report.refused.len())));
     }
     blocks::judge(&report.abuse)
 }

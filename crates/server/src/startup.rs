@@ -202,7 +202,7 @@ impl Server {
         operations_end.begin();
         let cut_off = cut_off + operations.await.unwrap_or_default();
         background.abort();
-        if let Err(failure) = self.backend.failures.write(&self.backend.store).await {
+        if let Err(failure) = crate::audit::write_failures(&self.backend.store).await {
             tracing::warn!(private = failure.private(), %failure, "the last failed authentications are not in the audit log");
         }
         self.backend.store.close().await;

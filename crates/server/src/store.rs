@@ -39,6 +39,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::watch;
 
+use crate::audit::{Failures, Who};
 use crate::clock::{Clock, Time};
 
 pub use error::StoreError;
@@ -73,6 +74,7 @@ struct Inner {
     /// Ids of node credentials that are revoked: looked up on every request of a node, so they are in memory.
     revoked_nodes: RwLock<HashSet<String>>,
     heard: heard::Heard,
+    failures: Failures,
     lookups: resolve::Lookups,
     ledger: ledger::Ledger,
 }
@@ -93,6 +95,7 @@ pub struct Write {
     now: Time,
     published: Option<u64>,
     revoked_nodes: Vec<String>,
+    failed: Vec<(Who, u64)>,
 }
 
 /// The right to serve a data directory, until it is dropped.
@@ -128,7 +131,8 @@ impl Store {
         let (newest, revoked_nodes) = (watch::Sender::new(0), RwLock::default());
         let ledger = ledger::Ledger::open(dir, accounts, newest.subscribe(), Arc::clone(&clock)).await?;
         let heard = heard::Heard::new(clock.now());
-        let store = Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, heard, lookups, ledger }));
+        let store =
+            Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, heard, failures: Failures::default(), lookups, ledger }));
         let mut read = store.read().await?;
         let revoked = nodes::revoked(&mut read).await?;
         store.0.newest.send_replace(changes::newest(&mut read).await?);
@@ -172,7 +176,14 @@ impl Store {
     /// [`StoreError::Unavailable`] if that takes too long.
     pub async fn begin(&self) -> Result<Write, StoreError> {
         let transaction = self.0.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write { store: Arc::clone(&self.0), transaction, now: self.now(), published: None, revoked_nodes: Vec::new() })
+        Ok(Write {
+            store: Arc::clone(&self.0),
+            transaction,
+            now: self.now(),
+            published: None,
+            revoked_nodes: Vec::new(),
+            failed: Vec::new(),
+        })
     }
 
     /// The store's time.
@@ -234,6 +245,11 @@ impl Store {
         self.0.revoked_nodes.read().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
+    /// Failed authentications that are not in the audit log yet.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.0.failures
+    }
+
     /// Notes in memory that a node was heard of.
     pub(crate) fn heard_of(&self, incarnation: &str) {
         self.0.heard.note(incarnation, self.now());
@@ -283,6 +299,11 @@ impl Write {
         self.now
     }
 
+    /// Counts failed authentications for the audit log, once this is committed.
+    pub(crate) fn failed(&mut self, who: Who, count: u64) {
+        self.failed.push((who, count));
+    }
+
     /// Keeps what was written, durably, and wakes whoever waits for changes. Once begun it is done, even if its future is dropped.
     ///
     /// # Errors
@@ -292,6 +313,9 @@ impl Write {
         let commit = tokio::spawn(async move {
             self.transaction.commit().await?;
             self.store.revoked_nodes.write().unwrap_or_else(PoisonError::into_inner).extend(self.revoked_nodes);
+            for (who, count) in self.failed {
+                self.store.failures.count(who, count, self.now);
+            }
             if let Some(published) = self.published {
                 self.store.newest.send_if_modified(|newest| {
                     let newer = published > *newest;

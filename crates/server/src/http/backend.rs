@@ -12,7 +12,7 @@ use tollgate_core::time::Instant;
 use super::client_address::client_address;
 use super::limiter::Limiter;
 use crate::accounts::Terms;
-use crate::audit::{Account, Failures, Reason};
+use crate::audit::{Account, Reason};
 use crate::ending::Ending;
 use crate::mail::Mailer;
 use crate::outgoing::Outgoing;
@@ -58,8 +58,6 @@ pub struct Backend {
     pub trusted_proxies: Vec<IpNet>,
     /// The way out to URLs that people gave.
     pub outgoing: Outgoing,
-    /// Failed authentications that are not in the audit log yet.
-    pub failures: Failures,
     /// The word that the process is to end.
     pub ending: Ending,
     pub(super) wrong_credentials: Limiter,
@@ -106,7 +104,6 @@ impl Backend {
             trusted_proxies: settings.trusted_proxies.clone(),
             outgoing,
             ending,
-            failures: Failures::default(),
             wrong_credentials: Limiter::new(WRONG_CREDENTIALS, ALL_WRONG_CREDENTIALS, MINUTE)?,
             self_service_keys: Limiter::new(SELF_SERVICE_KEYS, ALL_SELF_SERVICE_KEYS, HOUR)?,
             registration: settings.registration,
@@ -141,7 +138,7 @@ impl Backend {
 
     /// Notes for the audit log that somebody was not believed.
     pub(super) fn failed(&self, reason: Reason, address: IpAddr, account: Option<Account>) {
-        self.failures.note(reason, address, account, self.store.now());
+        self.store.failures().note(reason, address, account, self.store.now());
     }
 
     /// The address of whoever asks.

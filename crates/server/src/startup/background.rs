@@ -73,7 +73,7 @@ async fn noting_failures(backend: &Backend) {
     let mut failures = Failures::of("failed authentications could not be written to the audit log");
     loop {
         period.tick().await;
-        failures.note(backend.failures.write(&backend.store).await);
+        failures.note(audit::write_failures(&backend.store).await);
     }
 }
 

@@ -8,7 +8,7 @@ fn a_change_is_heard_though_the_reports_cannot_be_kept() {
     world.backend.issue("k", known("acme", tier("many", 1_000)));
     (0..2).for_each(|worker| assert_eq!(world.settle(worker, "k"), admitted("acme")));
     world.pass(SECOND);
-    world.node.spoil("/report/3", b"?");
+    world.node.spoil("/report/4", b"?");
     // Each worker has something to tell, and cannot.
     world.backend.issue("l", known("other", tier("many", 1_000)));
     (0..2).for_each(|worker| assert_eq!(world.settle(worker, "l"), admitted("other")));
