@@ -55,6 +55,10 @@ fn refresh(granted: &Granted) -> String {
     granted.refresh_token.as_ref().unwrap().expose().to_owned()
 }
 
+fn kid(granted: &Granted) -> String {
+    Compact::parse(granted.access_token.expose().as_bytes()).unwrap().header().key_id.clone().unwrap()
+}
+
 fn claims(granted: &Granted) -> Value {
     serde_json::from_slice(Compact::parse(granted.access_token.expose().as_bytes()).unwrap().unverified_payload()).unwrap()
 }
@@ -149,6 +153,8 @@ async fn a_token_that_comes_again_later_revokes_the_whole_family_and_nodes_hear_
     assert!(matches!(renewed(&backend, &terms, &first).await, Err(TokenError::InvalidGrant)));
     assert!(matches!(renewed(&backend, &terms, &second).await, Err(TokenError::InvalidGrant)), "the family is revoked");
     assert_eq!(told(&backend, revision).await, [claims(&before)["sid"].as_str().unwrap()]);
+    let listed = tokens::revocations(&backend.store, 0).await.unwrap().revoked;
+    assert_eq!(listed[0].ends_in_ms, u64::try_from((LIFE + LEEWAY).as_millis()).unwrap(), "as long as its newest token lasts");
     assert!(!introspected(&backend, &terms, &access).await);
     let families = tokens::families(&backend.store, &backend.admin, &FamilyFilter::default(), &Page::default()).await.unwrap().items;
     assert!(families[0].reused && families[0].revoked_at.is_some());
@@ -217,6 +223,16 @@ async fn what_was_never_given_out_is_refused_and_revokes_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_from_before_a_restore_is_refused_and_costs_nobody_the_family() {
+    let (backend, terms, _, key) = backend().await;
+    let first = refresh(&exchanged(&backend, &terms, &key).await);
+    let second = refresh(&renewed(&backend, &terms, &first).await.unwrap());
+    sqlx::query("UPDATE families SET number = 0").execute(&backend.raw().await).await.unwrap();
+    assert!(matches!(renewed(&backend, &terms, &second).await, Err(TokenError::InvalidGrant)));
+    assert!(renewed(&backend, &terms, &first).await.is_ok());
+}
+
+#[tokio::test]
 async fn tokens_die_with_the_key_they_came_from() {
     let (backend, terms, id, key) = backend().await;
     let held = client(&backend, &key).await;
@@ -254,6 +270,8 @@ async fn a_token_ends_no_later_than_its_key_and_a_family_at_its_end() {
     assert!(matches!(renewed(&backend, &terms, &refresh(&short)).await, Err(TokenError::InvalidGrant)));
     backend.clock.advance(30 * DAY - 61 * SECOND);
     let last = renewed(&backend, &terms, &refresh(&granted)).await.unwrap();
+    assert!(introspected(&backend, &terms, last.access_token.expose()).await);
+    assert!(!introspected(&backend, &terms, granted.access_token.expose()).await, "it has ended");
     backend.clock.advance(SECOND);
     assert!(matches!(renewed(&backend, &terms, &refresh(&last)).await, Err(TokenError::InvalidGrant)));
     assert!(!introspected(&backend, &terms, &refresh(&last)).await);
@@ -345,7 +363,7 @@ async fn families_of_other_tenants_are_not_there() {
 #[tokio::test]
 async fn keys_take_each_others_place_on_schedule_and_no_token_that_passes_is_of_a_key_that_is_gone() {
     let (backend, terms, _, key) = backend().await;
-    let client = client(&backend, &key).await;
+    let (client, begun) = (client(&backend, &key).await, backend.now());
     let mut tokens: Vec<(Granted, tollgate_server::clock::Time)> = Vec::new();
     let mut signed_by = std::collections::BTreeSet::new();
     for hour in 0..24 * 95 {
@@ -367,9 +385,29 @@ async fn keys_take_each_others_place_on_schedule_and_no_token_that_passes_is_of_
         let keys = signing_keys::list(&backend.store, &Page::default()).await.unwrap().items;
         assert!(keys.len() <= 3 && keys.iter().filter(|key| key.state == SigningKeyState::Signing).count() == 1, "{keys:?}");
         // Published before it signs, but for the first.
-        assert!(keys.iter().all(|key| key.begins_at == key.created_at || key.begins_at.since(key.created_at) >= LEAD - 3_700 * SECOND));
+        let late = |key: &&signing_keys::SigningKey| key.begins_at.since(key.created_at) < LEAD - 3_700 * SECOND;
+        assert!(keys.iter().filter(late).all(|key| key.created_at == begun), "{keys:?}");
     }
     assert_eq!(signed_by.len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_that_is_signed_at_the_last_moment_of_a_key_passes_to_its_end() {
+    let (backend, terms, _, key) = backend().await;
+    let client = client(&backend, &key).await;
+    backend.clock.advance(30 * DAY - LEAD);
+    signing_keys::upkeep(&backend.store, &backend.secrets, &terms.signing).await.unwrap();
+    backend.clock.advance(LEAD - SECOND);
+    let granted = tokens::of_client(&backend.store, &backend.secrets, &terms, &client, None).await.unwrap();
+    backend.clock.advance(SECOND);
+    signing_keys::upkeep(&backend.store, &backend.secrets, &terms.signing).await.unwrap();
+    assert_ne!(kid(&granted), kid(&tokens::of_client(&backend.store, &backend.secrets, &terms, &client, None).await.unwrap()));
+    backend.clock.advance(LIFE - 2 * SECOND);
+    signing_keys::upkeep(&backend.store, &backend.secrets, &terms.signing).await.unwrap();
+    assert!(introspected(&backend, &terms, granted.access_token.expose()).await);
+    backend.clock.advance(LEEWAY + 2 * SECOND);
+    signing_keys::upkeep(&backend.store, &backend.secrets, &terms.signing).await.unwrap();
+    assert_eq!(signing_keys::list(&backend.store, &Page::default()).await.unwrap().items.len(), 1, "then it is forgotten");
 }
 
 #[tokio::test]
@@ -383,11 +421,16 @@ async fn an_operator_rotates_and_forgets_keys() {
     assert_eq!(wrong(rotate(Some(30 * 86_400 + 1)).await), ["begins_in_seconds"]);
     let later = rotate(Some(60)).await.unwrap();
     assert_eq!(later.state, SigningKeyState::Next);
+    let meanwhile = tokens::of_client(&backend.store, &backend.secrets, &terms, &client(&backend, &key).await, None).await.unwrap();
+    assert_eq!(kid(&meanwhile), kid(&before));
     let second = rotate(None).await.unwrap();
     let keys = signing_keys::list(&backend.store, &Page::default()).await.unwrap().items;
     assert_eq!(keys.len(), 2, "what was to sign later never does: {keys:?}");
     assert_eq!((keys[0].state, keys[1].state), (SigningKeyState::Retired, SigningKeyState::Signing));
     assert!(introspected(&backend, &terms, before.access_token.expose()).await);
+    backend.clock.advance(LIFE - SECOND);
+    signing_keys::upkeep(&backend.store, &backend.secrets, &terms.signing).await.unwrap();
+    assert!(introspected(&backend, &terms, before.access_token.expose()).await, "to its end");
     let revoke =
         async |id: String| committed!(backend, |write| signing_keys::revoke(write, &backend.secrets, &terms.signing, &backend.admin, &id));
     revoke(keys[0].id.clone()).await.unwrap();
@@ -413,6 +456,8 @@ async fn another_algorithm_signs_at_once_and_tokens_of_the_one_before_pass() {
     let old = tokens::of_client(&backend.store, &backend.secrets, &before, &client(&backend, &key).await, None).await.unwrap();
     backend.clock.advance(SECOND);
     let after = terms(SigningAlgorithm::EdDsa);
+    let none = tokens::of_client(&backend.store, &backend.secrets, &after, &client(&backend, &key).await, None).await;
+    assert!(matches!(none, Err(TokenError::Failure(Failure::Unavailable { .. }))), "no key of this kind yet: {none:?}");
     signing_keys::upkeep(&backend.store, &backend.secrets, &after.signing).await.unwrap();
     let new = tokens::of_client(&backend.store, &backend.secrets, &after, &client(&backend, &key).await, None).await.unwrap();
     for granted in [&old, &new] {
@@ -422,6 +467,7 @@ async fn another_algorithm_signs_at_once_and_tokens_of_the_one_before_pass() {
     // And back again.
     signing_keys::upkeep(&backend.store, &backend.secrets, &before.signing).await.unwrap();
     let again = tokens::of_client(&backend.store, &backend.secrets, &before, &client(&backend, &key).await, None).await.unwrap();
+    assert_ne!(kid(&again), kid(&old), "that one is about to be forgotten");
     assert!(
         introspected(&backend, &before, again.access_token.expose()).await
             && introspected(&backend, &before, new.access_token.expose()).await
