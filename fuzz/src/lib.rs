@@ -35,6 +35,8 @@ mod path;
 #[cfg(test)]
 mod plain;
 #[cfg(test)]
+mod signature;
+#[cfg(test)]
 mod stored;
 #[cfg(test)]
 mod token;

@@ -201,7 +201,7 @@ fn base62(digit: u64) -> u8 {
     usize::try_from(digit).ok().and_then(|digit| ALPHABET.get(digit).copied()).unwrap_or(b'0')
 }
 
-fn mac(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn mac(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes keys of any length; the empty one stands in for an error that cannot happen.
     let mut mac = HmacSha256::new_from_slice(secret.expose()).unwrap_or_else(|_| HmacSha256::new(&Default::default()));
     parts.iter().for_each(|part| mac.update(part));

@@ -21,6 +21,7 @@ pub mod requirement;
 pub mod route;
 pub mod sabotage;
 pub mod secret;
+pub mod signature;
 pub mod time;
 pub mod verdict;
 pub mod window;
