@@ -3,6 +3,7 @@
 mod asking;
 mod leasing;
 mod offences;
+mod signatures;
 mod spending;
 mod subject;
 mod tokens;
@@ -14,6 +15,7 @@ use std::rc::Rc;
 use tollgate_core::jws::Accelerator;
 use tollgate_core::policy::{Policy, Source};
 use tollgate_core::route::{Auth, Route, Target, decode_path, is_plain_authority};
+use tollgate_core::signature::Body;
 use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
 use tollgate_core::wire::Effect;
@@ -86,6 +88,8 @@ pub struct Permit {
     pub identity: Option<Rc<Identity>>,
     /// The limits it passed.
     pub limited: Option<Limited>,
+    /// What its body must be before it goes on.
+    pub body: Option<Body>,
 }
 
 /// Why a request is denied.
@@ -202,7 +206,7 @@ impl Gate {
             return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
         };
         denial.route = Some(position);
-        let mut permit = Permit { route: position, identity: None, limited: None };
+        let mut permit = Permit { route: position, identity: None, limited: None, body: None };
         if !addresses_admit(&self.policy, route, node) {
             return Verdict::Deny(Denial { reason: Reason::AddressDenied, ..denial });
         }
@@ -243,10 +247,21 @@ impl Gate {
         {
             return Verdict::Deny(Denial { reason: Reason::InsufficientScope, ..denial });
         }
+        let seal = match self.signature(permit.identity.as_deref(), position, head, now, wall, node) {
+            Ok(seal) => seal,
+            Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
+        };
         let spent = match self.spend(permit.identity.as_deref(), anonymous_tier, (position, cost), waited, now, node) {
             Ok(spent) => spent,
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
+        // Only now: a request that waits for units is judged again, and has not been taken yet.
+        if let (Some(seal), Spent::Nothing | Spent::Admitted(_)) = (&seal, &spent)
+            && let Err(reason) = self.use_up(seal, node)
+        {
+            return Verdict::Deny(Denial { reason, ..denial });
+        }
+        permit.body = seal.and_then(|seal| seal.body);
         match spent {
             Spent::Nothing => {
                 self.note_admitted(permit.identity.as_deref(), now, wall, node);

@@ -1,6 +1,7 @@
 //! Owns the reading of a request's head: one pass over the header map, as bytes. Must not judge what it finds.
 
 use tollgate_core::policy::{Policy, Source};
+use tollgate_core::signature::Fields;
 
 /// Sources a head keeps apart; a policy has no more.
 pub const MOST_SOURCES: usize = 8;
@@ -8,6 +9,10 @@ pub const MOST_SOURCES: usize = 8;
 /// What of a request's head matters for its verdict. Everything borrows from the host's buffer.
 #[derive(Debug, Default)]
 pub struct Head<'a> {
+    /// The whole header map.
+    pub(crate) map: &'a [u8],
+    /// Whether a body follows.
+    pub has_body: bool,
     /// `:method`.
     pub method: &'a [u8],
     /// `:authority`.
@@ -93,7 +98,7 @@ impl Names {
     /// # Errors
     /// [`Malformed`] if the bytes are not one.
     pub fn read<'a>(&self, map: &'a [u8]) -> Result<Head<'a>, Malformed> {
-        let mut head = Head::default();
+        let mut head = Head { map, ..Head::default() };
         for pair in Pairs::new(map)? {
             let (name, value) = pair?;
             if length_bit(name).is_none_or(|bit| self.lengths & bit == 0) {
@@ -151,6 +156,13 @@ impl<'a> Head<'a> {
     #[must_use]
     pub fn is_grpc(&self) -> bool {
         self.content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    }
+}
+
+impl Fields for Head<'_> {
+    fn each(&self, name: &str, take: &mut dyn FnMut(&[u8])) {
+        let pairs = Pairs::new(self.map).into_iter().flatten().filter_map(Result::ok);
+        pairs.filter(|(own, _)| *own == name.as_bytes()).for_each(|(_, value)| take(value));
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use tollgate_core::access::AddressRules;
 use tollgate_core::requirement::Met;
+use tollgate_core::signature::Signing;
 use tollgate_core::time::Instant;
 
 /// A verified pair of consumer and credential.
@@ -19,6 +20,8 @@ pub struct Identity {
     pub met: Met,
     /// From where it may be used, beside what holds for its consumer; `None`: from everywhere.
     pub addresses: Option<Box<AddressRules>>,
+    /// What its owner signs requests with, if it does.
+    pub signing: Option<Box<Signing>>,
     /// What the backend said of it; `None` for one of the configuration.
     pub told: Option<Told>,
 }
@@ -98,13 +101,19 @@ impl Identity {
     /// An identity that the policy vouches for: nobody else is asked about it.
     #[must_use]
     pub fn configured(credential: String, consumer: Consumer, met: Met) -> Self {
-        Self { credential, consumer: Rc::new(consumer), met, addresses: None, told: None }
+        Self { credential, consumer: Rc::new(consumer), met, addresses: None, signing: None, told: None }
     }
 
     /// The same, to be used from where these rules allow.
     #[must_use]
     pub fn within(self, rules: &AddressRules) -> Self {
         Self { addresses: some(rules), ..self }
+    }
+
+    /// The same, whose owner signs requests with this.
+    #[must_use]
+    pub fn signing(self, signing: Option<Signing>) -> Self {
+        Self { signing: signing.map(Box::new), ..self }
     }
 
     /// Whether it matters from where it is used.

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod key_sets;
 pub mod leases;
 pub mod limits;
+pub mod nonces;
 pub mod outbox;
 pub mod reply;
 pub mod shared;

@@ -101,6 +101,9 @@ impl Replies {
         let reason = denial.reason;
         let error = match reason {
             Reason::Unauthenticated => return Some(self.challenge.clone()),
+            Reason::SignatureRequired | Reason::InvalidSignature | Reason::ExpiredSignature | Reason::ReplayedSignature => {
+                return Some(format!("Signature realm=\"{}\", error=\"{}\"", policy.realm, reason.code()));
+            }
             Reason::InvalidKey | Reason::InvalidToken | Reason::ExpiredToken | Reason::TokenNotYetValid | Reason::WrongAudience => {
                 "invalid_token"
             }
@@ -111,6 +114,7 @@ impl Replies {
             | Reason::AddressDenied
             | Reason::Blocked
             | Reason::UnknownConsumer
+            | Reason::WrongDigest
             | Reason::TooManyUnknownKeys
             | Reason::TooManyFailedTokens
             | Reason::RateLimited
@@ -151,13 +155,17 @@ fn spent_quota(tiers: &Tiers, denial: &Denial) -> String {
 #[must_use]
 pub const fn status(reason: Reason) -> u16 {
     match reason {
-        Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::ConflictingCredentials => 400,
+        Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::ConflictingCredentials | Reason::WrongDigest => 400,
         Reason::Unauthenticated
         | Reason::InvalidKey
         | Reason::InvalidToken
         | Reason::ExpiredToken
         | Reason::TokenNotYetValid
         | Reason::WrongAudience
+        | Reason::SignatureRequired
+        | Reason::InvalidSignature
+        | Reason::ExpiredSignature
+        | Reason::ReplayedSignature
         | Reason::DuplicateCredentials => 401,
         Reason::AddressDenied | Reason::Blocked | Reason::UnknownConsumer | Reason::InsufficientScope => 403,
         Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens | Reason::RateLimited | Reason::QuotaExceeded => 429,

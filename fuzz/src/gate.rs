@@ -191,6 +191,11 @@ fn denied(gate: &Gate, head: &Head<'_>, plain: &Plain<'_>, denial: &Denial) {
         Reason::QuotaExceeded => panic!("there is no ledger to ask"),
         Reason::Blocked => panic!("abuse is not looked for"),
         Reason::TooManyUnknownKeys => panic!("there is no backend to ask"),
+        Reason::SignatureRequired
+        | Reason::InvalidSignature
+        | Reason::ExpiredSignature
+        | Reason::ReplayedSignature
+        | Reason::WrongDigest => panic!("nobody asks for signatures"),
         Reason::TooManyFailedTokens => panic!("one is not many"),
     };
     assert!(at_fault, "{:?} without cause: {}", denial.reason, credentials.join(&b' ').escape_ascii());

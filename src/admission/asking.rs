@@ -381,7 +381,7 @@ impl Gate {
             true => Met::without_claims(&self.policy.requirements, granted),
             false => Met::of(&self.policy.requirements, granted),
         };
-        Ok(Identity { credential: known.credential, consumer, met, addresses: None, told: Some(told) }.within(&addresses))
+        Ok(Identity { credential: known.credential, consumer, met, addresses: None, signing: None, told: Some(told) }.within(&addresses))
     }
 
     fn take_in(&mut self, events: Vec<Event>, now: Instant, shared: &mut impl SharedData) {

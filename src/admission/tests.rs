@@ -9,7 +9,7 @@ use crate::shared::{Broken, Memory, Version};
 pub(super) struct FakeNode {
     pub(super) shared: Memory,
     pub(super) address: Option<IpAddr>,
-    broken: bool,
+    pub(super) broken: bool,
 }
 
 impl SharedData for FakeNode {

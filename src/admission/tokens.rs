@@ -258,7 +258,14 @@ impl Gate {
                 if let Some(own) = identity.as_ref().filter(|own| Rc::ptr_eq(&own.consumer, &consumer)) {
                     return Ok(own.clone());
                 }
-                let made = Rc::new(Identity { credential: credential.clone(), consumer, met: met.clone(), addresses: None, told: None });
+                let made = Rc::new(Identity {
+                    credential: credential.clone(),
+                    consumer,
+                    met: met.clone(),
+                    addresses: None,
+                    signing: None,
+                    told: None,
+                });
                 *identity = Some(made.clone());
                 Ok(made)
             }

@@ -42,7 +42,8 @@ impl ApiKeyJudge {
         let identity = |key: &tollgate_core::policy::ApiKey| {
             let consumer = policy.consumers.get(key.consumer)?;
             let consumer = Consumer::fixed(consumer.id.clone(), Namespace::Configuration, consumer.tier).within(&consumer.addresses);
-            Some(Rc::new(Identity::configured(key.id.clone(), consumer, key.met.clone()).within(&key.addresses)))
+            let identity = Identity::configured(key.id.clone(), consumer, key.met.clone());
+            Some(Rc::new(identity.within(&key.addresses).signing(key.signing.clone())))
         };
         let configured = (0..).map_while(|position| policy.api_keys.get(position)).filter_map(identity).collect();
         Self { cache: KeyCache::new(&policy.node, hash_key), configured }

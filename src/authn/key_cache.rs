@@ -265,7 +265,7 @@ mod tests {
     use super::*;
     use crate::identity::{Namespace, Told};
 
-    const SIZES: NodeSizes = NodeSizes { slots: 64, known_keys: 16, unknown_keys: 16, known_tokens: 16, ipv6_prefix: 64 };
+    const SIZES: NodeSizes = NodeSizes { slots: 64, known_keys: 16, unknown_keys: 16, known_tokens: 16, nonces: 256, ipv6_prefix: 64 };
 
     fn cache() -> KeyCache {
         KeyCache::new(&SIZES, [7; 16])
@@ -288,7 +288,14 @@ mod tests {
         let place = cache.place(key.as_bytes());
         cache.know(
             place,
-            Rc::new(Identity { credential: format!("id-{key}"), consumer, met: Met::default(), addresses: None, told: Some(told) }),
+            Rc::new(Identity {
+                credential: format!("id-{key}"),
+                consumer,
+                met: Met::default(),
+                addresses: None,
+                signing: None,
+                told: Some(told),
+            }),
         );
     }
 

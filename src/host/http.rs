@@ -8,7 +8,7 @@ use tollgate_core::verdict::Reason;
 use crate::admission::{Awaited, Denial, Edit, Gate, Node, Permit, Verdict, Waited};
 use crate::counters::Counter;
 use crate::head::Head;
-use crate::host::abi::{Action, HostError, Level, Map};
+use crate::host::abi::{Action, Buffer, HostError, Level, Map};
 use crate::host::root::HostShared;
 use crate::host::{Vm, abi, monotonic, with_vm};
 use crate::identity::Identity;
@@ -23,14 +23,42 @@ const LONGEST_AT_ONCE: u64 = 2_000_000;
 /// A request in flight.
 pub(super) struct Stream {
     root: u32,
-    /// What it was admitted with; `None` before, and for one answered here.
+    /// What it was admitted with, where that matters later; `None` before, and for one answered here.
     permit: Option<Permit>,
+    /// What is known of its body.
+    body: Body,
+    /// Whether one follows the headers.
+    has_body: bool,
     /// What it waits for.
     waits: Option<Awaited>,
     /// What it has waited for, that included.
     waited: Waited,
     /// The wall clock when it was judged, in nanoseconds since 1970.
     wall: u64,
+}
+
+/// A request's body, where it may have to be compared with a digest before the proxy passes anything on.
+#[derive(Clone, Copy, Default)]
+struct Body {
+    state: Held,
+    /// The bytes that are there.
+    size: usize,
+    /// Whether that is all.
+    ended: bool,
+}
+
+/// What is to be done with a request's body.
+#[derive(Clone, Copy, Default)]
+enum Held {
+    /// The request is not judged yet.
+    #[default]
+    Undecided,
+    /// It passes as it comes.
+    Free,
+    /// The request is admitted if this is the signed one.
+    Awaited,
+    /// The request was answered here: nothing of it goes on.
+    Refused,
 }
 
 impl Node for HostShared {
@@ -44,7 +72,10 @@ impl Node for HostShared {
 
 pub(super) fn create(context: u32, root: u32) {
     with_vm((), |vm| {
-        vm.streams.insert(context, Stream { root, permit: None, waits: None, waited: Waited::default(), wall: 0 });
+        vm.streams.insert(
+            context,
+            Stream { root, permit: None, body: Body::default(), has_body: false, waits: None, waited: Waited::default(), wall: 0 },
+        );
     });
 }
 
@@ -58,9 +89,66 @@ pub(super) fn delete(context: u32) {
     });
 }
 
-pub(super) fn request_headers(context: u32) -> Action {
+pub(super) fn request_headers(context: u32, has_body: bool) -> Action {
     // Whatever goes wrong, the request does not pass.
-    with_vm(Action::Hold, |vm| judge(vm, context))
+    with_vm(Action::Hold, |vm| {
+        if let Some(stream) = vm.streams.get_mut(&context) {
+            stream.has_body = has_body;
+        }
+        judge(vm, context)
+    })
+}
+
+/// A part of the body came, or its end. Nothing passes as long as the request may still be denied.
+pub(super) fn request_body(context: u32, size: usize, ends: bool) -> Action {
+    with_vm(Action::Pause, |vm| arrived(vm, context, Some(size), ends))
+}
+
+fn arrived(vm: &mut Vm, context: u32, size: Option<usize>, ends: bool) -> Action {
+    let Some(stream) = vm.streams.get_mut(&context) else {
+        return Action::Pause;
+    };
+    let body = &mut stream.body;
+    (body.size, body.ended) = (size.unwrap_or(body.size), ends);
+    match body.state {
+        Held::Free => Action::Continue,
+        Held::Awaited => compare(vm, context),
+        Held::Undecided | Held::Refused => Action::Pause,
+    }
+}
+
+/// Compares a body with what was signed, once it is whole.
+fn compare(vm: &mut Vm, context: u32) -> Action {
+    let Vm { roots, streams, header_map, .. } = vm;
+    let stream = streams.get_mut(&context);
+    let root = stream.as_ref().and_then(|stream| roots.get_mut(&stream.root));
+    let (Some(stream), Some((gate, replies))) = (stream, root.and_then(|root| root.gate.as_mut())) else {
+        return Action::Pause;
+    };
+    let Body { size, ended, .. } = stream.body;
+    if !ended {
+        return Action::Pause;
+    }
+    let mut body = Vec::new();
+    let read = size == 0 || abi::buffer(Buffer::Request, size, &mut body).is_ok_and(|()| body.len() == size);
+    let verdict = match &stream.permit {
+        Some(permit) if read => gate.check_body(permit, &body, monotonic(), &mut HostShared::default()),
+        Some(_) | None => {
+            gate.counters.count(Counter::HostError);
+            Some(Denial { reason: Reason::Unavailable, route: None, identity: None, wait: None, limited: None })
+        }
+    };
+    let Some(denial) = verdict else {
+        stream.body.state = Held::Free;
+        return Action::Continue;
+    };
+    (stream.body.state, stream.permit) = (Held::Refused, None);
+    let head = abi::header_map(Map::Request, header_map).map_err(|_| ()).and_then(|()| gate.read(header_map).map_err(|_| ()));
+    match head {
+        Ok(head) => deny(gate, replies, &head, &denial, stream.wall),
+        Err(()) => refuse_unjudged(),
+    };
+    Action::Pause
 }
 
 /// Judges requests of a root that need wait no longer, and lets go on or answers each; as many as one callback may, the rest at the next
@@ -75,7 +163,12 @@ pub(super) fn wake(vm: &mut Vm, root: u32) {
         if !waited || abi::set_effective_context(context).is_err() {
             continue;
         }
-        if matches!(judge(vm, context), Action::Continue)
+        let judged = match judge(vm, context) {
+            // Its whole body may be there already.
+            Action::Pause => arrived_before(vm, context),
+            judged @ (Action::Continue | Action::Hold) => judged,
+        };
+        if matches!(judged, Action::Continue)
             && let Err(error) = abi::continue_request()
         {
             // It ends with the proxy's idle timeout.
@@ -87,6 +180,13 @@ pub(super) fn wake(vm: &mut Vm, root: u32) {
     }
     if let Some(root) = vm.roots.get_mut(&root) {
         root.tick_as_needed();
+    }
+}
+
+fn arrived_before(vm: &mut Vm, context: u32) -> Action {
+    match vm.streams.get(&context).map(|stream| stream.body.state) {
+        Some(Held::Awaited) => compare(vm, context),
+        Some(Held::Undecided | Held::Free | Held::Refused) | None => Action::Pause,
     }
 }
 
@@ -103,16 +203,19 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
         return refuse_unjudged();
     };
     let judged = abi::header_map(Map::Request, header_map).map_err(|_| ()).and_then(|()| gate.read(header_map).map_err(|_| ()));
-    let Ok(head) = judged else {
+    let Ok(mut head) = judged else {
         gate.counters.count(Counter::HostError);
         return refuse_unjudged();
     };
+    head.has_body = stream.has_body;
     let action = match gate.judge(&head, stream.waited, now, wall, &mut HostShared::default()) {
         Verdict::Admit(permit) => match admit(gate, &permit, &head) {
             Ok(()) => {
-                stream.permit = permit.limited.is_some().then_some(permit);
                 stream.wall = wall;
-                Action::Continue
+                let awaits = permit.body.is_some();
+                stream.body.state = if awaits { Held::Awaited } else { Held::Free };
+                stream.permit = (awaits || permit.limited.is_some()).then_some(permit);
+                if awaits { Action::Pause } else { Action::Continue }
             }
             Err(error) => {
                 gate.counters.count(Counter::HostError);
@@ -125,13 +228,17 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
         Verdict::Wait(awaited, _) if gate.wait(&awaited, context) => {
             stream.waited.add(&awaited);
             stream.waits = Some(awaited);
-            Action::Hold
+            // The headers must be held in the way in which a body that is to be compared can be waited for.
+            if stream.has_body && gate.policy().checks_bodies() { Action::Pause } else { Action::Hold }
         }
         Verdict::Wait(_, denial) => {
             gate.counters.count(Counter::Denied(denial.reason));
             deny(gate, replies, &head, &denial, wall)
         }
     };
+    if matches!(action, Action::Hold) && stream.waits.is_none() {
+        stream.body.state = Held::Refused;
+    }
     root.tick_as_needed();
     root.call_out(stream.root, Some(context));
     action
@@ -152,7 +259,7 @@ pub(super) fn request_trailers(context: u32) -> Action {
                 .read(header_map)
                 .is_ok_and(|trailers| gate.misplaced(&trailers).all(|name| abi::remove_header(Map::RequestTrailers, name).is_ok()));
         if cleaned {
-            Action::Continue
+            arrived(vm, context, None, true)
         } else {
             gate.counters.count(Counter::HostError);
             Action::Pause

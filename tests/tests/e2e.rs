@@ -49,6 +49,7 @@ mod e2e {
     mod query;
     mod refused;
     mod routes;
+    mod signatures;
     mod tokens;
     mod tokens_backend;
     mod tokens_bad;

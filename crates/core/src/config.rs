@@ -62,7 +62,7 @@ pub fn parse(json: &[u8]) -> Result<document::Plugin, Problems> {
 }
 
 /// The fields that hold lists; nothing else in a document does, and no list holds another one.
-const LISTS: [&str; 25] = [
+const LISTS: [&str; 27] = [
     "issuers",
     "audiences",
     "algorithms",
@@ -88,6 +88,8 @@ const LISTS: [&str; 25] = [
     "deny",
     "origins",
     "limit_headers",
+    "components",
+    "forms",
 ];
 
 /// Refuses an array where no list belongs, and `null` anywhere.

@@ -10,6 +10,7 @@ use crate::limit::{Leased, Limit};
 use crate::requirement::{Met, Requirement};
 use crate::route::{Route, Target};
 use crate::secret::Secret;
+use crate::signature::{self, Signing};
 
 /// A valid plugin configuration. Positions in it are valid: they were made together with it.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Policy {
     pub backend: Option<Backend>,
     /// How abuse is judged; `None`: it is not looked for.
     pub abuse: Option<abuse::Rules>,
+    /// How requests are signed with credentials that require it, where their route does not say; `None`: they are refused.
+    pub signatures: Option<signature::Rules>,
 }
 
 /// Access tokens: whose are accepted, and what they may cost.
@@ -177,6 +180,8 @@ pub struct NodeSizes {
     pub unknown_keys: usize,
     /// Verified access tokens a worker remembers, and as many refused ones.
     pub known_tokens: usize,
+    /// Signatures the node remembers, so that each is taken once.
+    pub nonces: u32,
     /// Bits of an IPv6 address that make a client.
     pub ipv6_prefix: u8,
 }
@@ -192,6 +197,8 @@ pub struct ApiKey {
     pub met: Met,
     /// Address rules of its own.
     pub addresses: AddressRules,
+    /// What its owner signs requests with.
+    pub signing: Option<Signing>,
 }
 
 /// The static API keys by hash.
@@ -259,6 +266,13 @@ fn half(hash: &KeyHash) -> [u8; 16] {
 }
 
 impl Policy {
+    /// Whether bodies may have to be compared with a digest, so that they must be held from the start.
+    #[must_use]
+    pub fn checks_bodies(&self) -> bool {
+        let rules = self.routes.iter().filter_map(|route| route.signature.as_ref()).chain(&self.signatures);
+        rules.into_iter().any(|rules| rules.checks_body)
+    }
+
     /// The first route that matches, and its position.
     #[must_use]
     pub fn route(&self, target: Target<'_>) -> Option<(u16, &Route)> {

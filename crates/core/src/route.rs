@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use regex_lite::Regex;
 
 use crate::access::AddressRules;
+use crate::signature::Rules;
 
 /// A named class of requests and what it asks of them.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Route {
     pub charge_when: Option<Statuses>,
     /// Address rules beside the global ones.
     pub addresses: AddressRules,
+    /// How requests must be signed; `None`: only those of credentials that require it.
+    pub signature: Option<Rules>,
     /// What denials tell a browser.
     pub cors: Option<Cors>,
 }

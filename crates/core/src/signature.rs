@@ -8,6 +8,7 @@ mod base;
 mod cavage;
 mod digest;
 mod input;
+mod make;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +18,7 @@ use crate::credential::mac;
 use crate::secret::Secret;
 pub use base::signature_base;
 pub use digest::{content_digest, is_digest_of};
+pub use make::{Ticket, make};
 
 /// What a policy asks of signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,12 +147,6 @@ pub fn check(request: &Request<'_>, rules: &Rules, credential: &str, secret: &Se
     }
     let once = claim.nonce.map_or(claim.mac, String::into_bytes);
     Ok(Signed { once, until, body })
-}
-
-/// Makes a signature of a base, as `Signature` carries it.
-#[must_use]
-pub fn sign(base: &[u8], secret: &Secret) -> String {
-    STANDARD.encode(mac(secret, &[base]))
 }
 
 /// Base64 of 32 bytes, with padding.

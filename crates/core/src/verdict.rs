@@ -27,6 +27,16 @@ pub enum Reason {
     UnknownConsumer,
     /// The credential lacks a scope, role or claim that the route requires.
     InsufficientScope,
+    /// The request must be signed with the credential's secret, and is not.
+    SignatureRequired,
+    /// The signature is malformed, leaves out what must be signed, or is not of this request.
+    InvalidSignature,
+    /// The signature has ended, or has not begun.
+    ExpiredSignature,
+    /// The signature was used before.
+    ReplayedSignature,
+    /// The body is not the one that was signed.
+    WrongDigest,
     /// The client's address is denied, or not among those allowed.
     AddressDenied,
     /// The client, its consumer or its credential is blocked for abuse, or by an operator.
@@ -45,7 +55,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::AmbiguousPath,
         Self::AmbiguousHost,
         Self::ConflictingCredentials,
@@ -58,6 +68,11 @@ impl Reason {
         Self::DuplicateCredentials,
         Self::UnknownConsumer,
         Self::InsufficientScope,
+        Self::SignatureRequired,
+        Self::InvalidSignature,
+        Self::ExpiredSignature,
+        Self::ReplayedSignature,
+        Self::WrongDigest,
         Self::AddressDenied,
         Self::Blocked,
         Self::TooManyUnknownKeys,
@@ -82,6 +97,11 @@ impl Reason {
             Self::WrongAudience => "wrong_audience",
             Self::UnknownConsumer => "unknown_consumer",
             Self::InsufficientScope => "insufficient_scope",
+            Self::SignatureRequired => "signature_required",
+            Self::InvalidSignature => "invalid_signature",
+            Self::ExpiredSignature => "expired_signature",
+            Self::ReplayedSignature => "replayed_signature",
+            Self::WrongDigest => "wrong_digest",
             Self::TooManyFailedTokens => "too_many_failed_tokens",
             Self::DuplicateCredentials => "duplicate_credentials",
             Self::AddressDenied => "address_denied",
@@ -110,6 +130,11 @@ impl Reason {
             Self::WrongAudience => "The access token is not meant for this API",
             Self::UnknownConsumer => "The access token is valid, but its consumer is not known here",
             Self::InsufficientScope => "The credential lacks a scope, role or claim that this route requires",
+            Self::SignatureRequired => "The request must be signed with the credential's signing secret",
+            Self::InvalidSignature => "The signature is malformed, leaves out what must be signed, or does not match the request",
+            Self::ExpiredSignature => "The signature has expired, or is from the future. Check the clock and sign again",
+            Self::ReplayedSignature => "The signature was used before. Sign each request anew",
+            Self::WrongDigest => "The body does not match its signed digest",
             Self::TooManyFailedTokens => "Too many access tokens that are not valid came from this address. Retry later",
             Self::DuplicateCredentials => "A credential header was sent more than once",
             Self::Blocked => "Blocked because of abuse. Retry later",

@@ -8,6 +8,7 @@ pub(super) const CAS_MISMATCH: u32 = 8;
 /// Buffers that can be read.
 #[derive(Clone, Copy)]
 pub(crate) enum Buffer {
+    Request = 0,
     CallResponse = 4,
     PluginConfiguration = 7,
 }
@@ -54,6 +55,7 @@ mod tests {
     fn numbers_are_those_of_the_sdk() {
         assert_eq!([OK, NOT_FOUND, CAS_MISMATCH], [sdk::Status::Ok as u32, sdk::Status::NotFound as u32, sdk::Status::CasMismatch as u32]);
         assert_eq!(Buffer::PluginConfiguration as u32, sdk::BufferType::PluginConfiguration as u32);
+        assert_eq!(Buffer::Request as u32, sdk::BufferType::HttpRequestBody as u32);
         assert_eq!(Buffer::CallResponse as u32, sdk::BufferType::HttpCallResponseBody as u32);
         assert_eq!(Map::CallResponse as u32, sdk::MapType::HttpCallResponseHeaders as u32);
         assert_eq!(Level::Info as u32, sdk::LogLevel::Info as u32);

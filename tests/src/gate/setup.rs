@@ -110,7 +110,7 @@ impl Setup {
         self
     }
 
-    /// Leaves `allow_on_headers_stop_iteration` out, as `envoy.yaml` does: Envoy then holds back the body of a paused request itself.
+    /// Leaves `allow_on_headers_stop_iteration` out: Envoy then holds back the body of a paused request itself.
     #[must_use]
     pub fn without_stop_iteration(mut self) -> Self {
         self.stop_iteration = false;

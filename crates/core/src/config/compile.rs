@@ -6,6 +6,7 @@ mod credentials;
 mod limits;
 mod requirements;
 mod routes;
+mod signatures;
 mod tokens;
 
 use std::collections::HashMap;
@@ -157,6 +158,7 @@ impl Compiler<'_> {
             node: self.node(&document.node),
             backend: document.backend.as_ref().and_then(|backend| self.backend(backend)),
             abuse: document.abuse.as_ref().and_then(|abuse| self.abuse(abuse)),
+            signatures: document.signatures.as_ref().map(|signatures| self.signature("signatures", signatures)),
         }
     }
 
@@ -233,6 +235,7 @@ impl Compiler<'_> {
             known_keys: within(self, "known_keys", node.known_keys, 8_192, 16, 1_000_000),
             unknown_keys: within(self, "unknown_keys", node.unknown_keys, 8_192, 16, 1_000_000),
             known_tokens: within(self, "known_tokens", node.known_tokens, 8_192, 16, 1_000_000),
+            nonces: within(self, "nonces", node.nonces, 65_536, 256, 4_194_304),
             ipv6_prefix: within(self, "ipv6_prefix", node.ipv6_prefix, 64, 32, 128),
         }
     }

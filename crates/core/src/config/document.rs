@@ -3,6 +3,7 @@
 mod abuse;
 mod answers;
 mod backend;
+mod signatures;
 mod tokens;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use abuse::{Abuse, AbuseAddresses, AbuseDenials, AbuseMode, AbuseVelocity, AbuseWeights};
 pub use answers::{Answers, BodyStyle, IdentityHeaders, LimitHeaders, Reset};
 pub use backend::Backend;
+pub use signatures::{Nonce, Signature, SignatureForm, SignedBody, Signing};
 pub use tokens::{
     ClaimRule, ClaimRules, ConsumerClaim, Encoding, Issuer, Keys, KnownBy, Names, NamesClaim, RemoteKeys, Requirement, TierClaim,
     TokenSecret, Tokens,
@@ -56,6 +58,10 @@ pub struct Plugin {
     /// How abuse is detected and what becomes of it. Default: it is not looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abuse: Option<Abuse>,
+    /// How requests must be signed with keys that are of no use without a signature, on routes that do not say. Default: such keys are
+    /// refused there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<Signature>,
 }
 
 /// Where credentials are and how they are recognised.
@@ -283,6 +289,9 @@ pub struct ApiKey {
     /// Address rules of its own, beside those of its consumer; all must pass.
     #[serde(default, skip_serializing_if = "Addresses::are_none")]
     pub addresses: Addresses,
+    /// What its owner signs requests with. Default: it signs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
     /// Its hash, from `tollgate hash`: `sha256:` or `hmac-sha256:` and 64 hexadecimal digits.
     pub hash: String,
 }
@@ -318,6 +327,9 @@ pub struct Route {
     pub charge_when: Option<Vec<String>>,
     /// Address rules beside the global ones; both must pass.
     pub addresses: Addresses,
+    /// How requests must be signed. Default: only those of keys that require it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// Origins whose pages may read denials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
@@ -407,6 +419,9 @@ pub struct Node {
     /// Verified access tokens a worker remembers, and as many refused ones: 16 to 1,000,000. Default: 8,192.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known_tokens: Option<usize>,
+    /// Signatures of requests the node remembers, so that each is taken once: 256 to 4,194,304. Default: 65,536.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonces: Option<u32>,
     /// Bits of an IPv6 address that make a client: 32 to 128. Default: 64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6_prefix: Option<u8>,

@@ -1,5 +1,9 @@
 use super::*;
 
+fn sign(base: &[u8], secret: &Secret) -> String {
+    STANDARD.encode(mac(secret, &[base]))
+}
+
 const NOW: u64 = 1_700_000_000;
 const SECRET: &str = "a signing secret of a key, long enough";
 
@@ -95,6 +99,16 @@ fn the_standard_s_own_signature_is_made_and_recognised() {
     let params = "(\"date\" \"@authority\" \"content-type\");created=1618884473;keyid=\"test-shared-secret\"";
     let base = signature_base(&sent.request(), ["date", "@authority", "content-type"].into_iter(), params).unwrap();
     assert_eq!(sign(&base, &Secret::new(key)), "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=");
+}
+
+#[test]
+fn what_a_client_makes_is_taken() {
+    let ticket = Ticket { created: NOW, expires: Some(NOW + 5), nonce: Some("abcdefgh"), keyid: "key-1", tag: Some("orders") };
+    let sent = Sent::get("/a?b=c").with("x-a", "1");
+    let (input, signature) = make(&sent.request(), &["@method", "@target-uri", "x-a"], &ticket, &secret()).unwrap();
+    let sent = sent.with("signature-input", &input).with("signature", &signature);
+    let signed = sent.check(&Rules { tag: Some("orders".to_owned()), nonce: true, ..rules() }).unwrap();
+    assert_eq!(signed.until, NOW + 15);
 }
 
 #[test]

@@ -24,6 +24,7 @@ impl Compiler<'_> {
             for (number, key) in consumer.keys.iter().enumerate() {
                 let path = format!("{path}.keys[{number}]");
                 let addresses = self.addresses(&format!("{path}.addresses"), &key.addresses);
+                let signing = key.signing.as_ref().and_then(|signing| self.signing(&format!("{path}.signing"), signing));
                 self.id(&format!("{path}.id"), &key.id);
                 if !key_ids.insert(key.id.as_str()) {
                     self.problem(format!("{path}.id"), quoted(&key.id), "an id of its own: another key has this one");
@@ -38,7 +39,7 @@ impl Compiler<'_> {
                     Ok(hash) => {
                         let granted = Granted { scopes: &key.scopes, roles: &key.roles, claims: None };
                         let met = Met::of(&self.requirements, granted);
-                        if !api_keys.insert(hash, ApiKey { id: key.id.clone(), consumer: position, met, addresses }) {
+                        if !api_keys.insert(hash, ApiKey { id: key.id.clone(), consumer: position, met, addresses, signing }) {
                             self.problem(format!("{path}.hash"), "a hash given before", "each key once");
                         }
                     }

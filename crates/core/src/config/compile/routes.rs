@@ -64,6 +64,13 @@ impl Compiler<'_> {
         });
         let own_tier = self.tier_reference(&format!("{path}.anonymous_tier"), route.anonymous_tier.as_deref(), tier_names);
         let requirement = self.requirement(path, route);
+        if route.signature.is_some() && (route.exempt || route.auth != doc::Auth::Required) {
+            self.problem(
+                format!("{path}.signature"),
+                "a route without `auth` `required`",
+                "none there: a signature is that of a credential",
+            );
+        }
         Route {
             name: route.name.clone().unwrap_or_else(|| "default".to_owned()),
             matcher,
@@ -79,6 +86,7 @@ impl Compiler<'_> {
             cost,
             charge_when,
             addresses: self.addresses(&format!("{path}.addresses"), &route.addresses),
+            signature: route.signature.as_ref().map(|signature| self.signature(&format!("{path}.signature"), signature)),
             cors: route.cors.as_ref().map(|cors| self.cors(&format!("{path}.cors"), cors)),
         }
     }

@@ -260,6 +260,25 @@ pub(super) const TIERS_AND_CONSUMERS: &[Wrong] = &[
 /// Routes, addresses, CORS, headers and sizes.
 pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
     (
+        r#"{"signatures":{"components":["Date"],"max_age":"2h","clock_skew":"6m","tag":"a\"b","forms":["cavage"]}}"#,
+        &[
+            "signatures.components[0]: found `Date`; allowed: a header's name in lower case, or one of `@method`, `@target-uri`, `@authority`, `@scheme`, `@request-target`, `@path`, `@query`",
+            "signatures.tag: found `a\\\"b`; allowed: 1 to 128 printable ASCII characters, none of them `\"` or `\\`",
+            "signatures.forms: found a list without `rfc9421`; allowed: `rfc9421`, alone or with `cavage`",
+            "signatures.forms: found `cavage` where a `tag` is asked for; allowed: `rfc9421` alone: the draft has no tag",
+            "signatures.max_age: found `2h`; allowed: a duration from `1s` to `3600s`",
+            "signatures.clock_skew: found `6m`; allowed: a duration from `0ms` to `300s`",
+        ],
+    ),
+    (
+        r#"{"routes":[{"name":"a","match":{},"auth":"optional","signature":{}}]}"#,
+        &["routes[0].signature: found a route without `auth` `required`; allowed: none there: a signature is that of a credential"],
+    ),
+    (
+        r#"{"consumers":[{"id":"a","tier":"free","keys":[{"id":"b","hash":"sha256:ca57acb00c3619b9c0d9b708773aec973bc30ab3271901c90a53476f2c5738e3","signing":{"secret":{"env":"SHORT"}}}]}]}"#,
+        &["consumers[0].keys[0].signing.secret: found 4 bytes; allowed: at least 16 bytes"],
+    ),
+    (
         r#"{"default_route":{"charge_when":[]}}"#,
         &["default_route.charge_when: found an empty list; allowed: statuses; without the field all are charged"],
     ),
@@ -434,7 +453,7 @@ pub(super) const SHAPES: &[Wrong] = &[
     (
         r#"{"realms":"a"}"#,
         &[
-            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tokens`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`, `abuse`",
+            "realms: found unknown field `realms` (line 1, column 9); allowed: one of `realm`, `credentials`, `tokens`, `tiers`, `consumers`, `routes`, `default_route`, `anonymous_tier`, `addresses`, `answers`, `identity_headers`, `filter_state`, `node`, `backend`, `abuse`, `signatures`",
         ],
     ),
     ("{} {}", &["document: found trailing characters at line 1 column 4; allowed: one JSON object and nothing after it"]),
