@@ -299,6 +299,8 @@ impl Gate {
             // Neither gives the other what it has not.
             met: origin.met.and(&whose.met),
             addresses: whose.addresses.clone(),
+            // A key that must sign is of no more use by its tokens.
+            signing: whose.signing.clone(),
             told: whose.told.clone(),
         });
         *identity = Some((whose, made.clone()));

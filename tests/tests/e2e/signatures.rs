@@ -1,7 +1,5 @@
 //! Signed requests, with keys of the configuration.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 use tollgate_core::secret::Secret;
 use tollgate_core::signature::{Fields, Request, Ticket, content_digest, make};
@@ -54,7 +52,7 @@ impl<'a> Signing<'a> {
     pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
         let digest = content_digest(self.body.unwrap_or_default().as_bytes());
         let headers = [("content-digest", digest.as_str())];
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = plugin::now();
         let request = Request {
             method: self.method.as_bytes(),
             scheme: b"http",
