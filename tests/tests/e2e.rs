@@ -13,6 +13,7 @@ mod e2e {
     mod addresses;
     mod anonymous;
     mod answers;
+    mod audit;
     mod backend_bodies;
     mod backend_bounds;
     mod backend_changes;

@@ -47,12 +47,13 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 fn every_setting_can_be_given_in_all_three_places_and_means_the_same() {
     let example = |setting: &Setting| match setting.kind {
         Kind::Switch => "true",
-        Kind::Number => "7",
+        Kind::Number => "11",
         Kind::List => "10.0.0.0/8, 192.0.2.1",
         Kind::Text => match setting.name {
             "listen" | "node_listen" | "operations_listen" => "[::1]:1",
             "key_prefix" => "acme",
             "key_hash" => "argon2id",
+            "token_algorithm" => "ES256",
             "log" => "warn,access=off",
             "public_url" => "https://tollgate.example.com",
             "mail" => "smtp",

@@ -127,11 +127,12 @@ fn roles_grant_what_they_are_documented_to() {
     let reads = [P::OrganisationsRead, P::ConsumersRead, P::TiersRead, P::KeysRead, P::NodesRead, P::LedgerRead];
     assert_eq!(granted(Role::Admin), P::ALL);
     assert_eq!(granted(Role::Developer), [P::OwnKeysRead, P::OwnKeysWrite, P::OwnAccount]);
-    assert_eq!(granted(Role::Viewer), [&reads[..], &[P::OwnAccount, P::IdentityProvidersRead, P::BlocksRead]].concat());
+    let others = [P::OwnAccount, P::IdentityProvidersRead, P::BlocksRead, P::TokensRead, P::SigningKeysRead];
+    assert_eq!(granted(Role::Viewer), [&reads[..], &others].concat());
     let mut operator = reads.to_vec();
     operator.extend([P::ConsumersWrite, P::KeysWrite, P::AdminKeysRead, P::LedgerWrite]);
     operator.extend([P::UsersRead, P::OwnAccount, P::IdentityProvidersRead, P::OutboxRead, P::OutboxWrite]);
-    operator.extend([P::BlocksRead, P::BlocksWrite]);
+    operator.extend([P::BlocksRead, P::BlocksWrite, P::TokensRead, P::TokensWrite, P::SigningKeysRead, P::AuditRead]);
     operator.sort();
     assert_eq!(granted(Role::Operator), operator);
 }

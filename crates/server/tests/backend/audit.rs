@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 use sqlx::Row;
 use tokio::time::Instant;
+use tollgate_core::wire::{Hello, MOST_REFUSED, Refused, Report};
 use tollgate_server::api_keys::{self, NewOwnKey, Reach};
-use tollgate_server::audit::{self, Broken, Chain, Entry, Filter, Head};
+use tollgate_server::audit::{self, Broken, Chain, Entry, Filter, Head, TOLD_APART};
 use tollgate_server::blocks::{self, NewApproval, NewBlock};
 use tollgate_server::clock::SystemClock;
 use tollgate_server::consumers;
 use tollgate_server::failure::Failure;
+use tollgate_server::nodes::{self, Incarnation, NewNodeCredential};
 use tollgate_server::page::Page;
 use tollgate_server::permission::Role;
+use tollgate_server::reports;
 use tollgate_server::store::Store;
 use tollgate_server::tiers::{self, TierBody};
 use tollgate_server::users::{self, NewUser, User, UserPatch};
@@ -434,6 +437,87 @@ async fn writers_of_two_processes_make_one_chain() {
     }
     let after = verify(&backend, &[before]).await.unwrap();
     assert_eq!(after.seq, before.seq + 40);
+}
+
+async fn incarnation(backend: &Backend) -> Incarnation {
+    let made = committed!(backend, |write| nodes::create_credential(write, &backend.secrets, &backend.admin, NewNodeCredential::default()));
+    let hello = Hello { incarnation_secret: "0".repeat(32), node: String::new(), module: String::new() };
+    let credential = made.unwrap().credential;
+    let welcome = committed!(backend, |write| nodes::hello(write, &backend.secrets, &credential, &hello)).unwrap();
+    nodes::authorize(&backend.store, &backend.secrets, &welcome.token).unwrap()
+}
+
+fn refused(reason: &str, address: Option<&str>, consumer: Option<&str>, count: u64) -> Refused {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Refused { reason: reason.to_owned(), address: owned(address), consumer: owned(consumer), count }
+}
+
+#[tokio::test]
+async fn whom_nodes_refuse_is_noted_once_and_within_bounds() {
+    let backend = Backend::new().await;
+    backend.organisation("a").await;
+    backend.consumer_of("acme", "a").await;
+    let node = incarnation(&backend).await;
+    let report = Report {
+        sequence: 1,
+        refused: vec![
+            refused("invalid_key", Some("address:192.0.2.7/32"), None, 3),
+            refused("insufficient_scope", Some("address:2001:db8::/64"), Some("acme"), 1),
+            refused("unauthenticated", None, Some("nobody"), 40_000),
+            refused("of a later version", None, None, 1),
+        ],
+        ..Report::default()
+    };
+    // It comes twice, as when its answer was lost.
+    for _ in 0..2 {
+        reports::receive(&backend.store, &node, &report).await.unwrap();
+    }
+    assert!(of_kind(&backend, "authentication").await.is_empty(), "they are gathered first");
+    audit::write_failures(&backend.store).await.unwrap();
+    audit::write_failures(&backend.store).await.unwrap();
+    let mut entries = of_kind(&backend, "authentication:denied").await;
+    entries.sort_by_key(|entry| detail(entry)["count"].as_u64());
+    let [scope, key, many] = <[Entry; 3]>::try_from(entries).unwrap();
+    assert_eq!((scope.subject.as_str(), scope.organisation.as_deref()), ("acme", Some("a")));
+    assert_eq!(scope.personal.unwrap(), json!({"address": "2001:db8::/64"}));
+    assert_eq!(detail(&key)["reason"], "invalid_key");
+    assert_eq!((detail(&key)["count"].clone(), detail(&key)["reporter"].clone()), (json!(3), json!(format!("node:{}", node.credential))));
+    assert_eq!((key.subject.as_str(), key.personal.unwrap()), ("unknown", json!({"address": "192.0.2.7"})));
+    assert_eq!((many.actor.as_str(), many.subject.as_str()), ("many", "unknown"));
+    let own = audit::list(&backend.store, &operator(Some("a")), &Filter::default(), &Page::default()).await.unwrap().items;
+    assert_eq!(own[0].action, "authentication:denied", "it is its organisation's affair");
+    // A node that lies fills no disk, however often it reports.
+    for sequence in 2..50_u64 {
+        let addresses = (0..MOST_REFUSED as u64).map(|place| format!("address:198.51.{sequence}.{place}/32"));
+        let refused = addresses.map(|address| refused("invalid_key", Some(&address), None, 1)).collect();
+        reports::receive(&backend.store, &node, &Report { sequence, refused, ..Report::default() }).await.unwrap();
+    }
+    let before = head(&backend).await.seq;
+    audit::write_failures(&backend.store).await.unwrap();
+    assert!(head(&backend).await.seq - before <= TOLD_APART as u64 + 1);
+    let all = of_kind(&backend, "authentication:denied").await;
+    let counted: u64 = all.iter().map(|entry| detail(entry)["count"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 40_004 + 48 * MOST_REFUSED as u64);
+    let most = vec![refused("invalid_key", None, None, 1); MOST_REFUSED + 1];
+    let report = Report { sequence: 99, refused: most, ..Report::default() };
+    assert_eq!(wrong(reports::receive(&backend.store, &node, &report).await), ["refused"]);
+}
+
+#[tokio::test]
+async fn failures_that_cannot_be_written_are_kept_and_counted_on() {
+    let backend = Backend::new().await;
+    let node = incarnation(&backend).await;
+    let report = |sequence| Report { sequence, refused: vec![refused("blocked", None, None, 2)], ..Report::default() };
+    reports::receive(&backend.store, &node, &report(1)).await.unwrap();
+    let raw = backend.raw().await;
+    let trigger = "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    sqlx::query(trigger).execute(&raw).await.unwrap();
+    assert!(audit::write_failures(&backend.store).await.is_err());
+    reports::receive(&backend.store, &node, &report(2)).await.unwrap();
+    sqlx::query("DROP TRIGGER full").execute(&raw).await.unwrap();
+    audit::write_failures(&backend.store).await.unwrap();
+    let [entry] = <[Entry; 1]>::try_from(of_kind(&backend, "authentication").await).unwrap();
+    assert_eq!(detail(&entry)["count"], 4);
 }
 
 /// `cargo test --release … -- --ignored --nocapture appended` for figures.
