@@ -217,10 +217,11 @@ pub(crate) fn name_of_secret(version: u32) -> String {
     format!("hs256-{version}")
 }
 
-/// The key that signs: of an algorithm, or of any.
+/// The key that signs: of an algorithm, or of any. Where the clock was set back to before the first began, that one does.
 fn signing(rows: &[Row], algorithm: Option<SigningAlgorithm>, now: Time) -> Option<&Row> {
-    let fits = |row: &&Row| algorithm.is_none_or(|algorithm| algorithm.name() == row.algorithm);
-    rows.iter().rev().filter(fits).find(|row| row.begins_at <= now && row.ends_at.is_none_or(|ends_at| ends_at > now))
+    let fits = |row: &&Row| algorithm.is_none_or(|algorithm| algorithm.name() == row.algorithm) && !is_over(row, now);
+    let begun = rows.iter().rev().filter(fits).find(|row| row.begins_at <= now);
+    begun.or_else(|| rows.iter().find(fits))
 }
 
 fn is_over(row: &Row, now: Time) -> bool {

@@ -451,6 +451,16 @@ async fn an_operator_rotates_and_forgets_keys() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_leaves_a_key_that_signs() {
+    let (backend, terms, _, key) = backend().await;
+    let client = client(&backend, &key).await;
+    backend.clock.set(backend.now().before(DAY));
+    signing_keys::upkeep(&backend.store, &backend.secrets, &terms.signing).await.unwrap();
+    let granted = tokens::of_client(&backend.store, &backend.secrets, &terms, &client, None).await.unwrap();
+    assert!(introspected(&backend, &terms, granted.access_token.expose()).await);
+}
+
+#[tokio::test]
 async fn another_algorithm_signs_at_once_and_tokens_of_the_one_before_pass() {
     let (backend, before, _, key) = backend().await;
     let old = tokens::of_client(&backend.store, &backend.secrets, &before, &client(&backend, &key).await, None).await.unwrap();
