@@ -7,7 +7,7 @@ use super::tree::{Path, descend};
 
 /// The callbacks Envoy makes and the functions it offers, as far as the module exports and imports them. A test holds this to the
 /// module's source. Memory allocation and initialisation are missing: Envoy does not restrict those.
-const USED: [&str; 35] = [
+const USED: [&str; 36] = [
     // Callbacks.
     "proxy_on_context_create",
     "proxy_on_vm_start",
@@ -15,6 +15,7 @@ const USED: [&str; 35] = [
     "proxy_on_tick",
     "proxy_on_http_call_response",
     "proxy_on_request_headers",
+    "proxy_on_request_body",
     "proxy_on_request_trailers",
     "proxy_on_response_headers",
     "proxy_on_delete",
