@@ -311,7 +311,10 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 fn read_heads(path: &Path) -> Result<Vec<Head>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, line)| line.parse().map_err(|error| format!("line {}: {error}", number + 1))).collect()
+    let heads: Vec<Head> =
+        lines.map(|(number, line)| line.parse().map_err(|error| format!("line {}: {error}", number + 1))).collect::<Result<_, _>>()?;
+    // It would prove nothing, and look as if it did: as when the backend could not be asked for one.
+    if heads.is_empty() { Err("no head in it".to_owned()) } else { Ok(heads) }
 }
 
 /// What is asked for, as texts.
