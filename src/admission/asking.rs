@@ -8,6 +8,8 @@ use tollgate_core::config::check_addresses;
 use tollgate_core::issuer::{Keys, KnownBy};
 use tollgate_core::policy::is_id;
 use tollgate_core::requirement::{Granted, Met};
+use tollgate_core::secret::{LEAST_SECRET_LEN, Secret};
+use tollgate_core::signature::Signing;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 use tollgate_core::wire::{self, Change, Known};
@@ -353,6 +355,11 @@ impl Gate {
             return Err(Unusable);
         }
         let tier = self.tiers.learn(&known.tier, revision, &self.policy)?;
+        let signing = match known.signing {
+            Some(signing) if signing.secret.len() < LEAST_SECRET_LEN => return Err(Unusable),
+            Some(signing) => Some(Signing { secret: Secret::new(signing.secret.into_bytes()), required: signing.required }),
+            None => None,
+        };
         let [addresses, consumer_addresses] = [&known.addresses, &known.consumer_addresses].map(check_addresses);
         let (addresses, consumer_addresses) = (addresses.map_err(|_| Unusable)?, consumer_addresses.map_err(|_| Unusable)?);
         let consumer = self.keys.cache.consumer(&known.consumer, || {
@@ -381,7 +388,9 @@ impl Gate {
             true => Met::without_claims(&self.policy.requirements, granted),
             false => Met::of(&self.policy.requirements, granted),
         };
-        Ok(Identity { credential: known.credential, consumer, met, addresses: None, signing: None, told: Some(told) }.within(&addresses))
+        Ok(Identity { credential: known.credential, consumer, met, addresses: None, signing: None, told: Some(told) }
+            .within(&addresses)
+            .signing(signing))
     }
 
     fn take_in(&mut self, events: Vec<Event>, now: Instant, shared: &mut impl SharedData) {

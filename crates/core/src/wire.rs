@@ -138,6 +138,19 @@ pub struct Known {
     /// Address rules of the consumer.
     #[serde(default, skip_serializing_if = "Addresses::are_none")]
     pub consumer_addresses: Addresses,
+    /// What its owner signs requests with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+}
+
+/// What a credential's owner signs requests with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// The secret: the bytes of this text; at least 16.
+    pub secret: String,
+    /// Whether the credential is of no use without a signature.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
 }
 
 /// A node asks for a consumer that an access token names.
@@ -343,6 +356,7 @@ impl Known {
             consumer,
             tier,
             consumer_addresses: Addresses::default(),
+            signing: None,
         }
     }
 }
@@ -364,6 +378,12 @@ impl fmt::Debug for Hello {
 impl fmt::Debug for Welcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Welcome").field("expires_in_ms", &self.expires_in_ms).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Signing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Signing").field("required", &self.required).finish_non_exhaustive()
     }
 }
 

@@ -41,6 +41,8 @@ fn version_1_is_as_the_golden_files_say() {
     let ruled = agrees::<Resolved>("resolved-rules.json", &mut seen).known.unwrap();
     assert_eq!((ruled.roles[0].as_str(), ruled.addresses.deny[0].as_str()), ("editor", "192.0.2.7"));
     assert_eq!(ruled.consumer_addresses.deny, ["2001:db8::/32"]);
+    let signing = agrees::<Resolved>("resolved-signing.json", &mut seen).known.unwrap().signing.unwrap();
+    assert!(signing.required && !format!("{signing:?}").contains(&signing.secret), "{signing:?}");
     let either: Either = decode(golden("resolved-consumer-rules.json").as_bytes()).unwrap();
     assert_eq!(either.addresses, agrees::<ResolvedConsumer>("resolved-consumer-rules.json", &mut seen).addresses);
     let asked = agrees::<Resolve>("resolve-leases.json", &mut seen).leases.unwrap();

@@ -95,8 +95,8 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
     let digest = new.import.as_ref().and_then(|import| import.digest(secrets, &mut problems));
     problems.finish()?;
     let consumer = consumer.ok_or(Failure::NotFound)?;
-    let NewApiKey { label, scopes, roles, addresses, expires_at, .. } = new.clone();
-    let wish = Wish { label, scopes, roles, addresses, expires_at, replaces: None };
+    let NewApiKey { label, scopes, roles, addresses, signing, expires_at, .. } = new.clone();
+    let wish = Wish { label, scopes, roles, addresses, signing, expires_at, replaces: None };
     let created = match digest {
         None => issue(write, secrets, &consumer, wish).await?,
         Some(digest) => {
@@ -127,8 +127,8 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
     problems.expiry("expires_at", new.expires_at, write.now());
     problems.finish()?;
     room(write, &consumer, MOST_OWN_KEYS).await?;
-    let NewOwnKey { label, scopes, roles, addresses, expires_at } = new;
-    let wish = Wish { label, scopes, roles, addresses, expires_at, replaces: None };
+    let NewOwnKey { label, scopes, roles, addresses, signing, expires_at } = new;
+    let wish = Wish { label, scopes, roles, addresses, signing, expires_at, replaces: None };
     let created = issue(write, secrets, &consumer, wish).await?;
     write.note(principal, "keys:create", &created.key.id, Noted::made(&created.key).whose(Some(&consumer.organisation))).await?;
     Ok(created)
@@ -162,16 +162,22 @@ pub async fn update(
     }
     problems.expiry("expires_at", patch.expires_at.flatten(), now);
     problems.finish()?;
+    let signing = patch.signing.unwrap_or(found.signing);
+    if found.signing.is_none() && !signing.is_none() {
+        return Err(Failure::conflict("signing", "the key has no signing secret: make another key, which has one"));
+    }
+    let signing_secret = found.signing_secret.clone().filter(|_| !signing.is_none());
     let scopes = patch.scopes.unwrap_or_else(|| found.scopes.clone());
     let roles = patch.roles.unwrap_or_else(|| found.roles.clone());
     let addresses = patch.addresses.unwrap_or_else(|| found.addresses.clone());
-    let changed = Row { label, scopes, roles, addresses, expires_at: patch.expires_at.unwrap_or(found.expires_at), ..found.clone() };
+    let expires_at = patch.expires_at.unwrap_or(found.expires_at);
+    let changed = Row { label, scopes, roles, addresses, signing, signing_secret, expires_at, ..found.clone() };
     if changed == found {
         return Ok(ApiKey::of(found, now));
     }
     let changed = Row { version: found.version + 1, ..changed };
     rows::update(write, &changed).await?;
-    let told = |row: &Row| (row.scopes.clone(), row.roles.clone(), row.addresses.clone(), row.expires_at);
+    let told = |row: &Row| (row.scopes.clone(), row.roles.clone(), row.addresses.clone(), row.signing, row.expires_at);
     if told(&changed) != told(&found) {
         publish(write, Kind::Credential, id).await?;
     }
@@ -217,6 +223,7 @@ pub async fn rotate(
         scopes: found.scopes.iter().filter(|scope| consumer.scopes.contains(scope)).cloned().collect(),
         roles: found.roles.iter().filter(|role| consumer.roles.contains(role)).cloned().collect(),
         addresses: found.addresses.clone(),
+        signing: found.signing,
         expires_at: rotate.expires_at.or(as_long),
         replaces: Some(found.id.clone()),
     };

@@ -36,6 +36,7 @@ pub mod secrets;
 pub mod self_service;
 pub mod sessions;
 pub mod settings;
+pub mod signing;
 pub mod signing_keys;
 pub mod startup;
 pub mod store;

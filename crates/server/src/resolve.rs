@@ -20,18 +20,23 @@ use crate::words::is_id;
 pub async fn resolve(store: &Store, secrets: &Secrets, node: &Incarnation, resolve: &Resolve) -> Result<Resolved, Failure> {
     let digest = unhex(&resolve.sha256).ok_or_else(|| Failure::invalid("sha256", "64 lower-case hexadecimal digits"))?;
     let (revision, found) = holder(store, secrets, resolve.id.as_deref(), &digest).await?;
-    answer(store, node, revision, found, resolve.leases.as_ref()).await
+    answer(store, secrets, node, revision, found, resolve.leases.as_ref()).await
 }
 
 /// The credential of an id, which an access token of ours came from, and the revision that was read at.
 ///
 /// # Errors
 /// [`Failure::Invalid`] for leases that no node asks for; [`Failure::Unavailable`].
-pub async fn resolve_credential(store: &Store, node: &Incarnation, asked: &ResolveCredential) -> Result<Resolved, Failure> {
+pub async fn resolve_credential(
+    store: &Store,
+    secrets: &Secrets,
+    node: &Incarnation,
+    asked: &ResolveCredential,
+) -> Result<Resolved, Failure> {
     // Whatever else a token may hold in place of an id is nobody's.
     let id = if is_id(&asked.credential) { asked.credential.as_str() } else { "" };
     let (revision, found) = usable(store, id).await?;
-    answer(store, node, revision, found, asked.leases.as_ref()).await
+    answer(store, secrets, node, revision, found, asked.leases.as_ref()).await
 }
 
 /// The key of an id, if it may pass, and the revision that was read at.
@@ -78,6 +83,7 @@ fn living(store: &Store, found: Found) -> Option<Box<Usable>> {
 /// What a node is told, with the first leases of the consumer where it wants them.
 async fn answer(
     store: &Store,
+    secrets: &Secrets,
     node: &Incarnation,
     revision: u64,
     found: Option<Box<Usable>>,
@@ -89,12 +95,13 @@ async fn answer(
     let now = store.now();
     let expires_in_ms = found.expires_at.map(|expires_at| u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX));
     let (addresses, consumer_addresses) = (found.addresses.document(), found.consumer_addresses.document());
+    let signing = found.signing.tell(secrets, &found.id, found.signing_secret.as_deref())?;
     let Usable { id: credential, scopes, roles, consumer, tier, .. } = *found;
     let (limits, settled) = match leases {
         Some(asked) => first(store, node, &consumer, &tier, asked).await?,
         None => (Vec::new(), None),
     };
-    let known = Some(Known { credential, scopes, roles, addresses, expires_in_ms, consumer, tier, consumer_addresses });
+    let known = Some(Known { credential, scopes, roles, addresses, expires_in_ms, consumer, tier, consumer_addresses, signing });
     Ok(Resolved { revision, known, limits, settled })
 }
 

@@ -56,6 +56,8 @@ mod rotation;
 mod scopes;
 #[path = "backend/self_service.rs"]
 mod self_service;
+#[path = "backend/signing.rs"]
+mod signing;
 #[path = "backend/tenants.rs"]
 mod tenants;
 #[path = "backend/tiers.rs"]

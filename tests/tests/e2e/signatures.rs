@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate_core::secret::Secret;
 use tollgate_core::signature::{Fields, Request, Ticket, content_digest, make};
 use tollgate_tests::plugin::{self, ACME};
-use tollgate_tests::{Call, Connection, EveryWorker, Gate, Http, Setup, Upstream, run};
+use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http, Setup, Upstream, run};
 
 pub(super) const SECRET: &str = "a secret that signs requests";
 
@@ -229,6 +229,44 @@ fn a_key_that_must_sign_is_of_no_use_without() {
         Call::get("/a").bearer(ACME).send(&gate, Http::One).await.assert_denied(401, "signature_required");
         Signing::get("/a").call(ACME).send(&gate, Http::One).await.assert_admitted();
         Signing::post("/a", "b").call(ACME).send(&gate, Http::Two).await.assert_admitted();
+        gate.assert_untrapped().await;
+    });
+}
+
+#[test]
+fn a_key_of_the_backend_signs_with_the_secret_that_was_shown_with_it() {
+    run(async {
+        let backend = Backend::start("signing").await;
+        backend.new_consumer("acme", "enterprise").await;
+        let made = backend.call("POST", "/api/v1/keys", Some(&json!({"consumer": "acme", "signing": "required"}))).await;
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        let (id, key, secret) = (text("id"), text("api_key"), text("signing_secret"));
+        let plugin = json!({"backend": plugin::backend(&json!({})), "signatures": {}});
+        let gate = Setup::new("signing-gate", &plugin).real_backend(&backend).start().await;
+        let signed = |body: Option<&'static str>| {
+            let signing = body.map_or_else(|| Signing::get("/a"), |body| Signing::post("/a", body));
+            Signing { keyid: &id, secret: &secret, ..signing }
+        };
+        let mut workers = EveryWorker::of(&gate).await;
+        workers.until("the key", &Call::get("/a").bearer(&key), |answer| answer.code() == "signature_required").await;
+        for http in Http::BOTH {
+            signed(None).call(&key).send(&gate, http).await.assert_admitted();
+            signed(Some("body")).call(&key).send(&gate, http).await.assert_admitted();
+            let altered = signed(Some("body")).onto(Call::new("POST", "/a").body("b0dy"), &key);
+            altered.send(&gate, http).await.assert_denied(400, "wrong_digest");
+            Signing { secret: SECRET, ..signed(None) }.call(&key).send(&gate, http).await.assert_denied(401, "invalid_signature");
+        }
+        // A key that no worker knows yet, with a body that came whole while it was asked about.
+        for http in Http::BOTH {
+            let made = backend.call("POST", "/api/v1/keys", Some(&json!({"consumer": "acme", "signing": "required"}))).await;
+            let text = |name: &str| made[name].as_str().unwrap().to_owned();
+            let (id, key, secret) = (text("id"), text("api_key"), text("signing_secret"));
+            let signing = Signing { keyid: &id, secret: &secret, ..Signing::post("/first", "body") };
+            signing.onto(Call::new("POST", "/first").body("b0dy"), &key).send(&gate, http).await.assert_denied(400, "wrong_digest");
+            assert!(Upstream::shared().seen("/first").is_empty(), "it reached the upstream");
+        }
+        backend.call("PATCH", &format!("/api/v1/keys/{id}"), Some(&json!({"signing": "none"}))).await;
+        workers.until("no signature to be asked for", &Call::get("/a").bearer(&key), Answer::reached_upstream).await;
         gate.assert_untrapped().await;
     });
 }

@@ -8,6 +8,7 @@ use crate::clock::Time;
 use crate::failure::Problems;
 use crate::patch::given;
 use crate::secrets::{Purpose, Secrets, Shown};
+use crate::signing::Signing;
 use crate::store::api_keys::Row;
 
 /// Fewer characters than this are within reach of guessing.
@@ -30,6 +31,9 @@ pub struct ApiKey {
     /// From where it may be used, beside what holds for its consumer.
     #[serde(default, skip_serializing_if = "AddressRules::are_none")]
     pub addresses: AddressRules,
+    /// When requests with it must be signed.
+    #[serde(default, skip_serializing_if = "Signing::is_none")]
+    pub signing: Signing,
     /// Whether it passes, and if not, why.
     pub status: Status,
     /// When it was made.
@@ -83,6 +87,9 @@ pub struct NewApiKey {
     /// From where it may be used, beside what holds for its consumer. Default: from everywhere.
     #[serde(default, skip_serializing_if = "AddressRules::are_none")]
     pub addresses: AddressRules,
+    /// Whether it has a signing secret, which is made with it and shown once, and when requests must be signed with that. Default: `none`.
+    #[serde(default, skip_serializing_if = "Signing::is_none")]
+    pub signing: Signing,
     /// When it ends. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -114,6 +121,8 @@ pub struct NewOwnKey {
     pub roles: Vec<String>,
     /// From where it may be used, beside what holds for the consumer. Default: from everywhere.
     pub addresses: AddressRules,
+    /// Whether it has a signing secret, which is made with it and shown once, and when requests must be signed with that. Default: `none`.
+    pub signing: Signing,
     /// When it ends. Default: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -135,13 +144,17 @@ pub struct ApiKeyPatch {
     /// From where it may be used from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<AddressRules>,
+    /// When requests with it must be signed from now on; `none` ends its signing secret. A key that has none is rotated or replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
     /// When it ends; null: never.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<Time>)]
     pub expires_at: Option<Option<Time>>,
 }
 
-/// How a key is to be rotated. The new one has the scopes and roles of the old one that the consumer still has, and its addresses.
+/// How a key is to be rotated. The new one has the scopes and roles of the old one that the consumer still has, its addresses,
+/// and a signing secret of its own if the old one had one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotate {
@@ -164,6 +177,10 @@ pub struct Created {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub api_key: Option<Shown>,
+    /// Its signing secret, shown this once, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub signing_secret: Option<Shown>,
 }
 
 /// A key just rotated.
@@ -195,6 +212,7 @@ impl NewApiKey {
             scopes: Vec::new(),
             roles: Vec::new(),
             addresses: AddressRules::default(),
+            signing: Signing::None,
             expires_at: None,
             import: None,
         }
@@ -213,6 +231,7 @@ impl ApiKey {
             scopes: row.scopes,
             roles: row.roles,
             addresses: row.addresses,
+            signing: row.signing,
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,

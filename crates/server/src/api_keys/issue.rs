@@ -7,7 +7,8 @@ use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::consumers::Consumer;
 use crate::failure::Failure;
-use crate::secrets::{Hash, Purpose, Secrets, random_id};
+use crate::secrets::{Hash, Purpose, Secrets, Shown, random_id};
+use crate::signing::Signing;
 use crate::store::Write;
 use crate::store::api_keys::{self as rows, Row};
 
@@ -18,6 +19,7 @@ pub(crate) struct Wish {
     pub(crate) scopes: Vec<String>,
     pub(crate) roles: Vec<String>,
     pub(crate) addresses: AddressRules,
+    pub(crate) signing: Signing,
     pub(crate) expires_at: Option<Time>,
     pub(crate) replaces: Option<String>,
 }
@@ -26,8 +28,8 @@ pub(crate) struct Wish {
 pub(crate) async fn issue(write: &mut Write, secrets: &Secrets, consumer: &Consumer, wish: Wish) -> Result<Created, Failure> {
     let issued = secrets.issue(Purpose::Api)?;
     let hash = secrets.hash_as_set(&digest(issued.shown.expose().as_bytes())).await?;
-    let key = insert(write, consumer, issued.id, wish, hash, false).await?;
-    Ok(Created { key, api_key: Some(issued.shown) })
+    let (key, signing_secret) = insert(write, secrets, consumer, issued.id, wish, (hash, false)).await?;
+    Ok(Created { key, api_key: Some(issued.shown), signing_secret })
 }
 
 /// Takes a key over from elsewhere.
@@ -42,14 +44,22 @@ pub(super) async fn import(
         return Err(Failure::conflict("import", "the key was imported before"));
     }
     // It is found by its hash, which only this hashing makes again.
-    let key = insert(write, consumer, random_id(16)?, wish, secrets.hash(&digest)?, true).await?;
-    Ok(Created { key, api_key: None })
+    let (key, signing_secret) = insert(write, secrets, consumer, random_id(16)?, wish, (secrets.hash(&digest)?, true)).await?;
+    Ok(Created { key, api_key: None, signing_secret })
 }
 
-async fn insert(write: &mut Write, consumer: &Consumer, id: String, wish: Wish, hash: Hash, imported: bool) -> Result<ApiKey, Failure> {
-    let row = row(consumer, id, wish, imported, write.now());
+async fn insert(
+    write: &mut Write,
+    secrets: &Secrets,
+    consumer: &Consumer,
+    id: String,
+    wish: Wish,
+    (hash, imported): (Hash, bool),
+) -> Result<(ApiKey, Option<Shown>), Failure> {
+    let (signing_secret, shown) = wish.signing.make(secrets, &id)?.unzip();
+    let row = Row { signing_secret, ..row(consumer, id, wish, imported, write.now()) };
     rows::insert(write, &[(row.clone(), hash)]).await?;
-    Ok(ApiKey::of(row, write.now()))
+    Ok((ApiKey::of(row, write.now()), shown))
 }
 
 pub(super) fn row(consumer: &Consumer, id: String, wish: Wish, imported: bool, now: Time) -> Row {
@@ -61,6 +71,8 @@ pub(super) fn row(consumer: &Consumer, id: String, wish: Wish, imported: bool, n
         scopes: wish.scopes,
         roles: wish.roles,
         addresses: wish.addresses,
+        signing: wish.signing,
+        signing_secret: None,
         imported,
         created_at: now,
         expires_at: wish.expires_at,

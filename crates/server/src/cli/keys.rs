@@ -10,6 +10,7 @@ use super::table::{Cell, Column};
 use super::times;
 use crate::api_keys::{ApiKey, ApiKeyPatch, Created, Import, NewApiKey, Rotate, Rotated, Status};
 use crate::clock::{Clock, SystemClock, Time};
+use crate::signing::Signing;
 
 /// Make, see, rotate and revoke API keys.
 #[derive(Debug, clap::Args)]
@@ -74,6 +75,10 @@ struct New {
     scopes: Vec<String>,
     #[command(flatten)]
     rules: Rules,
+    /// Make a signing secret with it, printed this once, and say when requests must be signed: `optional`, where a route asks for it, or
+    /// `required`, always.
+    #[arg(long, value_name = "WHEN", value_parser = signing)]
+    signing: Option<Signing>,
     #[command(flatten)]
     end: End,
     /// Take over a key from elsewhere by its SHA-256, as `tollgate hash` prints it.
@@ -98,7 +103,7 @@ pub(super) struct Once {
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
-    .args(["label", "scopes", "no_scopes", "roles", "no_roles", "allow", "deny", "no_addresses", "expires_at", "expires_in", "never_expires"]))]
+    .args(["label", "scopes", "no_scopes", "roles", "no_roles", "allow", "deny", "no_addresses", "signing", "expires_at", "expires_in", "never_expires"]))]
 struct Update {
     /// The key's id.
     id: String,
@@ -113,6 +118,9 @@ struct Update {
     no_scopes: bool,
     #[command(flatten)]
     rules: NewRules,
+    /// When requests with it must be signed: `optional` or `required`; `none` ends its signing secret.
+    #[arg(long, value_name = "WHEN", value_parser = signing)]
+    signing: Option<Signing>,
     #[command(flatten)]
     end: End,
     /// It does not end any more.
@@ -142,6 +150,11 @@ const COLUMNS: &[Column<ApiKey>] = &[
     Column::listed("scopes", |key| Cell::words(&key.scopes)),
     Column::alone("roles", |key| Cell::words(&key.roles)),
     Column::alone("addresses", |key| Cell::words(&key.addresses.words())),
+    Column::alone("signing", |key| match key.signing {
+        Signing::None => "".into(),
+        Signing::Optional => "optional".into(),
+        Signing::Required => "required".into(),
+    }),
     Column::listed("status", |key| status(key.status).into()),
     Column::listed("created", |key| Cell::Time(key.created_at)),
     Column::listed("expires", |key| key.expires_at.into()),
@@ -178,14 +191,17 @@ fn create(client: &Client, output: &Output, new: &New) -> Result<(), ClientError
         scopes: new.scopes.clone(),
         roles: new.rules.roles.clone(),
         addresses: new.rules.addresses(),
+        signing: new.signing.unwrap_or_default(),
         expires_at: new.end.time(),
         import: import(new)?,
     };
     let answer = client.post(&path(&["keys"]), &document, new.once.key())?;
-    match answer.read::<Created>()?.api_key {
-        Some(key) => output.secret(&answer, ("api key", key.expose()), COLUMNS, &new.alone),
-        None => output.one(&answer, COLUMNS),
+    let created: Created = answer.read()?;
+    match &created.api_key {
+        Some(key) => output.secret(&answer, ("api key", key.expose()), COLUMNS, &new.alone)?,
+        None => output.one(&answer, COLUMNS)?,
     }
+    signing_secret(output, &created)
 }
 
 fn rotate(client: &Client, output: &Output, rotation: &Rotation) -> Result<(), ClientError> {
@@ -194,7 +210,25 @@ fn rotate(client: &Client, output: &Output, rotation: &Rotation) -> Result<(), C
     let answer = client.post(&path(&["keys", &rotation.id, "rotate"]), &document, rotation.once.key())?;
     let rotated: Rotated = answer.read()?;
     let key = rotated.created.api_key.as_ref().map_or("", |key| key.expose());
-    output.secret(&answer, ("api key", key), COLUMNS, &rotation.alone)
+    output.secret(&answer, ("api key", key), COLUMNS, &rotation.alone)?;
+    signing_secret(output, &rotated.created)
+}
+
+/// A line of its own for the signing secret; a document has it already.
+fn signing_secret(output: &Output, created: &Created) -> Result<(), ClientError> {
+    match &created.signing_secret {
+        Some(secret) => output.line("signing secret", secret.expose()),
+        None => Ok(()),
+    }
+}
+
+fn signing(text: &str) -> Result<Signing, String> {
+    match text {
+        "none" => Ok(Signing::None),
+        "optional" => Ok(Signing::Optional),
+        "required" => Ok(Signing::Required),
+        _ => Err("allowed: `none`, `optional`, `required`".to_owned()),
+    }
 }
 
 /// The key to take over, if it is one.
@@ -241,6 +275,7 @@ impl Update {
             scopes,
             roles: self.rules.roles(),
             addresses: self.rules.addresses(),
+            signing: self.signing,
             expires_at: (self.never_expires || end.is_some()).then_some(end),
         }
     }

@@ -60,6 +60,11 @@ impl Output {
         Ok(())
     }
 
+    /// Something more, for people: a document holds it already.
+    pub(super) fn line(&self, title: &str, text: &str) -> Result<(), ClientError> {
+        if self.json { Ok(()) } else { self.print(&Value::Null, || Ok(format!("{title}: {}\n", plain(text)))) }
+    }
+
     /// What was done to something of which nothing is left to show.
     pub(super) fn done(&self, done: &str, id: &str) -> Result<(), ClientError> {
         self.print(&json!({done: id}), || Ok(format!("{done} {}\n", plain(id))))

@@ -1,5 +1,6 @@
 //! Owns the rows of API keys: hashes, never keys. Must not judge them.
 
+use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
@@ -8,6 +9,20 @@ use super::{Reader, StoreError, Window, Write};
 use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::secrets::Hash;
+
+/// When requests with a key are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+pub enum Signing {
+    /// Never: the key has no signing secret.
+    #[default]
+    None,
+    /// Where a route asks for it.
+    Optional,
+    /// Always: the key is of no use without a signature.
+    Required,
+}
 
 /// What is kept of an API key beside its hash.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -22,6 +37,9 @@ pub(crate) struct Row {
     pub(crate) roles: Vec<String>,
     #[sqlx(json)]
     pub(crate) addresses: AddressRules,
+    pub(crate) signing: Signing,
+    /// Sealed.
+    pub(crate) signing_secret: Option<Vec<u8>>,
     pub(crate) imported: bool,
     pub(crate) created_at: Time,
     pub(crate) expires_at: Option<Time>,
@@ -34,8 +52,8 @@ pub(crate) struct Row {
 
 const TABLE: Table = Table {
     name: "api_keys",
-    columns: "id, organisation, consumer, label, scopes, roles, addresses, imported, created_at, expires_at, revoked_at, last_used_at, \
-              replaces, replaced_by, version",
+    columns: "id, organisation, consumer, label, scopes, roles, addresses, signing, signing_secret, imported, created_at, expires_at, revoked_at, \
+              last_used_at, replaces, replaced_by, version",
     id: "id",
     condition: "TRUE",
     changing: &[],
@@ -58,16 +76,20 @@ pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Row
 
 /// Adds keys, in statements of many rows.
 pub(crate) async fn insert(write: &mut Write, keys: &[(Row, Hash)]) -> Result<(), StoreError> {
-    // 18 values a row: SQLite takes 32,766 in a statement.
+    // 20 values a row: SQLite takes 32,766 in a statement.
     for chunk in keys.chunks(1_000) {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO api_keys (id, organisation, consumer, label, scopes, roles, addresses, imported, created_at, expires_at, revoked_at, last_used_at, \
+            "INSERT INTO api_keys (id, organisation, consumer, label, scopes, roles, addresses, signing, signing_secret, imported, created_at, expires_at, revoked_at, last_used_at, \
              replaces, replaced_by, version, hashing, pepper, hash) ",
         );
         query.push_values(chunk, |mut values, (row, hash)| {
             values.push_bind(row.id.clone()).push_bind(row.organisation.clone()).push_bind(row.consumer.clone());
             values.push_bind(row.label.clone()).push_bind(Json(row.scopes.clone())).push_bind(Json(row.roles.clone()));
-            values.push_bind(Json(row.addresses.clone())).push_bind(row.imported);
+            values
+                .push_bind(Json(row.addresses.clone()))
+                .push_bind(row.signing)
+                .push_bind(row.signing_secret.clone())
+                .push_bind(row.imported);
             values.push_bind(row.created_at).push_bind(row.expires_at).push_bind(row.revoked_at).push_bind(row.last_used_at);
             values.push_bind(row.replaces.clone()).push_bind(row.replaced_by.clone()).push_bind(row.version);
             values.push_bind(hash.hashing.name()).push_bind(hash.pepper).push_bind(hash.bytes.clone());
@@ -89,10 +111,12 @@ pub(crate) async fn count_active(write: &mut Write, consumer: &str) -> Result<u3
 pub(crate) async fn update(write: &mut Write, changed: &Row) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE api_keys SET label = ?1, scopes = ?2, expiry_told = expiry_told AND expires_at IS ?3, expires_at = ?3, revoked_at = ?4, \
-         replaced_by = ?5, version = ?6, roles = ?7, addresses = ?8 WHERE id = ?9",
+         replaced_by = ?5, version = ?6, roles = ?7, addresses = ?8, signing = ?9, signing_secret = ?10 \
+         WHERE id = ?11",
     );
     let query = query.bind(&changed.label).bind(Json(&changed.scopes)).bind(changed.expires_at).bind(changed.revoked_at);
     let query = query.bind(&changed.replaced_by).bind(changed.version).bind(Json(&changed.roles)).bind(Json(&changed.addresses));
+    let query = query.bind(changed.signing).bind(&changed.signing_secret);
     query.bind(&changed.id).execute(write.connection()).await?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use sqlx::{Connection, FromRow, Row, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tollgate_core::config::document;
 
+use super::api_keys::Signing;
 use super::{Reader, Store, StoreError};
 use crate::addresses::AddressRules;
 use crate::clock::Time;
@@ -26,14 +27,14 @@ const MOST_WAITING: usize = 1_024;
 
 /// Many keys by their ids, a JSON array; a row for each of them.
 pub(super) const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
-    k.id, k.scopes, k.roles, k.addresses, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
+    k.id, k.scopes, k.roles, k.addresses, k.signing, k.signing_secret, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
     c.roles AS granted_roles, c.addresses AS consumer_addresses, t.name AS tier, t.limits FROM json_each(?) j \
     LEFT JOIN api_keys k ON k.id = j.value \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
     LEFT JOIN tiers t ON t.name = c.tier";
 /// One imported key by its hash.
 pub(super) const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
-    k.id, k.scopes, k.roles, k.addresses, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
+    k.id, k.scopes, k.roles, k.addresses, k.signing, k.signing_secret, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
     c.roles AS granted_roles, c.addresses AS consumer_addresses, t.name AS tier, t.limits FROM (SELECT 1) \
     LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
@@ -64,6 +65,9 @@ pub(crate) struct Usable {
     pub(crate) granted_roles: Vec<String>,
     pub(crate) addresses: AddressRules,
     pub(crate) consumer_addresses: AddressRules,
+    pub(crate) signing: Signing,
+    /// Sealed.
+    pub(crate) signing_secret: Option<Vec<u8>>,
     pub(crate) expires_at: Option<Time>,
     pub(crate) hash: Hash,
     pub(crate) consumer: String,
@@ -210,6 +214,8 @@ impl FromRow<'_, SqliteRow> for Placed {
                     granted_roles,
                     addresses,
                     consumer_addresses,
+                    signing: row.try_get("signing")?,
+                    signing_secret: row.try_get("signing_secret")?,
                     expires_at,
                     hash,
                     consumer,

@@ -16,5 +16,5 @@ pub(super) async fn resolve(
     KnownNode(node): KnownNode,
     Message(asked): Message<ResolveCredential>,
 ) -> Result<Message<Resolved>, Refusal> {
-    Ok(Message(resolve_credential(&backend.store, &node, &asked).await?))
+    Ok(Message(resolve_credential(&backend.store, &backend.secrets, &node, &asked).await?))
 }
