@@ -1,6 +1,6 @@
 //! Owns what operators see of the process: its log and its metrics. Must not decide what is worth telling, nor keep anything a client chose as a label.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::filter::Targets;
@@ -39,16 +39,14 @@ pub fn log(levels: Targets) -> Result<Flush, Box<dyn std::error::Error + Send + 
 /// # Errors
 /// If another recorder was installed before.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(recorder) = RECORDER.get() {
+    static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    // Held while one is installed: whoever comes meanwhile gets that one.
+    let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(recorder) = recorder.as_ref() {
         return Ok(recorder.clone());
     }
-    let recorder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?.install_recorder();
-    match recorder {
-        Ok(recorder) => Ok(RECORDER.get_or_init(|| recorder).clone()),
-        // Another thread was faster, between the two lines above.
-        Err(error) => RECORDER.get().cloned().ok_or(error),
-    }
+    let installed = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?.install_recorder()?;
+    Ok(recorder.insert(installed).clone())
 }
 
 #[cfg(test)]
