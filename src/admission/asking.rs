@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tollgate_core::config::check_addresses;
 use tollgate_core::issuer::{Keys, KnownBy};
-use tollgate_core::policy::is_id;
+use tollgate_core::policy::{Policy, is_id};
 use tollgate_core::requirement::{Granted, Met};
 use tollgate_core::secret::{LEAST_SECRET_LEN, Secret};
 use tollgate_core::signature::Signing;
@@ -417,7 +417,7 @@ impl Gate {
         if let Some(backend) = &mut self.backend {
             // What is blocked stays so, until it ends or the backend says otherwise.
             backend.ask_for_blocks();
-            if self.policy.tokens.issuers.iter().any(|issuer| issuer.known_by == KnownBy::Credential) {
+            if takes_own_tokens(&self.policy) {
                 backend.ask_for_revocations();
             }
         }
@@ -454,7 +454,7 @@ impl Gate {
 
     /// Remembers that a token or family is revoked, where tokens of the backend's own are taken.
     fn token_revoked(&mut self, revoked: &wire::Revoked, now: Instant) {
-        if self.policy.tokens.issuers.iter().any(|issuer| issuer.known_by == KnownBy::Credential) {
+        if takes_own_tokens(&self.policy) {
             self.revoked.add(&revoked.id, now.after(revoked.ends_in_ms.saturating_mul(1_000_000)));
         }
     }
@@ -470,6 +470,11 @@ impl Gate {
         }
         due
     }
+}
+
+/// Whether tokens are taken that the backend issues itself.
+fn takes_own_tokens(policy: &Policy) -> bool {
+    policy.tokens.issuers.iter().any(|issuer| issuer.known_by == KnownBy::Credential)
 }
 
 #[cfg(test)]

@@ -54,19 +54,18 @@ impl Met {
     /// Which of `requirements` are met by what was granted.
     #[must_use]
     pub fn of(requirements: &[Requirement], granted: Granted<'_>) -> Self {
-        let bits = |some: &[Requirement]| {
-            some.iter().enumerate().filter(|(_, own)| own.is_met(granted)).fold(0, |bits, (position, _)| bits | 1 << position)
-        };
-        Self(requirements.chunks(64).map(bits).collect())
+        Self::those(requirements, |own| own.is_met(granted))
     }
 
     /// The same, whatever the requirements ask of claims: for who has none, beside somebody who does.
     #[must_use]
     pub fn without_claims(requirements: &[Requirement], granted: Granted<'_>) -> Self {
-        let bits = |some: &[Requirement]| {
-            let met = |own: &Requirement| own.scopes.are_among(granted.scopes) && own.roles.are_among(granted.roles);
-            some.iter().enumerate().filter(|(_, own)| met(own)).fold(0, |bits, (position, _)| bits | 1 << position)
-        };
+        Self::those(requirements, |own| own.scopes.are_among(granted.scopes) && own.roles.are_among(granted.roles))
+    }
+
+    fn those(requirements: &[Requirement], met: impl Fn(&Requirement) -> bool) -> Self {
+        let bits =
+            |some: &[Requirement]| some.iter().enumerate().filter(|(_, own)| met(own)).fold(0, |bits, (position, _)| bits | 1 << position);
         Self(requirements.chunks(64).map(bits).collect())
     }
 

@@ -253,9 +253,14 @@ pub(crate) fn random_id(length: usize) -> Result<String, Failure> {
 
 /// A random word of 256 bits, in base64url.
 pub(crate) fn random_word() -> Result<Zeroizing<String>, Failure> {
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random_bytes()?.as_slice())))
+}
+
+/// 256 random bits.
+pub(crate) fn random_bytes() -> Result<Zeroizing<[u8; 32]>, Failure> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(no_randomness)?;
-    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    Ok(bytes)
 }
 
 #[cold]

@@ -181,9 +181,7 @@ pub async fn upkeep(store: &Store, secrets: &Secrets, signing: &Signing) -> Resu
     for row in rows.iter().filter(|row| is_over(row, now)) {
         rows::delete(&mut write, &row.id).await?;
     }
-    for row in rows.iter().filter(|row| lacks_end(row, &rows, now)) {
-        rows::end(&mut write, &row.id, now.after(signing.token_life + LEEWAY)).await?;
-    }
+    end_those_replaced(&mut write, signing).await?;
     if let Some(begins_at) = due(&rows, signing, now) {
         let made = make(&mut write, secrets, signing, begins_at).await?;
         write.record(&Principal::backend("schedule"), "signing_keys:rotate", &made.id).await?;
@@ -250,6 +248,15 @@ fn due(rows: &[Row], settings: &Signing, now: Time) -> Option<Time> {
     }
 }
 
+/// Sets the end of keys in whose place another signs: when the last token that they signed has ended.
+async fn end_those_replaced(write: &mut Write, signing: &Signing) -> Result<(), Failure> {
+    let (rows, now) = (rows::all(write).await?, write.now());
+    for row in rows.iter().filter(|row| lacks_end(row, &rows, now)) {
+        rows::end(write, &row.id, now.after(signing.token_life + LEEWAY)).await?;
+    }
+    Ok(())
+}
+
 async fn make(write: &mut Write, secrets: &Secrets, signing: &Signing, begins_at: Time) -> Result<Row, Failure> {
     let id = random_id(16)?;
     let pair = Pair::generate(signing.algorithm).await?;
@@ -258,13 +265,7 @@ async fn make(write: &mut Write, secrets: &Secrets, signing: &Signing, begins_at
     let algorithm = signing.algorithm.name().to_owned();
     let row = Row { id, algorithm, public, sealed, created_at: write.now(), begins_at, ends_at: None };
     rows::insert(write, &row).await?;
-    if begins_at <= write.now() {
-        for other in
-            rows::all(write).await?.iter().filter(|other| other.id != row.id && other.ends_at.is_none() && other.begins_at <= begins_at)
-        {
-            rows::end(write, &other.id, write.now().after(signing.token_life + LEEWAY)).await?;
-        }
-    }
+    end_those_replaced(write, signing).await?;
     Ok(row)
 }
 

@@ -20,7 +20,7 @@ use tollgate_core::credential::digest;
 use crate::failure::Failure;
 use crate::permission::{Principal, Role};
 use crate::resolve::{holder, usable};
-use crate::secrets::{Purpose, Secrets, Shown, random_id};
+use crate::secrets::{Purpose, Secrets, Shown, random_bytes, random_id};
 use crate::store::families::{self as rows, Row};
 use crate::store::resolve::Usable;
 use crate::store::{self, Store, StoreError, Write};
@@ -138,8 +138,6 @@ pub async fn of_key(store: &Store, secrets: &Secrets, terms: &Terms, key: &Clien
     for oldest in alive.iter().take((alive.len() + 1).saturating_sub(MOST_FAMILIES)) {
         rows::revoke(&mut write, oldest, false).await?;
     }
-    let mut seed = vec![0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Failure::Unavailable { private: format!("no randomness: {error}") })?;
     let now = write.now();
     let family = Row {
         id: random_id(16)?,
@@ -147,7 +145,7 @@ pub async fn of_key(store: &Store, secrets: &Secrets, terms: &Terms, key: &Clien
         consumer: key.0.consumer.clone(),
         credential: key.0.id.clone(),
         scopes: scopes.clone(),
-        seed,
+        seed: random_bytes()?.to_vec(),
         number: 0,
         moved_at: now,
         created_at: now,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -235,12 +236,20 @@ fn bearer(parts: &Parts) -> Result<&str, Refusal> {
 /// Right credentials are never counted and never refused, so nobody can lock out others by guessing behind the same address.
 /// Guessing itself is hopeless: what is not ours is refused by its tag, without a look into the store.
 fn wrong(backend: &Backend, parts: &Parts, reason: Reason) -> Refusal {
-    failed(backend, parts, reason);
-    metrics::counter!("tollgate_wrong_credentials_total").increment(1);
-    match backend.wrong_credentials.take(address(backend, parts), backend.monotonic()) {
+    match count_wrong(backend, parts, reason) {
         Ok(()) => Refusal::invalid_credential(),
         Err(wait) => Refusal::limited(wait, "Too many wrong credentials from this address"),
     }
+}
+
+/// Counts a wrong credential against the address it came from.
+///
+/// # Errors
+/// When to come back, if there were too many.
+pub(super) fn count_wrong(backend: &Backend, parts: &Parts, reason: Reason) -> Result<(), Duration> {
+    failed(backend, parts, reason);
+    metrics::counter!("tollgate_wrong_credentials_total").increment(1);
+    backend.wrong_credentials.take(address(backend, parts), backend.monotonic())
 }
 
 /// Notes for the audit log that whoever asks was not believed.

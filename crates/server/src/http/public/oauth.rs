@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::answer::Answer;
-use super::super::auth::{Allowed, TokensRead, address, failed, note};
+use super::super::auth::{Allowed, TokensRead, count_wrong, note};
 use super::super::backend::Backend;
 use crate::audit::Reason;
 use crate::failure::Failure;
@@ -237,9 +237,7 @@ fn wrong(backend: &Backend, parts: &Parts, error: TokenError) -> Declined {
     if !matches!(error, TokenError::InvalidClient | TokenError::InvalidGrant) {
         return error.into();
     }
-    failed(backend, parts, Reason::Client);
-    metrics::counter!("tollgate_wrong_credentials_total").increment(1);
-    match backend.wrong_credentials.take(address(backend, parts), backend.monotonic()) {
+    match count_wrong(backend, parts, Reason::Client) {
         Ok(()) if matches!(error, TokenError::InvalidClient) => Declined::client(parts),
         Ok(()) => error.into(),
         Err(wait) => Declined::limited(wait),
