@@ -36,7 +36,7 @@ use crate::shared::SharedData;
 use crate::tiers::Tiers;
 pub use leasing::Leasing;
 use leasing::{LOOK_EVERY, Waiters};
-use spending::Spent;
+use spending::{Bill, Spent};
 use subject::HashKey;
 pub use waiting::{Awaited, Waited};
 
@@ -118,6 +118,8 @@ pub struct Limited {
     pub charge: Option<Charge>,
     /// The same of the limits over all nodes, where the tier has any.
     pub leasing: Option<Box<Leasing>>,
+    /// The same of other limits that were met beside these: the consumer's, where these are its credential's own.
+    pub beside: Option<Box<Limited>>,
 }
 
 /// A change to the request before the upstream sees it.
@@ -251,7 +253,8 @@ impl Gate {
             Ok(seal) => seal,
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
-        let spent = match self.spend(permit.identity.as_deref(), anonymous_tier, (position, cost), waited, now, node) {
+        let bill = Bill { route: position, cost, waited, now };
+        let spent = match self.spend(permit.identity.as_deref(), anonymous_tier, bill, node) {
             Ok(spent) => spent,
             Err(reason) => return Verdict::Deny(Denial { reason, ..denial }),
         };
@@ -378,15 +381,8 @@ impl Gate {
         let charge_when = self.policy.routes.get(usize::from(permit.route)).and_then(|route| route.charge_when.as_ref());
         if let (Some(charge_when), Some(limited)) = (charge_when, &mut permit.limited)
             && !charge_when.contain(status)
-            && let (Some(charge), Some(tier)) = (&limited.charge, self.tiers.limits(limited.tier))
         {
-            self.limiter.give_back(tier, charge, &mut limited.standings, now, shared, &mut self.counters);
-            if let (Some(leasing), Some(tier)) = (&mut limited.leasing, self.tiers.leases(limited.tier))
-                && let Some(charge) = leasing.charge.take()
-            {
-                self.leases.give_back(tier, &charge, now, shared, &mut self.counters);
-                leasing.given_back(charge.units);
-            }
+            self.give_back(limited, now, shared);
         }
     }
 

@@ -22,8 +22,19 @@ pub struct Identity {
     pub addresses: Option<Box<AddressRules>>,
     /// What its owner signs requests with, if it does.
     pub signing: Option<Box<Signing>>,
+    /// Limits of its own, beside those of its consumer's tier, if it has any.
+    pub own: Option<Box<Own>>,
     /// What the backend said of it; `None` for one of the configuration.
     pub told: Option<Told>,
+}
+
+/// What one credential may spend, whatever else its consumer may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The position of its limits among the tiers, which is theirs for as long as somebody has this.
+    pub tier: Rc<usize>,
+    /// In whose name its leases are.
+    pub account: String,
 }
 
 /// Who is limited and billed. All credentials of a consumer share it, so that one change reaches them all.
@@ -101,7 +112,7 @@ impl Identity {
     /// An identity that the policy vouches for: nobody else is asked about it.
     #[must_use]
     pub fn configured(credential: String, consumer: Consumer, met: Met) -> Self {
-        Self { credential, consumer: Rc::new(consumer), met, addresses: None, signing: None, told: None }
+        Self { credential, consumer: Rc::new(consumer), met, addresses: None, signing: None, own: None, told: None }
     }
 
     /// The same, to be used from where these rules allow.

@@ -37,6 +37,8 @@ use reach::Reach;
 pub use table::Place;
 use table::{Fate, Table};
 
+/// A limit that is full again only after this time never is: ten years.
+pub const NEVER: u64 = 3_653 * 86_400 * SECOND;
 /// How often [`Leases::tick`] must be called.
 pub const TICK_EVERY: u64 = SECOND / 20;
 /// An ask that was not answered is sent again after this time.

@@ -2,6 +2,7 @@
 
 mod limits;
 
+use tollgate_core::limit::{Counted, Period};
 use tollgate_core::policy::{BodyStyle, Policy, Source};
 use tollgate_core::time::seconds_ceil;
 use tollgate_core::verdict::Reason;
@@ -147,8 +148,14 @@ fn spent_quota(tiers: &Tiers, denial: &Denial) -> String {
     let Some((leased, standing)) = quota else {
         return message.to_owned();
     };
-    let (left, limit, seconds) = (standing.remaining, standing.limit, seconds_ceil(standing.until_full));
-    format!("{message}: {left} of {limit} left of `{}`, which begins anew in {seconds} seconds", leased.name)
+    let (left, limit) = (standing.remaining, standing.limit);
+    let anew = match leased.counted {
+        Counted::Quota(Period::Lifetime) => String::new(),
+        Counted::Quota(Period::Day | Period::Month) | Counted::Rate(_) => {
+            format!(", which begins anew in {} seconds", seconds_ceil(standing.until_full))
+        }
+    };
+    format!("{message}: {left} of {limit} left of `{}`{anew}", leased.name)
 }
 
 /// The HTTP status of a reason.

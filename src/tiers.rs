@@ -3,11 +3,15 @@
 //!
 //! A tier keeps its position for as long as the worker lives, so that what is held of its limits finds back to it.
 
+use std::rc::Rc;
+
 use hashbrown::HashMap;
 use tollgate_core::config::{compile_tier, document};
+use tollgate_core::credential::digest;
 use tollgate_core::limit::Counted;
 use tollgate_core::policy::{Policy, Tier};
 use tollgate_core::verdict::Reason;
+use tollgate_core::wire;
 
 use crate::leases::{TierLeases, name_hash};
 use crate::limits::TierLimits;
@@ -15,11 +19,19 @@ use crate::limits::TierLimits;
 /// Tiers of the backend a worker keeps; credentials of others cannot be judged.
 const MOST_LEARNT: usize = 1_024;
 
+/// Different limits of single credentials a worker keeps beside those of all that it knows: requests under way have them.
+const MORE_OWN: usize = 1_024;
+
 /// The tiers of one worker, by position.
 #[derive(Debug)]
 pub struct Tiers {
     entries: Vec<Entry>,
     learnt: HashMap<String, Learnt>,
+    /// Where the limits of single credentials are, by the SHA-256 of what they say.
+    own: HashMap<[u8; 32], Rc<usize>>,
+    most_own: usize,
+    /// Positions of limits that nobody has any more.
+    free: Vec<usize>,
     /// The positions of the bounds on unknown keys, an address's and the node's.
     bounds: Option<[usize; 2]>,
     /// The position of the bound on an address's tokens that fail.
@@ -52,7 +64,15 @@ impl Tiers {
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
         let entries = policy.tiers.iter().cloned().map(Entry::new).collect();
-        let mut tiers = Self { entries, learnt: HashMap::new(), bounds: None, token_bound: None };
+        let mut tiers = Self {
+            entries,
+            learnt: HashMap::new(),
+            own: HashMap::new(),
+            most_own: policy.node.known_keys + MORE_OWN,
+            free: Vec::new(),
+            bounds: None,
+            token_bound: None,
+        };
         tiers.token_bound = policy.tokens.per_address.as_ref().map(|bound| tiers.push(bound.clone()));
         if let Some(backend) = &policy.backend {
             let bounds = [&backend.per_address, &backend.per_node].map(|bound| tiers.push(bound.clone()));
@@ -131,6 +151,49 @@ impl Tiers {
         Ok(position)
     }
 
+    /// The position of limits that the backend gave to single credentials: all that say the same share it. Once nobody has it any more it may
+    /// be that of others.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub fn learn_own(&mut self, limits: &[document::Limit], policy: &Policy) -> Result<Rc<usize>, Unusable> {
+        let mut limits = limits.to_vec();
+        for quota in limits.iter_mut().filter(|limit| limit.algorithm == document::Algorithm::Quota) {
+            // How large it is the ledger says.
+            quota.rate = 1;
+        }
+        let tier = document::Tier { name: "key".to_owned(), limits };
+        let said = digest(&wire::encode(&tier).map_err(|_| Unusable)?);
+        if let Some(position) = self.own.get(&said) {
+            return Ok(position.clone());
+        }
+        if self.own.len() >= self.most_own {
+            let free = &mut self.free;
+            self.own.retain(|_, position| {
+                let held = Rc::strong_count(position) > 1;
+                if !held {
+                    free.push(**position);
+                }
+                held
+            });
+            if self.own.len() >= self.most_own {
+                return Err(Unusable);
+            }
+        }
+        let tier = compile_tier(&tier, policy).map_err(|_| Unusable)?;
+        let reused = self.free.pop().and_then(|position| Some((position, self.entries.get_mut(position)?)));
+        let position = match reused {
+            Some((position, entry)) => {
+                *entry = Entry::new(tier);
+                position
+            }
+            None => self.push(tier),
+        };
+        let position = Rc::new(position);
+        self.own.insert(said, position.clone());
+        Ok(position)
+    }
+
     /// Takes a tier's new form over, if it is known at all.
     ///
     /// # Errors
@@ -201,6 +264,32 @@ mod tests {
         let before = format!("{tiers:?}").len();
         tiers.learn(&long, 1, &policy).unwrap();
         assert!(format!("{tiers:?}").len() < before + 2_000);
+    }
+
+    #[test]
+    fn credentials_with_the_same_limits_share_their_place_and_differ_within_bounds() {
+        let policy = config::load(b"{}", &|_: &str| None).unwrap();
+        let mut tiers = Tiers::new(&policy);
+        let limits = |algorithm: &str, rate: u64, per: &str| -> Vec<document::Limit> {
+            serde_json::from_value(serde_json::json!([{"name": "m", "algorithm": algorithm, "rate": rate, "per": per}])).unwrap()
+        };
+        let credits = tiers.learn_own(&limits("quota", 5, "lifetime"), &policy).unwrap();
+        assert_eq!(tiers.learn_own(&limits("quota", 9, "lifetime"), &policy), Ok(credits.clone()), "the ledger says how many");
+        assert_ne!(tiers.learn_own(&limits("quota", 9, "month"), &policy), Ok(credits.clone()));
+        assert_eq!(tiers.learn_own(&limits("quota", 9, "year"), &policy), Err(Unusable));
+        let count = tiers.entries.len();
+        for rate in 1..=3 * tiers.most_own as u64 {
+            assert_ne!(tiers.learn_own(&limits("token_bucket", rate, "1s"), &policy).unwrap(), credits);
+        }
+        assert!(tiers.entries.len() < count + tiers.most_own, "those that nobody has go");
+        assert_eq!(tiers.learn_own(&limits("quota", 7, "lifetime"), &policy), Ok(credits));
+        let mut held = Vec::new();
+        while let Ok(own) = tiers.learn_own(&limits("token_bucket", 1 + held.len() as u64, "1s"), &policy) {
+            let capacity = tiers.get(*own).unwrap().limits[0].rate.capacity();
+            held.push(own);
+            assert_eq!(capacity, held.len() as u64);
+        }
+        assert!(held.len() >= policy.node.known_keys);
     }
 
     #[test]

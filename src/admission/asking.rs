@@ -21,7 +21,7 @@ use crate::authn::place::Place;
 use crate::backend::{Answered, Event, Question};
 use crate::call::{Answer, Call, CallError, Purpose};
 use crate::counters::Counter;
-use crate::identity::{Consumer, Identity, Namespace, Told};
+use crate::identity::{Consumer, Identity, Namespace, Own, Told};
 use crate::limits::{Charge, Outcome, Standings, Subject};
 use crate::shared::SharedData;
 use crate::tiers::Unusable;
@@ -360,6 +360,13 @@ impl Gate {
             Some(signing) => Some(Signing { secret: Secret::new(signing.secret.into_bytes()), required: signing.required }),
             None => None,
         };
+        let own = match known.limits.as_slice() {
+            [] => None,
+            limits => {
+                let account = known.account.filter(|account| is_id(account)).ok_or(Unusable)?;
+                Some(Box::new(Own { tier: self.tiers.learn_own(limits, &self.policy)?, account }))
+            }
+        };
         let [addresses, consumer_addresses] = [&known.addresses, &known.consumer_addresses].map(check_addresses);
         let (addresses, consumer_addresses) = (addresses.map_err(|_| Unusable)?, consumer_addresses.map_err(|_| Unusable)?);
         let consumer = self.keys.cache.consumer(&known.consumer, || {
@@ -388,7 +395,7 @@ impl Gate {
             true => Met::without_claims(&self.policy.requirements, granted),
             false => Met::of(&self.policy.requirements, granted),
         };
-        Ok(Identity { credential: known.credential, consumer, met, addresses: None, signing: None, told: Some(told) }
+        Ok(Identity { credential: known.credential, consumer, met, addresses: None, signing: None, own, told: Some(told) }
             .within(&addresses)
             .signing(signing))
     }

@@ -6,11 +6,11 @@ use tollgate_core::limit::Limit;
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::wire::{FirstAsk, Recall};
 
-use super::{Awaited, Gate, Waited};
+use super::spending::{Bill, Payer};
+use super::{Awaited, Gate};
 use crate::backend::{Brought, Settlement};
 use crate::counters::Counter;
-use crate::identity::{Consumer, Namespace};
-use crate::leases::{self, Charge, Outcome, Standings, name_hash};
+use crate::leases::{self, Charge, NEVER, Outcome, Standings, name_hash};
 use crate::limits::{self, Subject, TierLimits};
 use crate::shared::SharedData;
 
@@ -54,21 +54,19 @@ impl Gate {
     /// Spends a request's units from the limits over all nodes, or nothing; `None` where there are none.
     pub(super) fn lease(
         &mut self,
-        (tier, subject, consumer): (usize, Subject, &Consumer),
-        (route, cost): (u16, u32),
-        waited: Waited,
-        now: Instant,
+        Payer { tier, subject, account, .. }: Payer<'_>,
+        Bill { route, cost, waited, now }: Bill,
         shared: &mut impl SharedData,
     ) -> Option<(Leased, Box<Leasing>)> {
         let of = self.tiers.leases(tier).filter(|of| !of.leased.is_empty())?;
         let mut leasing = Box::new(Leasing { standings: Standings::default(), refused: None, charge: None });
         // A ledger knows the backend's consumers alone.
-        let (Some(backend), Namespace::Backend, true) = (&self.backend, consumer.namespace, self.hash_key.is_of_node()) else {
+        let (Some(backend), Some(account), true) = (&self.backend, account, self.hash_key.is_of_node()) else {
             return Some((Leased::Unavailable, leasing));
         };
         let since = waited.for_units.unwrap_or(now);
         let impatient = now >= since.after(backend.timeout()) || (waited.for_units.is_none() && self.waiters.count >= MOST_WAITERS);
-        let ask = leases::Ask { tier: of, subject, consumer: &consumer.id, route, cost, impatient, now };
+        let ask = leases::Ask { tier: of, subject, consumer: account, route, cost, impatient, now };
         let outcome = self.leases.judge(&ask, &mut leasing.standings, shared, &mut self.counters);
         let leased = match outcome {
             Outcome::Admitted { charge, degraded } => match self.degrade(tier, degraded, subject, cost, now, shared) {
@@ -85,7 +83,8 @@ impl Gate {
             },
             Outcome::Refused { position, wait } => {
                 leasing.refused = Some(position);
-                Leased::Refused { wait: Some(wait) }
+                // What never begins anew is not waited for.
+                Leased::Refused { wait: Some(wait).filter(|wait| *wait < NEVER) }
             }
             Outcome::Waiting => Leased::Waiting { subject: subject.tag, since },
             Outcome::Unavailable => Leased::Unavailable,

@@ -264,6 +264,7 @@ impl Gate {
                     met: met.clone(),
                     addresses: None,
                     signing: None,
+                    own: None,
                     told: None,
                 });
                 *identity = Some(made.clone());
@@ -301,6 +302,7 @@ impl Gate {
             addresses: whose.addresses.clone(),
             // A key that must sign is of no more use by its tokens.
             signing: whose.signing.clone(),
+            own: whose.own.clone(),
             told: whose.told.clone(),
         });
         *identity = Some((whose, made.clone()));

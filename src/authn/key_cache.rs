@@ -294,6 +294,7 @@ mod tests {
                 met: Met::default(),
                 addresses: None,
                 signing: None,
+                own: None,
                 told: Some(told),
             }),
         );

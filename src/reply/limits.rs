@@ -5,6 +5,7 @@ use tollgate_core::policy::{Policy, ResetForm, Tier};
 use tollgate_core::time::{SECOND, seconds_ceil};
 
 use crate::admission::Limited;
+use crate::leases::NEVER;
 use crate::tiers::Tiers;
 
 /// A limit as clients are shown it.
@@ -20,10 +21,8 @@ struct Shown<'a> {
 
 /// Tells each limit header for how a request stands, by its name and value. `wall` is nanoseconds since 1970.
 pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u64, mut tell: impl FnMut(&'static str, &str)) {
-    let Some(tier) = tiers.get(limited.tier) else {
-        return;
-    };
-    let shown = || shown(tier, tiers.policy_items(limited.tier), limited);
+    let all = || std::iter::successors(Some(limited), |limited| limited.beside.as_deref());
+    let shown = || all().filter_map(|limited| Some(shown(tiers.get(limited.tier)?, tiers.policy_items(limited.tier), limited))).flatten();
     if policy.answers.x_ratelimit
         && let Some(tightest) = shown().reduce(Shown::tighter)
     {
@@ -32,6 +31,7 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
         match reset(policy.answers.reset, wall, tightest.until_full) {
             Reset::Seconds(seconds) => tell("x-ratelimit-reset", Buffer::new().format(seconds)),
             Reset::Date(date) => tell("x-ratelimit-reset", &date),
+            Reset::Never => {}
         }
     }
     if policy.answers.ratelimit {
@@ -43,15 +43,10 @@ pub fn limit_headers(policy: &Policy, tiers: &Tiers, limited: &Limited, wall: u6
         }
         tell("ratelimit-policy", &policies);
         let states = list(shown(), |text, shown| {
-            let (mut remaining, mut seconds) = (Buffer::new(), Buffer::new());
-            text.extend([
-                "\"",
-                shown.name,
-                "\";r=",
-                remaining.format(shown.remaining),
-                ";t=",
-                seconds.format(seconds_ceil(shown.until_full)),
-            ]);
+            text.extend(["\"", shown.name, "\";r=", Buffer::new().format(shown.remaining)]);
+            if shown.until_full < NEVER {
+                text.extend([";t=", Buffer::new().format(seconds_ceil(shown.until_full))]);
+            }
         });
         tell("ratelimit", &states);
     }
@@ -98,9 +93,13 @@ impl Shown<'_> {
 enum Reset {
     Seconds(u64),
     Date(String),
+    Never,
 }
 
 fn reset(form: ResetForm, wall: u64, until_full: u64) -> Reset {
+    if until_full >= NEVER {
+        return Reset::Never;
+    }
     let at = seconds_ceil(wall.saturating_add(until_full));
     match form {
         ResetForm::Delta => Reset::Seconds(seconds_ceil(until_full)),

@@ -28,7 +28,7 @@ fn limited(remaining: [u64; 3]) -> Limited {
     for (standing, remaining) in standings.iter_mut().zip(remaining) {
         *standing = Some(Standing { remaining, until_full: 59 * SECOND + 1 });
     }
-    Limited { tier: 0, standings, charge: None, leasing: None }
+    Limited { tier: 0, standings, charge: None, leasing: None, beside: None }
 }
 
 fn denial(reason: Reason) -> Denial {

@@ -51,7 +51,7 @@ impl Leased {
     pub fn window_seconds(&self) -> Option<u64> {
         match self.counted {
             Counted::Quota(Period::Day) => Some(86_400),
-            Counted::Quota(Period::Month) => None,
+            Counted::Quota(Period::Month | Period::Lifetime) => None,
             Counted::Rate(rate) => Some(seconds_ceil(rate.until_full())),
         }
     }
@@ -73,6 +73,8 @@ pub enum Period {
     Day,
     /// From the first of a month to the first of the next.
     Month,
+    /// All time: it never begins anew.
+    Lifetime,
 }
 
 /// Which of the configured routes a limit applies to, by position.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::abuse::Subject;
 use tollgate_core::config::check_tier;
+use tollgate_core::config::document::Tier;
 use tollgate_core::wire::{
     Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer,
     Revocations, Settle, Settled, Welcome, WireError, decode, encode,
@@ -43,6 +44,9 @@ fn version_1_is_as_the_golden_files_say() {
     assert_eq!(ruled.consumer_addresses.deny, ["2001:db8::/32"]);
     let signing = agrees::<Resolved>("resolved-signing.json", &mut seen).known.unwrap().signing.unwrap();
     assert!(signing.required && !format!("{signing:?}").contains(&signing.secret), "{signing:?}");
+    let limited = agrees::<Resolved>("resolved-limits.json", &mut seen).known.unwrap();
+    assert_eq!(limited.account.as_deref(), Some("acme/fedcba9876543210"));
+    assert_eq!(check_tier(&Tier { name: "key".to_owned(), limits: limited.limits }), Ok(()));
     let either: Either = decode(golden("resolved-consumer-rules.json").as_bytes()).unwrap();
     assert_eq!(either.addresses, agrees::<ResolvedConsumer>("resolved-consumer-rules.json", &mut seen).addresses);
     let asked = agrees::<Resolve>("resolve-leases.json", &mut seen).leases.unwrap();

@@ -3,6 +3,7 @@
 mod bulk;
 mod document;
 mod issue;
+mod limits;
 
 use std::time::Duration;
 
@@ -10,18 +11,21 @@ use crate::audit::noted::Noted;
 use crate::clock::Time;
 use crate::consumers::{self, Consumer};
 use crate::failure::{Failure, Problems};
+use crate::ledger::quota;
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
 use crate::secrets::Secrets;
 use crate::store::api_keys::{self as rows, Row, Which};
 use crate::store::changes::{Kind, publish};
-use crate::store::{Reader, Store, Write};
+use crate::store::{self, Reader, Store, Write};
 
 pub use bulk::load;
 pub(crate) use document::unhex;
 pub use document::{ApiKey, ApiKeyPatch, Created, Filter, Import, NewApiKey, NewOwnKey, Rotate, Rotated, Status};
 use issue::import;
 pub(crate) use issue::{Wish, issue};
+pub(crate) use limits::account;
+use limits::{CREDITS, all, apart};
 
 /// The longest a rotated key may go on, in seconds: 30 days.
 pub const LONGEST_OVERLAP: u32 = 30 * 86_400;
@@ -57,7 +61,10 @@ pub async fn list(store: &Store, principal: &Principal, reach: Reach, filter: &F
     let which = Which { organisation: principal.organisation.as_deref(), consumer: consumer.or(principal.consumer.as_deref()) };
     let rows = rows::list(&mut store.read().await?, page.window()?, which).await?;
     let now = store.now();
-    page.of(rows, |row| ApiKey::of(row, now), |key: &ApiKey| &key.id)
+    let accounts: Vec<String> = rows.iter().flatten().map(Row::account).collect();
+    let mut listing = page.of(rows, |row| ApiKey::of(row, now), |key: &ApiKey| &key.id)?;
+    tell_left(store, listing.items.iter_mut().zip(&accounts)).await?;
+    Ok(listing)
 }
 
 /// One key.
@@ -65,7 +72,25 @@ pub async fn list(store: &Store, principal: &Principal, reach: Reach, filter: &F
 /// # Errors
 /// [`Failure::NotFound`].
 pub async fn get(store: &Store, principal: &Principal, reach: Reach, id: &str) -> Result<ApiKey, Failure> {
-    Ok(ApiKey::of(find(&mut store.read().await?, principal, reach, id).await?, store.now()))
+    let found = find(&mut store.read().await?, principal, reach, id).await?;
+    let account = found.account();
+    let mut key = ApiKey::of(found, store.now());
+    tell_left(store, [(&mut key, &account)]).await?;
+    Ok(key)
+}
+
+/// Tells of keys that have credits how many are left in their accounts.
+async fn tell_left<'a>(store: &Store, keys: impl IntoIterator<Item = (&'a mut ApiKey, &'a String)>) -> Result<(), Failure> {
+    let keys: Vec<_> = keys.into_iter().filter_map(|(key, account)| Some((key.credits?, key, account.as_str()))).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<&str> = keys.iter().map(|(_, _, account)| *account).collect();
+    let spent = store::ledger::spent(store, &accounts, CREDITS).await?;
+    for (credits, key, account) in keys {
+        key.credits_left = Some(credits.saturating_sub(spent.get(account).copied().unwrap_or(0)));
+    }
+    Ok(())
 }
 
 /// Makes a key, or takes one over from elsewhere.
@@ -91,12 +116,13 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
         }
     }
     problems.addresses("addresses", &new.addresses);
+    problems.own_limits(&new.limits, new.credits);
     problems.expiry("expires_at", new.expires_at, write.now());
     let digest = new.import.as_ref().and_then(|import| import.digest(secrets, &mut problems));
     problems.finish()?;
     let consumer = consumer.ok_or(Failure::NotFound)?;
-    let NewApiKey { label, scopes, roles, addresses, signing, expires_at, .. } = new.clone();
-    let wish = Wish { label, scopes, roles, addresses, signing, expires_at, replaces: None };
+    let NewApiKey { label, scopes, roles, addresses, signing, limits, credits, expires_at, .. } = new.clone();
+    let wish = Wish { label, scopes, roles, addresses, signing, limits: all(limits, credits), expires_at, ..Wish::default() };
     let created = match digest {
         None => issue(write, secrets, &consumer, wish).await?,
         Some(digest) => {
@@ -124,11 +150,12 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
     problems.scopes_of("scopes", &new.scopes, &consumer.scopes);
     problems.roles_of("roles", &new.roles, &consumer.roles);
     problems.addresses("addresses", &new.addresses);
+    problems.own_limits(&new.limits, new.credits);
     problems.expiry("expires_at", new.expires_at, write.now());
     problems.finish()?;
     room(write, &consumer, MOST_OWN_KEYS).await?;
-    let NewOwnKey { label, scopes, roles, addresses, signing, expires_at } = new;
-    let wish = Wish { label, scopes, roles, addresses, signing, expires_at, replaces: None };
+    let NewOwnKey { label, scopes, roles, addresses, signing, limits, credits, expires_at } = new;
+    let wish = Wish { label, scopes, roles, addresses, signing, limits: all(limits, credits), expires_at, ..Wish::default() };
     let created = issue(write, secrets, &consumer, wish).await?;
     write.note(principal, "keys:create", &created.key.id, Noted::made(&created.key).whose(Some(&consumer.organisation))).await?;
     Ok(created)
@@ -140,6 +167,7 @@ pub async fn create_own(write: &mut Write, secrets: &Secrets, principal: &Princi
 /// [`Failure::Invalid`], [`Failure::NotFound`], [`Failure::Stale`]; [`Failure::Conflict`] where the key has ended.
 pub async fn update(
     write: &mut Write,
+    store: &Store,
     principal: &Principal,
     id: &str,
     version: Option<u32>,
@@ -160,8 +188,12 @@ pub async fn update(
     if let Some(addresses) = &patch.addresses {
         problems.addresses("addresses", addresses);
     }
+    let (limits, credits) = apart(found.limits.clone());
+    let (limits, credits) = (patch.limits.unwrap_or(limits), patch.credits.unwrap_or(credits));
+    problems.own_limits(&limits, credits);
     problems.expiry("expires_at", patch.expires_at.flatten(), now);
     problems.finish()?;
+    let limits = all(limits, credits);
     let signing = patch.signing.unwrap_or(found.signing);
     if found.signing.is_none() && !signing.is_none() {
         return Err(Failure::conflict("signing", "the key has no signing secret: make another key, which has one"));
@@ -171,19 +203,25 @@ pub async fn update(
     let roles = patch.roles.unwrap_or_else(|| found.roles.clone());
     let addresses = patch.addresses.unwrap_or_else(|| found.addresses.clone());
     let expires_at = patch.expires_at.unwrap_or(found.expires_at);
-    let changed = Row { label, scopes, roles, addresses, signing, signing_secret, expires_at, ..found.clone() };
+    let changed = Row { label, scopes, roles, addresses, signing, signing_secret, expires_at, limits, ..found.clone() };
     if changed == found {
         return Ok(ApiKey::of(found, now));
     }
     let changed = Row { version: found.version + 1, ..changed };
     rows::update(write, &changed).await?;
-    let told = |row: &Row| (row.scopes.clone(), row.roles.clone(), row.addresses.clone(), row.signing, row.expires_at);
+    let told = |row: &Row| (row.scopes.clone(), row.roles.clone(), row.addresses.clone(), row.signing, row.expires_at, row.limits.clone());
     if told(&changed) != told(&found) {
         publish(write, Kind::Credential, id).await?;
     }
+    // Who was refused may ask again.
+    for limit in changed.limits.iter().filter(|limit| limit.is_leased() && !found.limits.contains(limit)) {
+        publish(write, Kind::Freed, &quota(&changed.account(), &limit.name)).await?;
+    }
     let organisation = found.organisation.clone();
-    let (before, after) = (ApiKey::of(found, now), ApiKey::of(changed, now));
+    let account = changed.account();
+    let (before, mut after) = (ApiKey::of(found, now), ApiKey::of(changed, now));
     write.note(principal, "keys:update", id, Noted::changed(&before, &after).whose(Some(&organisation))).await?;
+    tell_left(store, [(&mut after, &account)]).await?;
     Ok(after)
 }
 
@@ -226,6 +264,8 @@ pub async fn rotate(
         signing: found.signing,
         expires_at: rotate.expires_at.or(as_long),
         replaces: Some(found.id.clone()),
+        limits: found.limits.clone(),
+        spends_as: Some(found.spends_as.clone().unwrap_or_else(|| found.id.clone())),
     };
     let created = issue(write, secrets, &consumer, wish).await?;
     let end = now.after(Duration::from_secs(u64::from(overlap)));

@@ -10,6 +10,9 @@ use tollgate_core::ledger::Window;
 
 use crate::clock::Time;
 
+/// All time, to a node: its clock counts nanoseconds, in which this is half of what it can count. 0 would name no window.
+const LIFETIME: Window = Window { start: 1, end: 1 << 43 };
+
 /// The periods of a quota.
 #[derive(Clone, Debug)]
 pub struct Calendar {
@@ -21,6 +24,7 @@ pub struct Calendar {
 enum Unit {
     Day,
     Month,
+    Lifetime,
 }
 
 /// Whether there is a time zone of this name.
@@ -35,6 +39,7 @@ impl Calendar {
         let unit = match (limit.algorithm, limit.per.as_str()) {
             (Algorithm::Quota, "day") => Unit::Day,
             (Algorithm::Quota, "month") => Unit::Month,
+            (Algorithm::Quota, "lifetime") => Unit::Lifetime,
             (Algorithm::Quota | Algorithm::TokenBucket | Algorithm::SlidingWindow, _) => return None,
         };
         let zone = match limit.time_zone.as_deref() {
@@ -49,6 +54,7 @@ impl Calendar {
     pub fn period(&self, at: Time) -> Option<Window> {
         let date = Timestamp::from_millisecond(at.millis()).ok()?.to_zoned(self.zone.clone()).date();
         let (first, next) = match self.unit {
+            Unit::Lifetime => return Some(LIFETIME),
             Unit::Day => (date, date.tomorrow().ok()?),
             Unit::Month => (date.first_of_month(), date.last_of_month().tomorrow().ok()?),
         };

@@ -148,7 +148,7 @@ async fn change(snapshot: &mut Snapshot, row: &Row, now: Time) -> Result<Option<
         Kind::Recall | Kind::Freed => {
             let freed = row.kind == Kind::Freed;
             let recall = |(consumer, limit): (&str, &str)| Recall { consumer: consumer.to_owned(), limit: limit.to_owned(), freed };
-            return Ok(id.split_once('/').map(recall).map(|recall| Change { recall: Some(recall), ..change }));
+            return Ok(id.rsplit_once('/').map(recall).map(|recall| Change { recall: Some(recall), ..change }));
         }
     }))
 }

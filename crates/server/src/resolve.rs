@@ -3,7 +3,7 @@
 
 use tollgate_core::wire::{FirstAsk, Known, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer};
 
-use crate::api_keys::unhex;
+use crate::api_keys::{account, unhex};
 use crate::failure::Failure;
 use crate::ledger::first;
 use crate::nodes::Incarnation;
@@ -96,12 +96,25 @@ async fn answer(
     let expires_in_ms = found.expires_at.map(|expires_at| u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX));
     let (addresses, consumer_addresses) = (found.addresses.document(), found.consumer_addresses.document());
     let signing = found.signing.tell(secrets, &found.id, found.signing_secret.as_deref())?;
-    let Usable { id: credential, scopes, roles, consumer, tier, .. } = *found;
+    let Usable { id: credential, scopes, roles, consumer, tier, own, spends_as, .. } = *found;
+    let account = (!own.is_empty()).then(|| account(&consumer, &credential, spends_as.as_deref()));
     let (limits, settled) = match leases {
         Some(asked) => first(store, node, &consumer, &tier, asked).await?,
         None => (Vec::new(), None),
     };
-    let known = Some(Known { credential, scopes, roles, addresses, expires_in_ms, consumer, tier, consumer_addresses, signing });
+    let known = Some(Known {
+        credential,
+        scopes,
+        roles,
+        addresses,
+        expires_in_ms,
+        consumer,
+        tier,
+        consumer_addresses,
+        signing,
+        limits: own,
+        account,
+    });
     Ok(Resolved { revision, known, limits, settled })
 }
 

@@ -8,7 +8,7 @@ use tollgate_core::config::{check_tier, default_tiers};
 
 use crate::audit::noted::Noted;
 use crate::calendar::is_time_zone;
-use crate::failure::{Failure, Problems};
+use crate::failure::{Failure, Problem};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
 use crate::store::changes::{Kind, publish};
@@ -169,19 +169,24 @@ impl From<Tier> for document::Tier {
 
 /// Judges a tier as nodes will.
 fn judge(name: &str, limits: &[Limit]) -> Result<(), Failure> {
+    let problems = problems(name, limits, LARGEST_LIMITS);
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Invalid { problems }) }
+}
+
+/// What is wrong with limits, as nodes will judge them, or that they are of more bytes than `largest` as JSON.
+pub(crate) fn problems(name: &str, limits: &[Limit], largest: usize) -> Vec<Problem> {
     let size = serde_json::to_vec(limits).map_or(usize::MAX, |json| json.len());
-    if size > LARGEST_LIMITS {
-        return Err(Failure::invalid("limits", format!("{size} bytes as JSON; at most {LARGEST_LIMITS}")));
+    if size > largest {
+        return vec![Problem { field: "limits".to_owned(), reason: format!("{size} bytes as JSON; at most {largest}") }];
     }
-    check_tier(&document::Tier { name: name.to_owned(), limits: limits.to_vec() })?;
-    let mut problems = Problems::default();
-    for (position, limit) in limits.iter().enumerate() {
-        let known = limit.time_zone.as_deref().is_none_or(is_time_zone);
-        problems.check(
-            known,
-            &format!("limits[{position}].time_zone"),
-            "there is no such time zone; a name of the IANA database, such as `Europe/Berlin`",
-        );
+    let tier = document::Tier { name: name.to_owned(), limits: limits.to_vec() };
+    if let Err(Failure::Invalid { problems }) = check_tier(&tier).map_err(Failure::from) {
+        return problems;
     }
-    problems.finish()
+    let unknown = limits.iter().enumerate().filter(|(_, limit)| !limit.time_zone.as_deref().is_none_or(is_time_zone));
+    let problem = |(position, _)| Problem {
+        field: format!("limits[{position}].time_zone"),
+        reason: "there is no such time zone; a name of the IANA database, such as `Europe/Berlin`".to_owned(),
+    };
+    unknown.map(problem).collect()
 }

@@ -46,6 +46,8 @@ mod ledger;
 mod nodes;
 #[path = "backend/organisations.rs"]
 mod organisations;
+#[path = "backend/own_limits.rs"]
+mod own_limits;
 #[path = "backend/pages.rs"]
 mod pages;
 #[path = "backend/reports.rs"]

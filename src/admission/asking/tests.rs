@@ -1,6 +1,7 @@
 mod faults;
 mod first;
 mod ledger;
+mod own_limits;
 mod own_tokens;
 
 use std::collections::{BTreeSet, HashMap};

@@ -153,7 +153,7 @@ pub struct Limit {
     pub algorithm: Algorithm,
     /// Units per period: 1 to 1,000,000,000; of a quota: 1 to 9,007,199,254,740,991.
     pub rate: u64,
-    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`; of a `global` sliding window at least `10s`. Of a quota: `day` or `month`,
+    /// The period: `100ms`, `1s`, `60s`, `1m`, `1h`, at most `1d`; of a `global` sliding window at least `10s`. Of a quota: `day`, `month` or `lifetime`,
     /// by the calendar.
     pub per: String,
     /// Units a token bucket holds. Default: `rate`.
@@ -202,7 +202,7 @@ pub enum Algorithm {
     TokenBucket,
     /// At most `rate` units in any period.
     SlidingWindow,
-    /// At most `rate` units in each day or month of the calendar.
+    /// At most `rate` units in each day or month of the calendar, or in all.
     Quota,
 }
 

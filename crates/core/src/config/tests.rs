@@ -131,7 +131,9 @@ fn wrong_limits_over_all_nodes_are_named() {
     let one = |more: Value, problem: &str| assert_eq!(quota(more), [format!("limits[0].{problem}")]);
     one(json!({"rate": 0}), "rate: found 0; allowed: 1 to 9007199254740991");
     one(json!({"rate": 9_007_199_254_740_992_u64}), "rate: found 9007199254740992; allowed: 1 to 9007199254740991");
-    one(json!({"per": "1d"}), "per: found `1d`; allowed: `day` or `month` for a quota");
+    one(json!({"per": "1d"}), "per: found `1d`; allowed: `day`, `month` or `lifetime` for a quota");
+    assert!(quota(json!({"per": "lifetime"})).is_empty());
+    one(json!({"per": "lifetime", "time_zone": "UTC"}), "time_zone: found a value; allowed: none for a quota that never begins anew");
     one(json!({"burst": 3}), "burst: found a value; allowed: no burst with `quota`");
     one(json!({"scope": "node"}), "scope: found `node`; allowed: `global`, or nothing: a quota is counted over all nodes");
     one(json!({"time_zone": "here!"}), "time_zone: found `here!`; allowed: a name of the IANA database, such as `Europe/Berlin`");

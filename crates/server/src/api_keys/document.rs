@@ -1,8 +1,10 @@
 //! Owns what is said of API keys: what callers ask and what they are answered. Must not do anything with it.
 
 use serde::{Deserialize, Serialize};
+use tollgate_core::config::document::Limit;
 use tollgate_core::credential::{KeyHash, LONGEST_CREDENTIAL, Provenance, digest};
 
+use super::limits::apart;
 use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::failure::Problems;
@@ -10,12 +12,13 @@ use crate::patch::given;
 use crate::secrets::{Purpose, Secrets, Shown};
 use crate::signing::Signing;
 use crate::store::api_keys::Row;
+use crate::tiers::LimitSchema;
 
 /// Fewer characters than this are within reach of guessing.
 const SHORTEST_IMPORT: usize = 20;
 
 /// An API key, without the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ApiKey {
     /// Its id: the one inside the key.
     pub id: String,
@@ -34,6 +37,16 @@ pub struct ApiKey {
     /// When requests with it must be signed.
     #[serde(default, skip_serializing_if = "Signing::is_none")]
     pub signing: Signing,
+    /// Limits of its own, beside those of its consumer's tier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<LimitSchema>)]
+    pub limits: Vec<Limit>,
+    /// How many units may be spent with it in all: as a rule one for each request. Absent: as many as its limits allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits: Option<u64>,
+    /// How many of its credits are left, as far as nodes have told. Not told where a key is made or rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits_left: Option<u64>,
     /// Whether it passes, and if not, why.
     pub status: Status,
     /// When it was made.
@@ -70,7 +83,7 @@ pub enum Status {
 }
 
 /// A key to be made for any consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApiKey {
     /// The id of its consumer.
@@ -90,6 +103,14 @@ pub struct NewApiKey {
     /// Whether it has a signing secret, which is made with it and shown once, and when requests must be signed with that. Default: `none`.
     #[serde(default, skip_serializing_if = "Signing::is_none")]
     pub signing: Signing,
+    /// Limits of its own, beside those of its consumer's tier: at most 8, and 8 KB as JSON. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<LimitSchema>)]
+    pub limits: Vec<Limit>,
+    /// How many units may be spent with it in all: 1 to 9,007,199,254,740,991. Default: as many as its limits allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub credits: Option<u64>,
     /// When it ends. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -110,7 +131,7 @@ pub enum Import {
 }
 
 /// A key to be made for one's own consumer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewOwnKey {
     /// What its owner calls it: at most 128 characters. Default: nothing.
@@ -123,13 +144,20 @@ pub struct NewOwnKey {
     pub addresses: AddressRules,
     /// Whether it has a signing secret, which is made with it and shown once, and when requests must be signed with that. Default: `none`.
     pub signing: Signing,
+    /// Limits of its own, beside those of its consumer's tier: at most 8, and 8 KB as JSON. Default: none.
+    #[schema(value_type = Vec<LimitSchema>)]
+    pub limits: Vec<Limit>,
+    /// How many units may be spent with it in all: 1 to 9,007,199,254,740,991. Default: as many as its limits allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub credits: Option<u64>,
     /// When it ends. Default: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }
 
 /// What of a key is to change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiKeyPatch {
     /// What its owner calls it from now on.
@@ -147,14 +175,22 @@ pub struct ApiKeyPatch {
     /// When requests with it must be signed from now on; `none` ends its signing secret. A key that has none is rotated or replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
+    /// Limits of its own from now on, in place of all it had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<LimitSchema>>)]
+    pub limits: Option<Vec<Limit>>,
+    /// How many units may be spent with it in all, those that were spent included; null: as many as its limits allow.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub credits: Option<Option<u64>>,
     /// When it ends; null: never.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<Time>)]
     pub expires_at: Option<Option<Time>>,
 }
 
-/// How a key is to be rotated. The new one has the scopes and roles of the old one that the consumer still has, its addresses,
-/// and a signing secret of its own if the old one had one.
+/// How a key is to be rotated. The new one has the scopes and roles of the old one that the consumer still has, its addresses and limits,
+/// and a signing secret of its own if the old one had one. What is left of its credits and limits is left to both together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotate {
@@ -168,7 +204,7 @@ pub struct Rotate {
 }
 
 /// A key just made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Created {
     /// What is known of it.
     #[serde(flatten)]
@@ -184,7 +220,7 @@ pub struct Created {
 }
 
 /// A key just rotated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rotated {
     /// The new key.
     #[serde(flatten)]
@@ -213,6 +249,8 @@ impl NewApiKey {
             roles: Vec::new(),
             addresses: AddressRules::default(),
             signing: Signing::None,
+            limits: Vec::new(),
+            credits: None,
             expires_at: None,
             import: None,
         }
@@ -223,6 +261,7 @@ impl NewApiKey {
 
 impl ApiKey {
     pub(super) fn of(row: Row, now: Time) -> Self {
+        let (limits, credits) = apart(row.limits.clone());
         Self {
             status: Status::of(&row, now),
             id: row.id,
@@ -232,6 +271,9 @@ impl ApiKey {
             roles: row.roles,
             addresses: row.addresses,
             signing: row.signing,
+            limits,
+            credits,
+            credits_left: None,
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,

@@ -1,5 +1,6 @@
 //! Owns the making of keys: new ones and those taken over from elsewhere. Must not ask whether one may be made.
 
+use tollgate_core::config::document::Limit;
 use tollgate_core::credential::digest;
 
 use super::document::{ApiKey, Created};
@@ -22,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) signing: Signing,
     pub(crate) expires_at: Option<Time>,
     pub(crate) replaces: Option<String>,
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) spends_as: Option<String>,
 }
 
 /// Makes a key, without asking whether it may be.
@@ -80,6 +83,8 @@ pub(super) fn row(consumer: &Consumer, id: String, wish: Wish, imported: bool, n
         last_used_at: None,
         replaces: wish.replaces,
         replaced_by: None,
+        limits: wish.limits,
+        spends_as: wish.spends_as,
         version: 1,
     }
 }

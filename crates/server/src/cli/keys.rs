@@ -1,12 +1,14 @@
 //! Owns `tollgate keys`: API keys of consumers. Must not keep one: it is printed once.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, Connection, Window, finish, path};
 use super::output::{Alone, Output};
 use super::rules::{NewRules, Rules};
 use super::table::{Cell, Column};
+use super::tiers::{file, limits};
 use super::times;
 use crate::api_keys::{ApiKey, ApiKeyPatch, Created, Import, NewApiKey, Rotate, Rotated, Status};
 use crate::clock::{Clock, SystemClock, Time};
@@ -40,7 +42,7 @@ enum Command {
         /// The key's id: the one inside it.
         id: String,
     },
-    /// Change an API key's label, scopes, roles, address rules or end.
+    /// Change an API key's label, scopes, roles, address rules, limits, credits or end.
     Update(Update),
     /// Make an API key that replaces another, which goes on for a while.
     Rotate(Rotation),
@@ -79,6 +81,12 @@ struct New {
     /// `required`, always.
     #[arg(long, value_name = "WHEN", value_parser = signing)]
     signing: Option<Signing>,
+    /// Limits of its own, beside those of its consumer's tier: a list of them, in JSON or YAML; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+    /// How many units may be spent with it in all: as a rule one for each request.
+    #[arg(long, value_name = "UNITS")]
+    credits: Option<u64>,
     #[command(flatten)]
     end: End,
     /// Take over a key from elsewhere by its SHA-256, as `tollgate hash` prints it.
@@ -103,7 +111,7 @@ pub(super) struct Once {
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
-    .args(["label", "scopes", "no_scopes", "roles", "no_roles", "allow", "deny", "no_addresses", "signing", "expires_at", "expires_in", "never_expires"]))]
+    .args(["label", "scopes", "no_scopes", "roles", "no_roles", "allow", "deny", "no_addresses", "signing", "limits", "no_limits", "credits", "no_credits", "expires_at", "expires_in", "never_expires"]))]
 struct Update {
     /// The key's id.
     id: String,
@@ -121,6 +129,18 @@ struct Update {
     /// When requests with it must be signed: `optional` or `required`; `none` ends its signing secret.
     #[arg(long, value_name = "WHEN", value_parser = signing)]
     signing: Option<Signing>,
+    /// Limits of its own in place of all it had: a list of them, in JSON or YAML; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+    /// No limits of its own any more.
+    #[arg(long, conflicts_with = "limits")]
+    no_limits: bool,
+    /// How many units may be spent with it in all, those that were spent included.
+    #[arg(long, value_name = "UNITS")]
+    credits: Option<u64>,
+    /// As many as its limits allow.
+    #[arg(long, conflicts_with = "credits")]
+    no_credits: bool,
     #[command(flatten)]
     end: End,
     /// It does not end any more.
@@ -155,6 +175,9 @@ const COLUMNS: &[Column<ApiKey>] = &[
         Signing::Optional => "optional".into(),
         Signing::Required => "required".into(),
     }),
+    Column::alone("limits", |key| Cell::Text(if key.limits.is_empty() { String::new() } else { limits(&key.limits) })),
+    Column::alone("credits", |key| Cell::perhaps(key.credits.map(|credits| credits.to_string()).as_ref())),
+    Column::alone("credits left", |key| Cell::perhaps(key.credits_left.map(|left| left.to_string()).as_ref())),
     Column::listed("status", |key| status(key.status).into()),
     Column::listed("created", |key| Cell::Time(key.created_at)),
     Column::listed("expires", |key| key.expires_at.into()),
@@ -175,7 +198,7 @@ fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), Cl
             output.many(&client.list(&path(&["keys"]), &[("consumer", consumer.as_deref())], window)?, COLUMNS)
         }
         Command::Show { id } => output.one(&client.get(&path(&["keys", id]), &[])?, COLUMNS),
-        Command::Update(update) => output.one(&client.patch(&path(&["keys", &update.id]), &update.patch())?, COLUMNS),
+        Command::Update(update) => output.one(&client.patch(&path(&["keys", &update.id]), &update.patch()?)?, COLUMNS),
         Command::Rotate(rotation) => rotate(client, output, rotation),
         Command::Revoke { id } => {
             client.delete(&path(&["keys", id]))?;
@@ -192,6 +215,8 @@ fn create(client: &Client, output: &Output, new: &New) -> Result<(), ClientError
         roles: new.rules.roles.clone(),
         addresses: new.rules.addresses(),
         signing: new.signing.unwrap_or_default(),
+        limits: new.limits.as_deref().map(file::limits).transpose()?.unwrap_or_default(),
+        credits: new.credits,
         expires_at: new.end.time(),
         import: import(new)?,
     };
@@ -267,16 +292,22 @@ impl Once {
 }
 
 impl Update {
-    fn patch(&self) -> ApiKeyPatch {
+    fn patch(&self) -> Result<ApiKeyPatch, ClientError> {
         let scopes = (self.no_scopes || !self.scopes.is_empty()).then(|| self.scopes.clone());
         let end = self.end.time();
-        ApiKeyPatch {
+        let limits = match &self.limits {
+            Some(path) => Some(file::limits(path)?),
+            None => self.no_limits.then(Vec::new),
+        };
+        Ok(ApiKeyPatch {
             label: self.label.clone(),
             scopes,
             roles: self.rules.roles(),
             addresses: self.rules.addresses(),
             signing: self.signing,
+            limits,
+            credits: (self.no_credits || self.credits.is_some()).then_some(self.credits),
             expires_at: (self.never_expires || end.is_some()).then_some(end),
-        }
+        })
     }
 }

@@ -14,7 +14,7 @@ use super::output::Output;
 use super::table::{Cell, Column, plain};
 use crate::tiers::{NewTier, Tier, TierBody};
 
-mod file;
+pub(super) mod file;
 
 /// See, apply and delete tiers.
 #[derive(Debug, clap::Args)]
@@ -123,7 +123,7 @@ fn apply_one(client: &Client, wanted: &Wanted, dry_run: bool) -> Result<&'static
 }
 
 /// Limits as a person would say them.
-fn limits(limits: &[Limit]) -> String {
+pub(super) fn limits(limits: &[Limit]) -> String {
     if limits.is_empty() { "unlimited".to_owned() } else { limits.iter().map(limit).collect::<Vec<_>>().join("; ") }
 }
 

@@ -6,6 +6,8 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::listing::Table;
 use super::{Reader, StoreError, Window, Write};
+use tollgate_core::config::document::Limit;
+
 use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::secrets::Hash;
@@ -25,7 +27,7 @@ pub enum Signing {
 }
 
 /// What is kept of an API key beside its hash.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, FromRow)]
 pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) organisation: String,
@@ -47,13 +49,17 @@ pub(crate) struct Row {
     pub(crate) last_used_at: Option<Time>,
     pub(crate) replaces: Option<String>,
     pub(crate) replaced_by: Option<String>,
+    #[sqlx(json)]
+    pub(crate) limits: Vec<Limit>,
+    /// The first of the keys that replaced each other up to this one, if that is another.
+    pub(crate) spends_as: Option<String>,
     pub(crate) version: u32,
 }
 
 const TABLE: Table = Table {
     name: "api_keys",
     columns: "id, organisation, consumer, label, scopes, roles, addresses, signing, signing_secret, imported, created_at, expires_at, revoked_at, \
-              last_used_at, replaces, replaced_by, version",
+              last_used_at, replaces, replaced_by, limits, spends_as, version",
     id: "id",
     condition: "TRUE",
     changing: &[],
@@ -76,11 +82,11 @@ pub(crate) async fn get(reader: &mut impl Reader, id: &str) -> Result<Option<Row
 
 /// Adds keys, in statements of many rows.
 pub(crate) async fn insert(write: &mut Write, keys: &[(Row, Hash)]) -> Result<(), StoreError> {
-    // 20 values a row: SQLite takes 32,766 in a statement.
+    // 22 values a row: SQLite takes 32,766 in a statement.
     for chunk in keys.chunks(1_000) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO api_keys (id, organisation, consumer, label, scopes, roles, addresses, signing, signing_secret, imported, created_at, expires_at, revoked_at, last_used_at, \
-             replaces, replaced_by, version, hashing, pepper, hash) ",
+             replaces, replaced_by, limits, spends_as, version, hashing, pepper, hash) ",
         );
         query.push_values(chunk, |mut values, (row, hash)| {
             values.push_bind(row.id.clone()).push_bind(row.organisation.clone()).push_bind(row.consumer.clone());
@@ -91,7 +97,8 @@ pub(crate) async fn insert(write: &mut Write, keys: &[(Row, Hash)]) -> Result<()
                 .push_bind(row.signing_secret.clone())
                 .push_bind(row.imported);
             values.push_bind(row.created_at).push_bind(row.expires_at).push_bind(row.revoked_at).push_bind(row.last_used_at);
-            values.push_bind(row.replaces.clone()).push_bind(row.replaced_by.clone()).push_bind(row.version);
+            values.push_bind(row.replaces.clone()).push_bind(row.replaced_by.clone());
+            values.push_bind(Json(row.limits.clone())).push_bind(row.spends_as.clone()).push_bind(row.version);
             values.push_bind(hash.hashing.name()).push_bind(hash.pepper).push_bind(hash.bytes.clone());
         });
         query.build().execute(write.connection()).await?;
@@ -111,12 +118,12 @@ pub(crate) async fn count_active(write: &mut Write, consumer: &str) -> Result<u3
 pub(crate) async fn update(write: &mut Write, changed: &Row) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE api_keys SET label = ?1, scopes = ?2, expiry_told = expiry_told AND expires_at IS ?3, expires_at = ?3, revoked_at = ?4, \
-         replaced_by = ?5, version = ?6, roles = ?7, addresses = ?8, signing = ?9, signing_secret = ?10 \
-         WHERE id = ?11",
+         replaced_by = ?5, version = ?6, roles = ?7, addresses = ?8, signing = ?9, signing_secret = ?10, \
+         limits = ?11 WHERE id = ?12",
     );
     let query = query.bind(&changed.label).bind(Json(&changed.scopes)).bind(changed.expires_at).bind(changed.revoked_at);
     let query = query.bind(&changed.replaced_by).bind(changed.version).bind(Json(&changed.roles)).bind(Json(&changed.addresses));
-    let query = query.bind(changed.signing).bind(&changed.signing_secret);
+    let query = query.bind(changed.signing).bind(&changed.signing_secret).bind(Json(&changed.limits));
     query.bind(&changed.id).execute(write.connection()).await?;
     Ok(())
 }

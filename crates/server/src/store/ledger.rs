@@ -36,7 +36,7 @@ pub use listing::LedgerRow;
 pub(crate) use listing::{Which, list};
 pub(crate) use release::{last_asked, release};
 pub use standing::Standing;
-pub(crate) use standing::standing;
+pub(crate) use standing::{spent, standing};
 pub(crate) use sweep::{Before, sweep};
 
 /// The database's name in the data directory.

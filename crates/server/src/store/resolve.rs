@@ -27,14 +27,14 @@ const MOST_WAITING: usize = 1_024;
 
 /// Many keys by their ids, a JSON array; a row for each of them.
 pub(super) const BY_IDS: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, j.key AS position, \
-    k.id, k.scopes, k.roles, k.addresses, k.signing, k.signing_secret, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
+    k.id, k.scopes, k.roles, k.addresses, k.signing, k.signing_secret, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, k.limits AS own, k.spends_as, c.scopes AS granted, \
     c.roles AS granted_roles, c.addresses AS consumer_addresses, t.name AS tier, t.limits FROM json_each(?) j \
     LEFT JOIN api_keys k ON k.id = j.value \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
     LEFT JOIN tiers t ON t.name = c.tier";
 /// One imported key by its hash.
 pub(super) const BY_HASH: &str = "SELECT (SELECT coalesce(max(revision), 0) FROM changes) AS revision, 0 AS position, \
-    k.id, k.scopes, k.roles, k.addresses, k.signing, k.signing_secret, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, c.scopes AS granted, \
+    k.id, k.scopes, k.roles, k.addresses, k.signing, k.signing_secret, k.expires_at, k.hashing, k.pepper, k.hash, k.consumer, k.limits AS own, k.spends_as, c.scopes AS granted, \
     c.roles AS granted_roles, c.addresses AS consumer_addresses, t.name AS tier, t.limits FROM (SELECT 1) \
     LEFT JOIN api_keys k ON k.imported = 1 AND k.hash = ? \
     LEFT JOIN consumers c ON c.id = k.consumer AND k.revoked_at IS NULL AND c.disabled = 0 AND c.deleted_at IS NULL \
@@ -72,6 +72,9 @@ pub(crate) struct Usable {
     pub(crate) hash: Hash,
     pub(crate) consumer: String,
     pub(crate) tier: document::Tier,
+    /// Limits of its own.
+    pub(crate) own: Vec<document::Limit>,
+    pub(crate) spends_as: Option<String>,
 }
 
 /// What a lookup found, and the revision that is true of.
@@ -220,6 +223,8 @@ impl FromRow<'_, SqliteRow> for Placed {
                     hash,
                     consumer,
                     tier,
+                    own: row.try_get::<Json<_>, _>("own")?.0,
+                    spends_as: row.try_get("spends_as")?,
                 }))
             }
             (Some(_), None) => Found::Ended,

@@ -60,7 +60,7 @@ async fn wrong_fields_are_all_named() {
     backend.consumer("acme").await;
     let key = backend.key("acme").await.key;
     let all = serde_json::json!({"label": "\n", "scopes": [""], "expires_at": "2026-01-13T00:00:00Z"});
-    let changed = committed!(backend, |write| api_keys::update(write, &backend.admin, &key.id, None, patch(all)));
+    let changed = committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &key.id, None, patch(all)));
     assert_eq!(wrong(changed), ["label", "scopes[0]", "expires_at"]);
 }
 
@@ -102,7 +102,7 @@ async fn a_revoked_key_does_not_pass_and_nodes_hear_of_it_once() {
     assert_eq!(changes.len(), 1);
     let change = changes[0].credential.as_ref().unwrap();
     assert_eq!((&change.id, change.gone), (&id, true));
-    let late = committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, ApiKeyPatch::default()));
+    let late = committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &id, None, ApiKeyPatch::default()));
     assert_eq!(conflict(late), "revoked_at");
 }
 
@@ -114,14 +114,20 @@ async fn a_key_ends_when_its_time_is_over() {
     let (id, key) = (created.key.id, created.api_key.unwrap());
     let in_a_minute = backend.now().after(60 * SECOND);
     let ending = serde_json::json!({"expires_at": in_a_minute});
-    committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, patch(ending))).unwrap();
+    committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &id, None, patch(ending))).unwrap();
     backend.clock.advance(60 * SECOND - Duration::from_millis(1));
     assert_eq!(backend.resolve(key.expose()).await.known.unwrap().expires_in_ms, Some(1));
     backend.clock.advance(Duration::from_millis(1));
     assert!(!backend.passes(key.expose()).await);
     assert_eq!(backend.get_key(&id).await.status, Status::Expired);
-    let late =
-        committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, patch(serde_json::json!({"expires_at": null}))));
+    let late = committed!(backend, |write| api_keys::update(
+        write,
+        &backend.store,
+        &backend.admin,
+        &id,
+        None,
+        patch(serde_json::json!({"expires_at": null}))
+    ));
     assert_eq!(conflict(late), "expires_at", "what has ended stays ended");
 }
 
@@ -133,7 +139,7 @@ async fn nodes_hear_of_other_scopes_and_another_end_and_not_of_labels() {
     let id = backend.key("acme").await.key.id;
     let before = backend.revision().await;
     let update = async |json: serde_json::Value| {
-        committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, patch(json))).unwrap()
+        committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &id, None, patch(json))).unwrap()
     };
     assert_eq!(update(serde_json::json!({"label": "ci"})).await.version, 2);
     assert_eq!(update(serde_json::json!({"label": "ci"})).await.version, 2, "nothing changed");

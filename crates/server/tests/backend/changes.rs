@@ -259,7 +259,7 @@ async fn a_new_end_of_a_key_is_told_of_when_it_comes() {
     let id = key_ids(&backend, 1).await.remove(0);
     for end in [60, 10] {
         let patch = api_keys::ApiKeyPatch { expires_at: Some(Some(backend.now().after(end * SECOND))), ..Default::default() };
-        committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, patch)).unwrap();
+        committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &id, None, patch)).unwrap();
     }
     backend.clock.advance(10 * SECOND);
     assert_eq!(committed!(backend, |write| changes::expire(write)).unwrap(), 1);

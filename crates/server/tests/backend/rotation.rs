@@ -23,7 +23,7 @@ async fn both_keys_pass_during_the_overlap_and_the_new_one_after_it() {
     backend.grant("acme", &["a"]).await;
     let old = backend.key("acme").await;
     let labelled = ApiKeyPatch { label: Some("ci".to_owned()), scopes: Some(vec!["a".to_owned()]), ..ApiKeyPatch::default() };
-    committed!(backend, |write| api_keys::update(write, &backend.admin, &old.key.id, None, labelled)).unwrap();
+    committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &old.key.id, None, labelled)).unwrap();
     let rotated = rotate(&backend, &old.key.id, overlap(60)).await.unwrap();
     let new = &rotated.created;
     assert_eq!((new.key.label.as_str(), new.key.scopes.as_slice(), new.key.expires_at), ("ci", ["a".to_owned()].as_slice(), None));

@@ -37,7 +37,7 @@ async fn a_key_has_no_scope_that_its_consumer_has_not() {
             refused(committed!(backend, |write| api_keys::create(write, &backend.secrets, &backend.admin, new()))),
             refused(committed!(backend, |write| api_keys::create(write, &backend.secrets, &backend.admin, import()))),
             refused(committed!(backend, |write| api_keys::create_own(write, &backend.secrets, &developer, own))),
-            refused(committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, patch))),
+            refused(committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &id, None, patch))),
         ]
     };
     let none = |field: &str| Problem::new(field, "none: its consumer has no scopes");
@@ -88,7 +88,7 @@ async fn a_key_goes_on_and_is_changed_and_replaced_without_the_scopes_its_consum
     backend.grant("acme", &["read", "write"]).await;
     let (id, _) = key(&backend, &["write", "read"]).await;
     backend.grant("acme", &["read"]).await;
-    let update = async |patch| committed!(backend, |write| api_keys::update(write, &backend.admin, &id, None, patch));
+    let update = async |patch| committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &id, None, patch));
     let labelled = update(ApiKeyPatch { label: Some("ci".to_owned()), ..Default::default() }).await.unwrap();
     assert_eq!((labelled.label.as_str(), labelled.scopes), ("ci", words(&["write", "read"])));
     let same = update(ApiKeyPatch { scopes: Some(words(&["write", "read"])), ..Default::default() }).await;

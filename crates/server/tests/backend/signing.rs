@@ -43,7 +43,7 @@ async fn when_to_sign_can_be_changed_and_is_told_but_a_secret_never_comes_later(
     backend.consumer("acme").await;
     let patch = async |created: &Created, signing: Signing| {
         let patch = ApiKeyPatch { signing: Some(signing), ..ApiKeyPatch::default() };
-        committed!(backend, |write| api_keys::update(write, &backend.admin, &created.key.id, None, patch))
+        committed!(backend, |write| api_keys::update(write, &backend.store, &backend.admin, &created.key.id, None, patch))
     };
     let created = create(&backend, Signing::Optional).await;
     let secret = created.signing_secret.clone().unwrap().expose().to_owned();

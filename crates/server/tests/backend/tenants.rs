@@ -38,7 +38,7 @@ async fn tenants() -> Tenants {
 async fn touch(backend: &Backend, principal: &Principal, reach: Reach, id: &str) -> [Option<Failure>; 4] {
     [
         api_keys::get(&backend.store, principal, reach, id).await.err(),
-        committed!(backend, |write| api_keys::update(write, principal, id, None, ApiKeyPatch::default())).err(),
+        committed!(backend, |write| api_keys::update(write, &backend.store, principal, id, None, ApiKeyPatch::default())).err(),
         committed!(backend, |write| api_keys::rotate(write, &backend.secrets, principal, reach, id, Rotate::default())).err(),
         committed!(backend, |write| api_keys::revoke(write, principal, reach, id, None)).err(),
     ]

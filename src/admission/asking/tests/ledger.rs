@@ -41,6 +41,11 @@ impl FakeLedger {
         self.of(consumer, units);
     }
 
+    /// A consumer may spend so many units from now on.
+    pub(super) fn raise(&mut self, consumer: &str, units: u64) {
+        self.of(consumer, units).0.limit = units;
+    }
+
     pub(super) fn settle(&mut self, ask: &LeaseAsk) -> LeaseAnswer {
         let now = self.now;
         let (row, holder) = self.of(&ask.consumer, 0);

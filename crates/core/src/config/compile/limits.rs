@@ -131,8 +131,14 @@ impl Compiler<'_> {
         match limit.per.as_str() {
             "day" => Some(Period::Day),
             "month" => Some(Period::Month),
+            "lifetime" => {
+                if limit.time_zone.is_some() {
+                    self.problem(format!("{path}.time_zone"), "a value", "none for a quota that never begins anew");
+                }
+                Some(Period::Lifetime)
+            }
             other => {
-                self.problem(format!("{path}.per"), quoted(other), "`day` or `month` for a quota");
+                self.problem(format!("{path}.per"), quoted(other), "`day`, `month` or `lifetime` for a quota");
                 None
             }
         }

@@ -41,6 +41,13 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Wanted>, ClientError> {
     Ok(tiers)
 }
 
+/// A list of limits, in JSON or YAML.
+pub(in crate::cli) fn limits(file: &Path) -> Result<Vec<Limit>, ClientError> {
+    let text = text(file).map_err(|error| ClientError::File { path: file.to_owned(), error })?;
+    let read = serde_path_to_error::deserialize(serde_norway::Deserializer::from_str(&text));
+    read.map_err(|error| ClientError::document(file.display(), format_args!("{}: {}", error.path(), error.inner())))
+}
+
 fn text(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = if file.as_os_str() == "-" {

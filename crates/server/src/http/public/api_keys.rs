@@ -18,7 +18,7 @@ use crate::page::{Listing, Page};
 
 impl Shape for NewApiKey {}
 impl Shape for ApiKeyPatch {
-    const CLEARABLE: &'static [&'static str] = &["expires_at"];
+    const CLEARABLE: &'static [&'static str] = &["credits", "expires_at"];
 }
 impl Shape for Rotate {
     fn absent() -> Option<Self> {
@@ -83,7 +83,7 @@ pub(super) async fn update(
     Document { value: patch, .. }: Document<ApiKeyPatch>,
 ) -> Result<Answer, Refusal> {
     let mut write = begin(&backend, &allowed.principal).await?;
-    let changed = api_keys::update(&mut write, &allowed.principal, &id, Known::version(known), patch).await?;
+    let changed = api_keys::update(&mut write, &backend.store, &allowed.principal, &id, Known::version(known), patch).await?;
     write.commit().await?;
     Ok(Answer::of(&changed)?.version(changed.version))
 }

@@ -22,9 +22,13 @@ use crate::calendar::Calendar;
 /// Consumers that are remembered; with more, all are forgotten. About 300 bytes each.
 const MOST_KNOWN: usize = 65_536;
 
-/// Many consumers that may pass by their ids, a JSON array.
-pub(crate) const BY_IDS: &str = "SELECT c.id, c.organisation, c.overrides, t.limits FROM json_each(?) j \
-    JOIN consumers c ON c.id = j.value AND c.disabled = 0 AND c.deleted_at IS NULL JOIN tiers t ON t.name = c.tier";
+/// Many consumers that may pass by their ids, a JSON array; and accounts of keys, whose limits are those of the newest that spends from one.
+pub(crate) const BY_IDS: &str = "SELECT j.value AS id, c.organisation, c.overrides, t.limits FROM json_each(?1) j \
+    JOIN consumers c ON c.id = j.value AND c.disabled = 0 AND c.deleted_at IS NULL JOIN tiers t ON t.name = c.tier UNION ALL \
+    SELECT j.value, c.organisation, '{}', k.limits FROM json_each(?1) j JOIN api_keys k ON k.seq = (SELECT max(a.seq) FROM api_keys a \
+    WHERE a.revoked_at IS NULL AND (a.id = substr(j.value, instr(j.value, '/') + 1) OR a.spends_as = substr(j.value, instr(j.value, '/') + 1))) \
+    JOIN consumers c ON c.id = k.consumer AND c.disabled = 0 AND c.deleted_at IS NULL \
+    WHERE instr(j.value, '/') = length(k.consumer) + 1 AND substr(j.value, 1, length(k.consumer)) = k.consumer";
 
 /// Whose quotas there are.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ pub(in super::super) struct Accounts {
     known: HashMap<String, Arc<Account>>,
 }
 
-/// A consumer that may pass.
+/// A consumer that may pass, or one of its keys that has limits of its own.
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) organisation: String,

@@ -14,7 +14,7 @@ use crate::clock::Time;
 
 /// Which rows grant nothing: a condition on `rows`. Something may have been granted of windows already that begin within [`AHEAD`].
 pub(super) const IS_FROZEN: &str = "EXISTS (SELECT 1 FROM frozen f WHERE f.reopened = 0 AND rows.window_start <= f.at + 10000 \
-    AND NOT EXISTS (SELECT 1 FROM reopened o WHERE o.consumer = rows.consumer))";
+    AND NOT EXISTS (SELECT 1 FROM reopened o WHERE o.consumer = rows.payer))";
 
 const _: () = assert!(AHEAD == 10_000);
 
@@ -45,8 +45,9 @@ impl Frozen {
         self.at.is_some_and(|at| start <= at.saturating_add(AHEAD))
     }
 
-    /// Whether a consumer's window that began at `start` grants nothing.
-    pub(super) fn holds(&self, consumer: &str, start: u64) -> bool {
+    /// Whether the window of an account that began at `start` grants nothing: of a consumer, or of one of its keys.
+    pub(super) fn holds(&self, account: &str, start: u64) -> bool {
+        let consumer = account.split_once('/').map_or(account, |(consumer, _)| consumer);
         self.covers(start) && !self.reopened && !self.consumers.contains(consumer)
     }
 }
@@ -69,7 +70,7 @@ pub(crate) async fn freeze(store: &Store) -> Result<(), StoreError> {
 /// Has the windows of a consumer, or all, grant again; answers how many rows that are in force did not.
 pub(crate) async fn reopen(store: &Store, consumer: Option<&str>) -> Result<u64, StoreError> {
     let mut transaction = begin(&store.0.ledger.writer).await?;
-    let count = format!("SELECT count(*) FROM rows WHERE swept = 0 AND window_end > ?1 AND (?2 IS NULL OR consumer = ?2) AND {IS_FROZEN}");
+    let count = format!("SELECT count(*) FROM rows WHERE swept = 0 AND window_end > ?1 AND (?2 IS NULL OR payer = ?2) AND {IS_FROZEN}");
     let query = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).bind(store.now()).bind(consumer);
     let rows = query.fetch_one(&mut *transaction).await?;
     match consumer {

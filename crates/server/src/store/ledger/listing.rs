@@ -14,6 +14,9 @@ pub struct LedgerRow {
     pub id: String,
     /// The consumer's id.
     pub consumer: String,
+    /// The id of the key whose own limit it is, or of the first of those that replaced each other up to that one. Absent: the consumer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// The name of the limit.
     pub limit: String,
     /// When the window began.
@@ -63,7 +66,7 @@ pub(crate) async fn list(store: &Store, window: Window<'_>, which: Which<'_>) ->
         after = found;
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT CAST(seq AS TEXT) AS id, consumer, name AS \"limit\", window_start, window_end, units, granted, granted - charged AS returned, \
+        "SELECT CAST(seq AS TEXT) AS id, payer AS consumer, nullif(substr(consumer, length(payer) + 2), '') AS credential, name AS \"limit\", window_start, window_end, units, granted, granted - charged AS returned, \
          charged, held AS outstanding, overage, (SELECT coalesce(sum(l.held), 0) FROM leases l WHERE l.row = rows.seq AND l.closed = 0 \
          AND l.asked_at + 2 * l.lasts < ",
     );
@@ -74,7 +77,7 @@ pub(crate) async fn list(store: &Store, window: Window<'_>, which: Which<'_>) ->
 }
 
 fn narrow(query: &mut QueryBuilder<Sqlite>, which: Which<'_>, now: Time) {
-    for (column, value) in [("consumer", which.consumer), ("organisation", which.organisation)] {
+    for (column, value) in [("payer", which.consumer), ("organisation", which.organisation)] {
         if let Some(value) = value {
             query.push(format_args!(" AND {column} = ")).push_bind(value.to_owned());
         }

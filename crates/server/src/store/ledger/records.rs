@@ -21,7 +21,7 @@ pub(crate) const NEWEST: &str = "SELECT (SELECT json_group_array(f.incarnation) 
     AND r.name = j.value ->> 1 AND r.window_start >= coalesce((SELECT max(n.window_start) FROM rows n WHERE n.consumer = j.value ->> 0 \
     AND n.name = j.value ->> 1 AND n.window_start <= ?3), 0)), \
     (SELECT json_array(f.at, f.reopened, json((SELECT json_group_array(o.consumer) FROM reopened o \
-    WHERE o.consumer IN (SELECT j.value ->> 0 FROM jsonb_each(?2) j)))) FROM frozen f)";
+    WHERE o.consumer IN (SELECT substr(j.value ->> 0, 1, instr((j.value ->> 0) || '/', '/') - 1) FROM jsonb_each(?2) j)))) FROM frozen f)";
 /// New rows.
 pub(crate) const INSERT: &str = "INSERT INTO rows (consumer, name, organisation, window_start, window_end, units, granted, charged, held, \
     overage, told_spent, recalled_at, recalled_held, highest) SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, \

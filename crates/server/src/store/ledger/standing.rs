@@ -1,6 +1,9 @@
 //! Owns what the rows in force add up to. Must not know who looks at it.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
+use sqlx::types::Json;
 
 use super::super::{Store, StoreError};
 use super::frozen::IS_FROZEN;
@@ -19,6 +22,18 @@ pub struct Standing {
     pub over_admitted: f64,
     /// Rows from which nothing is granted, because the ledger forgot what it had answered.
     pub frozen_rows: f64,
+}
+
+/// Units of a limit that were spent in the windows in force, by account: charged, and not with a node when it last spoke; and those let pass. Accounts
+/// of which nothing was asked are not there.
+pub(crate) async fn spent(store: &Store, accounts: &[&str], limit: &str) -> Result<HashMap<String, u64>, StoreError> {
+    let mut connection = store.0.ledger.readers.acquire().await?;
+    let query = sqlx::query_as::<_, (String, u64)>(
+        "SELECT consumer, max(charged - held, 0) + overage FROM rows WHERE consumer IN (SELECT value FROM json_each(?)) AND name = ? \
+         AND window_end > ?",
+    );
+    let found = query.bind(Json(accounts)).bind(limit).bind(store.now()).fetch_all(&mut *connection).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// What the rows in force add up to. Walks all of them and their leases.

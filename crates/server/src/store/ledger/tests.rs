@@ -264,7 +264,7 @@ async fn statements_go_by_an_index() {
         ("SELECT max(asked_at) FROM leases WHERE incarnation = ? AND closed = 0", false),
         ("DELETE FROM leases WHERE row IN (SELECT value FROM json_each(?))", false),
         ("SELECT seq FROM rows WHERE window_end < ? AND swept = 1 LIMIT ?", false),
-        ("SELECT seq FROM rows WHERE seq > ? AND consumer = ? ORDER BY seq LIMIT ?", false),
+        ("SELECT seq FROM rows WHERE seq > ? AND payer = ? ORDER BY seq LIMIT ?", false),
         ("SELECT seq FROM rows WHERE seq > ? AND organisation = ? ORDER BY seq LIMIT ?", false),
         ("SELECT seq FROM rows WHERE seq > ? AND swept = 0 AND window_end > ? ORDER BY seq LIMIT ?", false),
     ]) {
