@@ -7,11 +7,9 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use tollgate_core::config::{compile_tier, document};
-use tollgate_core::credential::digest;
 use tollgate_core::limit::Counted;
 use tollgate_core::policy::{Policy, Tier};
 use tollgate_core::verdict::Reason;
-use tollgate_core::wire;
 
 use crate::leases::{TierLeases, name_hash};
 use crate::limits::TierLimits;
@@ -27,8 +25,8 @@ const MORE_OWN: usize = 1_024;
 pub struct Tiers {
     entries: Vec<Entry>,
     learnt: HashMap<String, Learnt>,
-    /// Where the limits of single credentials are, by the SHA-256 of what they say.
-    own: HashMap<[u8; 32], Rc<usize>>,
+    /// Where the limits of single credentials are, by name.
+    own: HashMap<String, Rc<usize>>,
     most_own: usize,
     /// Positions of limits that nobody has any more.
     free: Vec<usize>,
@@ -151,28 +149,22 @@ impl Tiers {
         Ok(position)
     }
 
-    /// The position of limits that the backend gave to single credentials: all that say the same share it. Once nobody has it any more it may
-    /// be that of others.
+    /// The position of limits that the backend gave to single credentials: all of one name share it. Once nobody has it any more it may be that
+    /// of others.
     ///
     /// # Errors
     /// [`Unusable`].
-    pub fn learn_own(&mut self, limits: &[document::Limit], policy: &Policy) -> Result<Rc<usize>, Unusable> {
-        let mut limits = limits.to_vec();
-        for quota in limits.iter_mut().filter(|limit| limit.algorithm == document::Algorithm::Quota) {
-            // How large it is the ledger says.
-            quota.rate = 1;
-        }
-        let tier = document::Tier { name: "key".to_owned(), limits };
-        let said = digest(&wire::encode(&tier).map_err(|_| Unusable)?);
-        if let Some(position) = self.own.get(&said) {
-            return Ok(position.clone());
+    #[inline(never)]
+    pub fn learn_own(&mut self, limits: document::Tier, policy: &Policy) -> Result<Rc<usize>, Unusable> {
+        if let Some(own) = self.own.get(&limits.name) {
+            return Ok(own.clone());
         }
         if self.own.len() >= self.most_own {
             let free = &mut self.free;
-            self.own.retain(|_, position| {
-                let held = Rc::strong_count(position) > 1;
+            self.own.retain(|_, own| {
+                let held = Rc::strong_count(own) > 1;
                 if !held {
-                    free.push(**position);
+                    free.push(**own);
                 }
                 held
             });
@@ -180,18 +172,15 @@ impl Tiers {
                 return Err(Unusable);
             }
         }
-        let tier = compile_tier(&tier, policy).map_err(|_| Unusable)?;
-        let reused = self.free.pop().and_then(|position| Some((position, self.entries.get_mut(position)?)));
-        let position = match reused {
-            Some((position, entry)) => {
-                *entry = Entry::new(tier);
-                position
-            }
-            None => self.push(tier),
-        };
-        let position = Rc::new(position);
-        self.own.insert(said, position.clone());
-        Ok(position)
+        let tier = compile_tier(&limits, policy).map_err(|_| Unusable)?;
+        let position = self.free.pop().unwrap_or(self.entries.len());
+        match self.entries.get_mut(position) {
+            Some(entry) => *entry = Entry::new(tier),
+            None => self.entries.push(Entry::new(tier)),
+        }
+        let own = Rc::new(position);
+        self.own.insert(limits.name, own.clone());
+        Ok(own)
     }
 
     /// Takes a tier's new form over, if it is known at all.
@@ -267,29 +256,27 @@ mod tests {
     }
 
     #[test]
-    fn credentials_with_the_same_limits_share_their_place_and_differ_within_bounds() {
+    fn credentials_share_limits_of_one_name_and_differ_within_bounds() {
         let policy = config::load(b"{}", &|_: &str| None).unwrap();
         let mut tiers = Tiers::new(&policy);
-        let limits = |algorithm: &str, rate: u64, per: &str| -> Vec<document::Limit> {
-            serde_json::from_value(serde_json::json!([{"name": "m", "algorithm": algorithm, "rate": rate, "per": per}])).unwrap()
-        };
-        let credits = tiers.learn_own(&limits("quota", 5, "lifetime"), &policy).unwrap();
-        assert_eq!(tiers.learn_own(&limits("quota", 9, "lifetime"), &policy), Ok(credits.clone()), "the ledger says how many");
-        assert_ne!(tiers.learn_own(&limits("quota", 9, "month"), &policy), Ok(credits.clone()));
-        assert_eq!(tiers.learn_own(&limits("quota", 9, "year"), &policy), Err(Unusable));
+        let own = |rate: usize| tier(&format!("key-{rate}"), rate as u64);
+        let kept = tiers.learn_own(own(5), &policy).unwrap();
+        assert_eq!(tiers.learn_own(own(5), &policy), Ok(kept.clone()));
+        assert_eq!(tiers.learn_own(own(0), &policy), Err(Unusable));
         let count = tiers.entries.len();
-        for rate in 1..=3 * tiers.most_own as u64 {
-            assert_ne!(tiers.learn_own(&limits("token_bucket", rate, "1s"), &policy).unwrap(), credits);
+        for rate in 6..3 * tiers.most_own {
+            assert_ne!(tiers.learn_own(own(rate), &policy).unwrap(), kept);
         }
         assert!(tiers.entries.len() < count + tiers.most_own, "those that nobody has go");
-        assert_eq!(tiers.learn_own(&limits("quota", 7, "lifetime"), &policy), Ok(credits));
-        let mut held = Vec::new();
-        while let Ok(own) = tiers.learn_own(&limits("token_bucket", 1 + held.len() as u64, "1s"), &policy) {
-            let capacity = tiers.get(*own).unwrap().limits[0].rate.capacity();
-            held.push(own);
-            assert_eq!(capacity, held.len() as u64);
+        assert_eq!(tiers.learn_own(own(5), &policy), Ok(kept.clone()));
+        let mut held = vec![kept];
+        while let Ok(next) = tiers.learn_own(own(5 + held.len()), &policy) {
+            let capacity = tiers.get(*next).unwrap().limits[0].rate.capacity();
+            assert_eq!(capacity, 5 + held.len() as u64);
+            held.push(next);
         }
         assert!(held.len() >= policy.node.known_keys);
+        assert_eq!(tiers.get(*held[0]).unwrap().limits[0].rate.capacity(), 5, "what somebody has stays");
     }
 
     #[test]

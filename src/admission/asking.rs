@@ -360,12 +360,12 @@ impl Gate {
             Some(signing) => Some(Signing { secret: Secret::new(signing.secret.into_bytes()), required: signing.required }),
             None => None,
         };
-        let own = match known.limits.as_slice() {
-            [] => None,
-            limits => {
+        let own = match known.own {
+            Some(limits) => {
                 let account = known.account.filter(|account| is_id(account)).ok_or(Unusable)?;
                 Some(Box::new(Own { tier: self.tiers.learn_own(limits, &self.policy)?, account }))
             }
+            None => None,
         };
         let [addresses, consumer_addresses] = [&known.addresses, &known.consumer_addresses].map(check_addresses);
         let (addresses, consumer_addresses) = (addresses.map_err(|_| Unusable)?, consumer_addresses.map_err(|_| Unusable)?);

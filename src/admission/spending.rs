@@ -102,6 +102,7 @@ impl Gate {
     }
 
     /// Spends from the limits of one tier.
+    #[inline(never)]
     fn spend_of(&mut self, payer: Payer<'_>, bill: Bill, node: &mut impl Node) -> Result<Spent, Reason> {
         let Payer { tier, subject, .. } = payer;
         // The node's own limits first: what they refuse costs no call.
@@ -132,6 +133,7 @@ impl Gate {
     }
 
     /// Gives back all that was spent, and corrects what is told of it.
+    #[inline(never)]
     pub(super) fn give_back(&mut self, limited: &mut Limited, now: Instant, shared: &mut impl SharedData) {
         if let (Some(charge), Some(tier)) = (&limited.charge, self.tiers.limits(limited.tier)) {
             self.limiter.give_back(tier, charge, &mut limited.standings, now, shared, &mut self.counters);

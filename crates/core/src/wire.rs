@@ -28,7 +28,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::config::document::{Addresses, Limit, Tier};
+use crate::config::document::{Addresses, Tier};
 use crate::credential::digest;
 pub use abuse::{BlockChange, Blocks, Effect, MOST_BLOCKS, MOST_OFFENCES, Offence};
 pub use leases::{FirstAsk, LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
@@ -141,9 +141,10 @@ pub struct Known {
     /// What its owner signs requests with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
-    /// Limits of its own, beside those of the consumer's tier.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub limits: Vec<Limit>,
+    /// Limits of its own, beside those of the consumer's tier. The name stands for what they say, but for how large quotas are, which the ledger knows:
+    /// credentials with the same name share them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Tier>,
     /// In whose name those are counted and leased, where there are any: the consumer's id, a slash, and another one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -363,7 +364,7 @@ impl Known {
             tier,
             consumer_addresses: Addresses::default(),
             signing: None,
-            limits: Vec::new(),
+            own: None,
             account: None,
         }
     }

@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::abuse::Subject;
 use tollgate_core::config::check_tier;
-use tollgate_core::config::document::Tier;
 use tollgate_core::wire::{
     Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer,
     Revocations, Settle, Settled, Welcome, WireError, decode, encode,
@@ -46,7 +45,7 @@ fn version_1_is_as_the_golden_files_say() {
     assert!(signing.required && !format!("{signing:?}").contains(&signing.secret), "{signing:?}");
     let limited = agrees::<Resolved>("resolved-limits.json", &mut seen).known.unwrap();
     assert_eq!(limited.account.as_deref(), Some("acme/fedcba9876543210"));
-    assert_eq!(check_tier(&Tier { name: "key".to_owned(), limits: limited.limits }), Ok(()));
+    assert_eq!(check_tier(&limited.own.unwrap()), Ok(()));
     let either: Either = decode(golden("resolved-consumer-rules.json").as_bytes()).unwrap();
     assert_eq!(either.addresses, agrees::<ResolvedConsumer>("resolved-consumer-rules.json", &mut seen).addresses);
     let asked = agrees::<Resolve>("resolve-leases.json", &mut seen).leases.unwrap();

@@ -24,8 +24,8 @@ pub(crate) use document::unhex;
 pub use document::{ApiKey, ApiKeyPatch, Created, Filter, Import, NewApiKey, NewOwnKey, Rotate, Rotated, Status};
 use issue::import;
 pub(crate) use issue::{Wish, issue};
-pub(crate) use limits::account;
 use limits::{CREDITS, all, apart};
+pub(crate) use limits::{account, told};
 
 /// The longest a rotated key may go on, in seconds: 30 days.
 pub const LONGEST_OVERLAP: u32 = 30 * 86_400;

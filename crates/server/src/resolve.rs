@@ -3,7 +3,7 @@
 
 use tollgate_core::wire::{FirstAsk, Known, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer};
 
-use crate::api_keys::{account, unhex};
+use crate::api_keys::{account, told, unhex};
 use crate::failure::Failure;
 use crate::ledger::first;
 use crate::nodes::Incarnation;
@@ -112,7 +112,7 @@ async fn answer(
         tier,
         consumer_addresses,
         signing,
-        limits: own,
+        own: told(own),
         account,
     });
     Ok(Resolved { revision, known, limits, settled })

@@ -1,6 +1,7 @@
 //! Owns what limits a key may have of its own. Must not judge what is spent: nodes do, and the ledger.
 
-use tollgate_core::config::document::{Algorithm, Limit};
+use tollgate_core::config::document::{Algorithm, Limit, Tier};
+use tollgate_core::credential::digest;
 
 use crate::failure::Problems;
 use crate::store::api_keys::Row;
@@ -26,6 +27,15 @@ pub(super) fn apart(limits: Vec<Limit>) -> (Vec<Limit>, Option<u64>) {
 /// In whose name a key's own limits are counted.
 pub(crate) fn account(consumer: &str, id: &str, spends_as: Option<&str>) -> String {
     format!("{consumer}/{}", spends_as.unwrap_or(id))
+}
+
+/// A key's own limits as nodes are told them, unless it has none.
+pub(crate) fn told(limits: Vec<Limit>) -> Option<Tier> {
+    let mut form = limits.clone();
+    form.iter_mut().filter(|limit| limit.algorithm == Algorithm::Quota).for_each(|quota| quota.rate = 1);
+    let said = serde_json::to_vec(&form).unwrap_or_default();
+    let name = digest(&said).iter().take(16).fold("key-".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    (!limits.is_empty()).then_some(Tier { name, limits })
 }
 
 impl Row {

@@ -35,7 +35,8 @@ async fn a_node_is_told_a_key_s_limits_and_its_account() {
     let made = make(&backend, json!({"limits": [rate], "credits": 50})).await.unwrap();
     assert_eq!((made.key.credits, made.key.credits_left, made.key.limits.len()), (Some(50), None, 1));
     let known = backend.resolve(made.api_key.unwrap().expose()).await.known.unwrap();
-    let told = serde_json::to_value(&known.limits).unwrap();
+    let own = known.own.unwrap();
+    let told = serde_json::to_value(&own.limits).unwrap();
     assert_eq!(
         (told[0]["name"].as_str(), told[1]["name"].as_str(), told[1]["per"].as_str()),
         (Some("slow"), Some("credits"), Some("lifetime"))
@@ -43,7 +44,15 @@ async fn a_node_is_told_a_key_s_limits_and_its_account() {
     assert_eq!(known.account, Some(format!("acme/{}", made.key.id)));
     let plain = make(&backend, json!({})).await.unwrap();
     let known = backend.resolve(plain.api_key.unwrap().expose()).await.known.unwrap();
-    assert_eq!((known.limits.len(), known.account), (0, None));
+    assert_eq!((known.own, known.account), (None, None));
+    let name = async |own: Value| {
+        let key = make(&backend, own).await.unwrap().api_key.unwrap();
+        backend.resolve(key.expose()).await.known.unwrap().own.unwrap().name
+    };
+    assert_eq!(name(json!({"limits": [rate], "credits": 7})).await, own.name, "the ledger says how many");
+    assert_ne!(name(json!({"limits": [rate]})).await, own.name);
+    let faster = json!({"name": "slow", "algorithm": "token_bucket", "rate": 3, "per": "1s"});
+    assert_ne!(name(json!({"limits": [faster], "credits": 7})).await, own.name);
 }
 
 #[tokio::test]

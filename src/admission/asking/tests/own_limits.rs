@@ -7,18 +7,18 @@ use super::*;
 
 const ACCOUNT: &str = "acme/acme-key";
 
-fn limits(list: &serde_json::Value) -> Vec<document::Limit> {
-    serde_json::from_value(list.clone()).unwrap()
+fn limits(list: &serde_json::Value) -> document::Tier {
+    serde_json::from_value(json!({"name": "key-1", "limits": list})).unwrap()
 }
 
-fn credits() -> Vec<document::Limit> {
+fn credits() -> document::Tier {
     limits(&json!([{"name": "credits", "algorithm": "quota", "rate": 7, "per": "lifetime"}]))
 }
 
 /// The key `k` of `acme` with limits of its own, and `free` without any, of the same consumer.
-fn world(tier: &document::Tier, limits: Vec<document::Limit>) -> World {
+fn world(tier: &document::Tier, limits: document::Tier) -> World {
     let mut world = World::new(1, &json!({}));
-    world.backend.issue("k", Known { limits, account: Some(ACCOUNT.to_owned()), ..known("acme", tier.clone()) });
+    world.backend.issue("k", Known { own: Some(limits), account: Some(ACCOUNT.to_owned()), ..known("acme", tier.clone()) });
     world.backend.issue("free", Known { credential: "other-key".to_owned(), ..known("acme", tier.clone()) });
     world
 }
@@ -79,7 +79,9 @@ fn a_key_whose_limits_cannot_be_read_passes_nobody() {
     let mut world = world(&tier("many", 1_000), rate);
     assert_eq!(world.settle(0, "k"), Got::Denied(Reason::Unavailable));
     assert_eq!(world.settle(0, "free"), admitted("acme"));
-    world.backend.issue("nobody's", Known { credential: "third-key".to_owned(), limits: credits(), ..known("acme", tier("many", 1_000)) });
+    world
+        .backend
+        .issue("nobody's", Known { credential: "third-key".to_owned(), own: Some(credits()), ..known("acme", tier("many", 1_000)) });
     assert_eq!(world.settle(0, "nobody's"), Got::Denied(Reason::Unavailable));
 }
 
@@ -87,8 +89,12 @@ fn a_key_whose_limits_cannot_be_read_passes_nobody() {
 fn a_key_and_the_one_that_replaces_it_spend_from_one_account() {
     let rate = limits(&json!([{"name": "key", "algorithm": "sliding_window", "rate": 3, "per": "60s"}]));
     let mut world = world(&tier("many", 1_000), rate.clone());
-    let next =
-        Known { credential: "next-key".to_owned(), limits: rate, account: Some(ACCOUNT.to_owned()), ..known("acme", tier("many", 1_000)) };
+    let next = Known {
+        credential: "next-key".to_owned(),
+        own: Some(rate),
+        account: Some(ACCOUNT.to_owned()),
+        ..known("acme", tier("many", 1_000))
+    };
     world.backend.issue("next", next);
     assert_eq!(["k", "next", "k"].map(|key| world.settle(0, key)), [(); 3].map(|()| admitted("acme")));
     assert_eq!(["k", "next"].map(|key| world.settle(0, key)), [(); 2].map(|()| Got::Denied(Reason::RateLimited)));
