@@ -36,6 +36,7 @@ mod e2e {
     mod fast;
     mod fuzz;
     mod identity;
+    mod key_limits;
     mod leases;
     mod leases_first;
     mod leases_network;
