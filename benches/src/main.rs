@@ -42,7 +42,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::measure::Settings;
 use crate::report::Report;
-use crate::rows::{JWT_WARM, KEY, Modules, NOOP};
+use crate::rows::{JWT_WARM, KEY, Modules, NOOP, SIGNED};
 
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
@@ -150,7 +150,7 @@ fn run(arguments: &RowArguments, files: &Files) -> Result<ExitCode> {
         seed: arguments.seed,
     };
     let mut host_calls = Vec::new();
-    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact", JWT_WARM].contains(&row.beside().unwrap_or(&row.name))) {
+    for row in rows.iter().filter(|row| [NOOP, KEY, "key-exact", JWT_WARM, SIGNED].contains(&row.beside().unwrap_or(&row.name))) {
         eprintln!("counting host calls of {}", row.name);
         host_calls.push((row.name.clone(), host_calls::count(row, &settings)?));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::request::{hash, key};
+use crate::request::{SIGNING_SECRET, hash, key};
 use crate::tokens::{AUDIENCE, ISSUER, Issued};
 
 /// Keys of the exact row: so many that each stays far below its limit at any speed Envoy can reach.
@@ -28,6 +28,23 @@ pub(crate) fn purse_with_limit_headers(names: &[&str]) -> Value {
     let mut document = purse();
     if let Some(fields) = document.as_object_mut() {
         fields.insert("answers".to_owned(), json!({"limit_headers": names}));
+    }
+    document
+}
+
+/// [`purse`] whose requests must be signed. Each is remembered for 3 s, so that the table has room at any speed Envoy can reach.
+pub(crate) fn signed() -> Value {
+    let mut document = purse();
+    if let Some(fields) = document.as_object_mut() {
+        let route = json!({"name": "signed", "match": {"prefix": "/"}, "signature": {"max_age": "1s", "clock_skew": "1s"}});
+        if let Some(routes) = fields.get_mut("routes").and_then(Value::as_array_mut) {
+            routes.push(route);
+        }
+        fields.insert("node".to_owned(), json!({"nonces": 262_144}));
+    }
+    let signing = json!({"secret": {"inline": SIGNING_SECRET}});
+    if let Some(Value::Object(key)) = document.pointer_mut("/consumers/0/keys/0") {
+        key.insert("signing".to_owned(), signing);
     }
     document
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::envoy::bootstrap::{self, Listener};
 use crate::plugin;
-use crate::request::{Requests, get, key, with_token};
+use crate::request::{BODY, Requests, get, key, with_token};
 use crate::tokens::{AUDIENCE, Algorithm, ISSUER, Issued};
 
 /// What all rows are measured over.
@@ -18,6 +18,8 @@ pub(crate) const NOOP: &str = "sdk-noop";
 pub(crate) const KEY: &str = "key";
 /// The usual request with a token.
 pub(crate) const JWT_WARM: &str = "jwt-warm";
+/// The usual request, signed.
+pub(crate) const SIGNED: &str = "signed";
 /// A token signed with `RS256` that is not remembered.
 pub(crate) const JWT_COLD_RS256: &str = "jwt-cold-rs256";
 /// Envoy's own filter with such tokens.
@@ -95,6 +97,10 @@ fn with_keys(modules: &Modules, service_port: u16) -> Vec<Row> {
     for (tollgate, suffix) in [(&modules.tollgate, ""), (&modules.beside, BESIDE)] {
         let Some(tollgate) = tollgate else { continue };
         let with = |configuration: Value| Listener::with_filter(bootstrap::wasm(tollgate, &configuration));
+        let held = |configuration: Value| Listener {
+            filters: vec![bootstrap::wasm(tollgate, &configuration), bootstrap::buffer()],
+            ..Listener::default()
+        };
         let headers = |names: &[&str]| with(plugin::purse_with_limit_headers(names));
         let tollgates = [
             Row::with_key(KEY, "Tollgate: warm key, rate limit from the purse, defaults", with(plugin::purse())),
@@ -104,6 +110,19 @@ fn with_keys(modules: &Modules, service_port: u16) -> Vec<Row> {
             Row {
                 requests: Box::new(|| Requests::with_keys((0..plugin::EXACT_KEYS).map(key))),
                 ..Row::with_key("key-exact", "Tollgate: 20,000 keys at 10/s each, every request in shared data", with(plugin::exact()))
+            },
+            Row {
+                requests: Box::new(|| Requests::with_body(&key(0))),
+                ..Row::with_key("key-post", "Tollgate: as key, with a body of 1 KB that nothing is asked of", held(plugin::purse()))
+            },
+            Row {
+                requests: Box::new(|| Requests::signed(b"")),
+                refused: vec![("no signature", get("/v1/search?q=abc", &[("x-api-key", &key(0))]))],
+                ..Row::with_key(SIGNED, "Tollgate: as key, each request signed (RFC 9421, HMAC-SHA256)", with(plugin::signed()))
+            },
+            Row {
+                requests: Box::new(|| Requests::signed(BODY)),
+                ..Row::with_key("signed-post", "Tollgate: as key-post, each request signed, body included", held(plugin::signed()))
             },
             Row::new("exempt", "Tollgate: exempt route", with(plugin::purse()), || Requests::without_key(plugin::EXEMPT_PATH)),
             Row {

@@ -81,6 +81,7 @@ pub(crate) fn wasm(module: &Path, configuration: &Value) -> Value {
             "name": "tollgate",
             "root_id": "tollgate",
             "failure_policy": "FAIL_RELOAD",
+            "allow_on_headers_stop_iteration": true,
             "vm_config": {
                 "runtime": "envoy.wasm.runtime.v8",
                 "vm_id": "tollgate",
@@ -92,6 +93,11 @@ pub(crate) fn wasm(module: &Path, configuration: &Value) -> Value {
             },
         }}),
     )
+}
+
+/// Holds a request until its body is whole: without it the fault filter answers before that, and no filter sees the body.
+pub(crate) fn buffer() -> Value {
+    filter("envoy.filters.http.buffer", "buffer.v3.Buffer", json!({"max_request_bytes": 65_536}))
 }
 
 /// Envoy's own `api_key_auth` with one key; `forwarding` as its documentation has it.
