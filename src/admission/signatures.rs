@@ -19,8 +19,9 @@ use crate::shared::SharedData;
 pub(super) struct Seal {
     /// Where the node notes that it was used.
     place: (u64, u64),
-    until: Instant,
-    now: Instant,
+    /// Until when it would be taken again, and what time it is: seconds since 1970.
+    until: u64,
+    wall: u64,
     /// What the body must be, where that is checked here.
     pub(super) body: Option<Body>,
 }
@@ -45,7 +46,7 @@ impl Gate {
         let (Some(rules), Some(signing), Some(identity)) = (rules, signing, identity) else {
             return Err(Reason::SignatureRequired);
         };
-        let checked = check(rules, signing, identity, head, now, wall);
+        let checked = check(rules, signing, identity, head, wall);
         let (signed, seal) = match checked {
             Ok(signed) => signed,
             Err(Wrong::Missing) => return Err(Reason::SignatureRequired),
@@ -76,8 +77,9 @@ impl Gate {
     }
 
     fn look(&mut self, seal: &Seal, note: bool, shared: &mut impl SharedData) -> Result<(), Reason> {
-        match nonces::look(seal.place, self.policy.node.nonces, note.then_some(seal.until), seal.now, shared) {
+        match nonces::look(seal.place, self.policy.node.nonces, seal.until, note, seal.wall, shared) {
             Ok(Use::First) => Ok(()),
+            Ok(Use::Over) => Err(Reason::ExpiredSignature),
             Ok(Use::Again) => Err(Reason::ReplayedSignature),
             Ok(Use::Full) | Err(_) => {
                 self.counters.count(Counter::Degraded);
@@ -105,14 +107,7 @@ impl Gate {
 }
 
 /// A good signature: what tells it from others, and all of its seal but the place.
-fn check(
-    rules: &Rules,
-    signing: &Signing,
-    identity: &Identity,
-    head: &Head<'_>,
-    now: Instant,
-    wall: u64,
-) -> Result<(Vec<u8>, Seal), Wrong> {
+fn check(rules: &Rules, signing: &Signing, identity: &Identity, head: &Head<'_>, wall: u64) -> Result<(Vec<u8>, Seal), Wrong> {
     let mut scheme = Vec::new();
     head.each(":scheme", &mut |value| scheme = value.to_vec());
     let request = Request {
@@ -125,10 +120,8 @@ fn check(
     };
     let seconds = wall / SECOND;
     let signed = signature::check(&request, rules, &identity.credential, &signing.secret, seconds)?;
-    // By the clock that cannot be set; a second more, because the other one was cut to seconds.
-    let until = now.after(signed.until.saturating_sub(seconds).saturating_add(1).saturating_mul(SECOND));
     let body = (rules.checks_body && head.has_body).then_some(signed.body);
-    Ok((signed.once, Seal { place: (0, 0), until, now, body }))
+    Ok((signed.once, Seal { place: (0, 0), until: signed.until, wall: seconds, body }))
 }
 
 #[cfg(test)]

@@ -41,12 +41,13 @@ struct Asked<'a> {
     id: &'a str,
     path: &'a str,
     nonce: &'a str,
+    created: u64,
     body: bool,
     digest: Option<&'a str>,
 }
 
 fn asked(key: &'static str, id: &'static str, path: &'static str, nonce: &'static str) -> Asked<'static> {
-    Asked { key, id, path, nonce, body: false, digest: None }
+    Asked { key, id, path, nonce, created: NOW, body: false, digest: None }
 }
 
 /// Judges a request that is signed; `None`: it is not.
@@ -61,7 +62,7 @@ fn ask(gate: &mut Gate, node: &mut FakeNode, asked: &Asked<'_>, secret: Option<&
         let (method, scheme, authority, target) = (&b"GET"[..], &b"https"[..], &b"api"[..], asked.path.as_bytes());
         let request = Request { method, scheme, authority, target, has_body: asked.body, fields: &head };
         let components: Vec<&str> = LEAST.into_iter().chain(asked.digest.map(|_| "content-digest")).collect();
-        let ticket = Ticket { created: NOW, nonce: Some(asked.nonce), keyid: asked.id, ..Ticket::default() };
+        let ticket = Ticket { created: asked.created, nonce: Some(asked.nonce), keyid: asked.id, ..Ticket::default() };
         signed = make(&request, &components, &ticket, &Secret::new(secret.as_bytes().to_vec())).unwrap();
     }
     if !signed.0.is_empty() {
@@ -124,6 +125,25 @@ fn a_signature_is_taken_once_on_all_workers_and_not_used_up_by_what_is_refused()
 }
 
 #[test]
+fn a_clock_that_is_set_back_makes_no_signature_new() {
+    let (mut gate, mut node) = (gate(&serde_json::json!({"node": {"nonces": 256}})), node());
+    let mut got = |created: u64, nonce: &'static str, seconds: u64, wall: u64| {
+        let asked = Asked { created, ..asked("k1", "one", "/signed", nonce) };
+        reason(&ask(&mut gate, &mut node, &asked, Some(SECRET), Instant(seconds * SECOND), wall))
+    };
+    assert_eq!(got(NOW, "nonce-01", 1, NOW), None);
+    // An hour passes, and is taken back before anything else was signed.
+    assert_eq!(got(NOW, "nonce-01", 3_601, NOW + 5), Some(Reason::ReplayedSignature));
+    // The clock is an hour ahead for a while, and signed requests come that go by it.
+    assert_eq!(got(NOW + 3_600, "nonce-02", 3_700, NOW + 3_600), None);
+    for wall in [NOW, NOW + 100, NOW + 310] {
+        assert_eq!(got(NOW, "nonce-01", 3_701, wall), Some(Reason::ExpiredSignature), "{wall}");
+    }
+    assert_eq!(got(NOW + 3_600, "nonce-02", 7_200, NOW + 3_600), Some(Reason::ReplayedSignature));
+    assert_eq!(got(NOW + 60, "nonce-03", 7_200, NOW + 60), None, "what nobody can have used is taken");
+}
+
+#[test]
 fn where_uses_cannot_be_noted_nothing_passes() {
     let (mut gate, mut node) = (gate(&serde_json::json!({})), node());
     node.broken = true;
@@ -154,7 +174,7 @@ fn wrong_signatures_are_a_signal_of_abuse() {
     let (mut gate, mut node) = (gate(&serde_json::json!({"abuse": abuse})), node());
     let names: Vec<String> = (0..10).map(|number| format!("nonce-{number:02}")).collect();
     let last = names.iter().map(|nonce| {
-        let asked = Asked { key: "k1", id: "one", path: "/signed", nonce, body: false, digest: None };
+        let asked = Asked { key: "k1", id: "one", path: "/signed", nonce, created: NOW, body: false, digest: None };
         reason(&ask(&mut gate, &mut node, &asked, Some("another secret of some length"), Instant(SECOND), NOW))
     });
     assert!(last.collect::<Vec<_>>().iter().all(|reason| *reason == Some(Reason::InvalidSignature)));
