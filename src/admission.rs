@@ -25,7 +25,7 @@ use crate::authn::api_key::ApiKeyJudge;
 use crate::authn::credential::{self, Presented};
 use crate::authn::revoked::Revoked;
 use crate::authn::token_cache::TokenCache;
-use crate::backend::{Backend, TICK_EVERY};
+use crate::backend::{Backend, Nonce, TICK_EVERY};
 use crate::counters::{Counter, Counters};
 use crate::head::{Field, Head, Malformed, Names};
 use crate::identity::Identity;
@@ -90,6 +90,8 @@ pub struct Permit {
     pub limited: Option<Limited>,
     /// What its body must be before it goes on.
     pub body: Option<Body>,
+    /// What no other node may have taken before it goes on.
+    pub nonce: Option<Nonce>,
 }
 
 /// Why a request is denied.
@@ -208,7 +210,7 @@ impl Gate {
             return Verdict::Deny(Denial { reason: Reason::Unavailable, ..denial });
         };
         denial.route = Some(position);
-        let mut permit = Permit { route: position, identity: None, limited: None, body: None };
+        let mut permit = Permit { route: position, identity: None, limited: None, body: None, nonce: None };
         if !addresses_admit(&self.policy, route, node) {
             return Verdict::Deny(Denial { reason: Reason::AddressDenied, ..denial });
         }
@@ -264,7 +266,9 @@ impl Gate {
         {
             return Verdict::Deny(Denial { reason, ..denial });
         }
-        permit.body = seal.and_then(|seal| seal.body);
+        if let Some(seal) = seal {
+            (permit.body, permit.nonce) = (seal.body, seal.nonce);
+        }
         match spent {
             Spent::Nothing => {
                 self.note_admitted(permit.identity.as_deref(), now, wall, node);

@@ -11,6 +11,7 @@ mod pages;
 mod report;
 mod resolve;
 mod session;
+mod takes;
 
 use std::hash::Hasher;
 
@@ -33,6 +34,8 @@ use pages::Pages;
 use report::Reporter;
 use resolve::Resolver;
 use session::Session;
+use takes::Takes;
+pub use takes::{Nonce, Taken};
 
 /// How often [`Backend::tick`] must be called, in nanoseconds: half of what a change may take is spent waiting for it.
 pub const TICK_EVERY: u64 = 50_000_000;
@@ -50,6 +53,7 @@ pub struct Backend {
     resolver: Resolver,
     reporter: Reporter,
     leasing: Leasing,
+    takes: Takes,
     blocks: Pages,
     revocations: Pages,
     calls: Vec<Call>,
@@ -70,6 +74,8 @@ pub struct Heard {
     pub blocks: Option<Page<Blocks>>,
     /// Which tokens are revoked.
     pub revocations: Option<Page<Revocations>>,
+    /// What became of nonces that requests wait for.
+    pub taken: Vec<(u32, Taken)>,
     /// Who is not to be blocked although this node did.
     pub unblocked: Vec<String>,
     /// What went wrong.
@@ -158,6 +164,7 @@ impl Backend {
             resolver: Resolver::default(),
             reporter: Reporter::new(&prefix),
             leasing: Leasing::default(),
+            takes: Takes::default(),
             blocks: Pages::default(),
             revocations: Pages::default(),
             calls: Vec::new(),
@@ -194,7 +201,7 @@ impl Backend {
             Purpose::Resolve { place, sent } => self.resolver.awaits(place, sent),
             Purpose::Reclaim { sent } => self.resolver.awaits_lost(sent),
             Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => true,
-            Purpose::Blocks { .. } | Purpose::Revocations { .. } => true,
+            Purpose::Blocks { .. } | Purpose::Revocations { .. } | Purpose::Take { .. } => true,
             Purpose::KeySet { .. } => false,
         }
     }
@@ -323,6 +330,18 @@ impl Backend {
         true
     }
 
+    /// A request waits until a nonce is its own on all nodes; `false` if it cannot.
+    pub fn take(&mut self, nonce: Nonce, stream: u32, now: Instant) -> bool {
+        let waits = self.takes.ask(nonce, stream, now.after(self.settings.timeout));
+        self.send_takes(now);
+        waits
+    }
+
+    /// Requests whose nonces could not be sent in time.
+    pub fn not_taken(&mut self, now: Instant) -> Vec<(u32, Taken)> {
+        self.takes.overdue(now)
+    }
+
     /// Notes what the node is to tell about leases when it next reports.
     pub fn note_leases(&mut self, asks: Vec<LeaseAsk>, overages: Vec<Overage>) {
         self.reporter.note_leases(asks, overages);
@@ -337,6 +356,7 @@ impl Backend {
             Err(broken) => (Vec::new(), Err(broken)),
         };
         self.send_resolves(now);
+        self.send_takes(now);
         let spilled = self.reporter.spill(now, shared);
         let led = self.feed.to_poll().map_or(Ok(()), |after| self.lead(after, now, shared));
         (events, looked.and(followed).and(spilled).and(led))
@@ -373,6 +393,11 @@ impl Backend {
                 let blocks = self.blocks.heard(answer, now);
                 (blocks.map(|blocks| heard.blocks = blocks), Some(sent))
             }
+            Purpose::Take { number, sent } => {
+                let (taken, done) = self.takes.heard(answer, number, now);
+                heard.taken = taken;
+                (done, Some(sent))
+            }
             Purpose::Revocations { sent } => {
                 let revocations = self.revocations.heard(answer, now);
                 (revocations.map(|revocations| heard.revocations = revocations), Some(sent))
@@ -397,6 +422,7 @@ impl Backend {
                 }
             }
         }
+        self.send_takes(now);
         heard
     }
 
@@ -435,6 +461,14 @@ impl Backend {
         };
         self.calls.extend(self.session.hello(&self.settings, &self.label, now, secret));
         Ok(())
+    }
+
+    fn send_takes(&mut self, now: Instant) {
+        if self.takes.is_due()
+            && let Some(authorization) = self.session.authorization(now)
+        {
+            self.takes.calls(&self.settings, &authorization, now, &mut self.calls);
+        }
     }
 
     /// Asks about the keys that wait, once this worker follows the feed: what it was told before, it would have to forget.

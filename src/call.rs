@@ -65,6 +65,13 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// Whether signatures were used on other nodes.
+    Take {
+        /// The message's number on this worker.
+        number: u32,
+        /// When it was sent.
+        sent: Instant,
+    },
     /// Who is blocked.
     Blocks {
         /// When it was sent.
@@ -94,6 +101,7 @@ impl Purpose {
             Self::Resolve { .. } | Self::Reclaim { .. } => "asking the backend about a credential",
             Self::Report { .. } => "reporting to the backend",
             Self::Settle { .. } => "asking the backend for leases",
+            Self::Take { .. } => "asking the backend which signatures were used elsewhere",
             Self::Blocks { .. } => "asking the backend who is blocked",
             Self::Revocations { .. } => "asking the backend which tokens are revoked",
             Self::KeySet { .. } => "fetching the keys of an issuer",

@@ -34,7 +34,7 @@ pub struct Notes {
 }
 
 /// Refusals that are told apart by address and consumer: beyond that they are counted by reason, so that all fit in a report.
-const TOLD_APART: usize = 40;
+const TOLD_APART: usize = 38;
 
 /// A report that is sent until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,7 +64,7 @@ impl Replies {
                 Reason::Blocked | Reason::RateLimited | Reason::QuotaExceeded | Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens,
                 wait,
             ) => wait.map(|wait| seconds_ceil(wait).max(1)),
-            (Reason::Unavailable, wait) => Some(wait.map_or(1, |wait| seconds_ceil(wait).max(1))),
+            (Reason::Unavailable | Reason::ReplayUnknown, wait) => Some(wait.map_or(1, |wait| seconds_ceil(wait).max(1))),
             (_, _) => None,
         };
         let message =
@@ -120,6 +120,7 @@ impl Replies {
             | Reason::TooManyFailedTokens
             | Reason::RateLimited
             | Reason::QuotaExceeded
+            | Reason::ReplayUnknown
             | Reason::Unavailable => {
                 return None;
             }
@@ -176,7 +177,7 @@ pub const fn status(reason: Reason) -> u16 {
         | Reason::DuplicateCredentials => 401,
         Reason::AddressDenied | Reason::Blocked | Reason::UnknownConsumer | Reason::InsufficientScope => 403,
         Reason::TooManyUnknownKeys | Reason::TooManyFailedTokens | Reason::RateLimited | Reason::QuotaExceeded => 429,
-        Reason::Unavailable => 503,
+        Reason::ReplayUnknown | Reason::Unavailable => 503,
     }
 }
 

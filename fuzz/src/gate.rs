@@ -195,6 +195,7 @@ fn denied(gate: &Gate, head: &Head<'_>, plain: &Plain<'_>, denial: &Denial) {
         | Reason::InvalidSignature
         | Reason::ExpiredSignature
         | Reason::ReplayedSignature
+        | Reason::ReplayUnknown
         | Reason::WrongDigest => panic!("nobody asks for signatures"),
         Reason::TooManyFailedTokens => panic!("one is not many"),
     };

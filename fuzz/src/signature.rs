@@ -19,7 +19,16 @@ impl Fields for Headers<'_> {
 }
 
 fn verdict(headers: Vec<(&str, &[u8])>) -> Result<(), Wrong> {
-    let rules = Rules { components: Box::new([]), max_age: 300, clock_skew: 10, tag: None, nonce: false, checks_body: true, cavage: true };
+    let rules = Rules {
+        components: Box::new([]),
+        max_age: 300,
+        clock_skew: 10,
+        tag: None,
+        nonce: false,
+        checks_body: true,
+        mesh: false,
+        cavage: true,
+    };
     let (fields, method, scheme) = (Headers(headers), b"GET", b"https");
     let request = Request { method, scheme, authority: b"a.example", target: b"/p?q=1", has_body: false, fields: &fields };
     check(&request, &rules, "k1", &Secret::new(SECRET.to_vec()), 1_700_000_000).map(|_| ())

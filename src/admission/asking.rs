@@ -18,7 +18,7 @@ use super::{Awaited, Gate, Node, Unidentified, Waited};
 use crate::authn::api_key::Judged;
 use crate::authn::key_cache::Found;
 use crate::authn::place::Place;
-use crate::backend::{Answered, Event, Question};
+use crate::backend::{Answered, Event, Question, Taken};
 use crate::call::{Answer, Call, CallError, Purpose};
 use crate::counters::Counter;
 use crate::identity::{Consumer, Identity, Namespace, Own, Told};
@@ -37,6 +37,8 @@ const NOTE_EVERY: u64 = 60 * SECOND;
 pub struct Outcomes {
     /// Requests that need wait no longer.
     pub woken: Vec<u32>,
+    /// What became of nonces that requests wait for.
+    pub taken: Vec<(u32, Taken)>,
     /// What went wrong, for the log.
     pub error: Option<CallError>,
     /// The backend counts as gone for leases from now on, or as back.
@@ -244,18 +246,23 @@ impl Gate {
         woken
     }
 
+    /// Requests that cannot wait any longer for their nonces.
+    pub fn overdue_nonces(&mut self, now: Instant) -> Vec<(u32, Taken)> {
+        self.backend.as_mut().map(|backend| backend.not_taken(now)).unwrap_or_default()
+    }
+
     /// Takes the answer to a call.
     pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Outcomes {
         if let Purpose::KeySet { issuer, sent } = purpose {
             let (woken, error) = self.key_sets.heard(issuer, sent, answer, now, shared, &mut self.counters);
-            return Outcomes { woken, error, away: None };
+            return Outcomes { woken, error, ..Outcomes::default() };
         }
         let Some(backend) = self.backend.as_mut().filter(|backend| backend.awaits(purpose)) else {
             return Outcomes::default();
         };
         let mut heard = backend.heard(purpose, answer, now, shared);
         let before = self.leases.is_away();
-        let mut outcomes = Outcomes { woken: Vec::new(), error: heard.error, away: None };
+        let mut outcomes = Outcomes { taken: std::mem::take(&mut heard.taken), error: heard.error, ..Outcomes::default() };
         if heard.error.is_some() {
             self.counters.count(Counter::CallFailed);
         }
@@ -293,6 +300,7 @@ impl Gate {
                 | Purpose::Reclaim { .. }
                 | Purpose::Report { .. }
                 | Purpose::Settle { .. }
+                | Purpose::Take { .. }
                 | Purpose::Blocks { .. }
                 | Purpose::Revocations { .. }
                 | Purpose::KeySet { .. },

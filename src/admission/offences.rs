@@ -237,7 +237,12 @@ impl Gate {
     pub(super) fn note_refused(&mut self, denial: &Denial, node: &mut impl Node) {
         let of_limits = matches!(
             denial.reason,
-            Reason::RateLimited | Reason::QuotaExceeded | Reason::Unavailable | Reason::AmbiguousPath | Reason::AmbiguousHost
+            Reason::RateLimited
+                | Reason::QuotaExceeded
+                | Reason::Unavailable
+                | Reason::ReplayUnknown
+                | Reason::AmbiguousPath
+                | Reason::AmbiguousHost
         );
         if of_limits || self.backend.is_none() {
             return;

@@ -3,11 +3,13 @@
 //! A credential without a signing secret on a route that asks for none costs nothing but two checks.
 
 use tollgate_core::abuse::Signal;
+use tollgate_core::credential::digest;
 use tollgate_core::signature::{self, Body, Fields, Request, Rules, Signing, Wrong};
 use tollgate_core::time::{Instant, SECOND};
 use tollgate_core::verdict::Reason;
 
 use super::{Denial, Gate, Node, Permit};
+use crate::backend::{Nonce, Taken};
 use crate::counters::Counter;
 use crate::head::Head;
 use crate::identity::{Identity, Namespace};
@@ -15,7 +17,7 @@ use crate::nonces::{self, Use};
 use crate::shared::SharedData;
 
 /// A good signature that was not used before, as far as is known.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Seal {
     /// Where the node notes that it was used.
     place: (u64, u64),
@@ -24,6 +26,8 @@ pub(super) struct Seal {
     wall: u64,
     /// What the body must be, where that is checked here.
     pub(super) body: Option<Body>,
+    /// What no other node may have taken, where that is asked for.
+    pub(super) nonce: Option<Nonce>,
 }
 
 impl Gate {
@@ -63,7 +67,10 @@ impl Gate {
         };
         // No id holds a zero byte.
         let name = [b"signature\0", of, identity.credential.as_bytes(), b"\0", &signed].concat();
-        let seal = Seal { place: self.hash_key.credential(&name, node), ..seal };
+        // Clocks may differ by as much the other way on another node.
+        let left = seal.until.saturating_sub(seal.wall).saturating_add(1).saturating_add(2 * rules.clock_skew);
+        let nonce = rules.mesh.then(|| Nonce { sha256: digest(&name), for_ms: left.saturating_mul(1_000) });
+        let seal = Seal { place: self.hash_key.credential(&name, node), nonce, ..seal };
         if !self.hash_key.is_of_node() {
             return Err(Reason::Unavailable);
         }
@@ -86,6 +93,24 @@ impl Gate {
                 Err(Reason::Unavailable)
             }
         }
+    }
+
+    /// A request that was admitted waits until its nonce is its own on all nodes; `false` if it cannot, and must be denied.
+    pub fn take(&mut self, nonce: Nonce, stream: u32, now: Instant) -> bool {
+        self.backend.as_mut().is_some_and(|backend| backend.take(nonce, stream, now))
+    }
+
+    /// Why a request is denied whose nonce was not its own, or not known to be; `None`: it goes on.
+    pub fn not_taken(&mut self, permit: &Permit, taken: Taken, node: &mut impl Node) -> Option<Denial> {
+        let reason = match taken {
+            Taken::First => return None,
+            Taken::Again => Reason::ReplayedSignature,
+            Taken::Unknown => Reason::ReplayUnknown,
+        };
+        self.counters.count(Counter::Denied(reason));
+        let denial = Denial { reason, route: Some(permit.route), identity: permit.identity.clone(), wait: None, limited: None };
+        self.note_refused(&denial, node);
+        Some(denial)
     }
 
     fn suspect_signature(&mut self, head: &Head<'_>, now: Instant, node: &mut impl Node) {
@@ -121,7 +146,7 @@ fn check(rules: &Rules, signing: &Signing, identity: &Identity, head: &Head<'_>,
     let seconds = wall / SECOND;
     let signed = signature::check(&request, rules, &identity.credential, &signing.secret, seconds)?;
     let body = (rules.checks_body && head.has_body).then_some(signed.body);
-    Ok((signed.once, Seal { place: (0, 0), until: signed.until, wall: seconds, body }))
+    Ok((signed.once, Seal { place: (0, 0), until: signed.until, wall: seconds, body, nonce: None }))
 }
 
 #[cfg(test)]

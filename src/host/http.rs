@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use tollgate_core::access::parse_source;
+use tollgate_core::time::Instant;
 use tollgate_core::verdict::Reason;
 
 use crate::admission::{Awaited, Denial, Edit, Gate, Node, Permit, Verdict, Waited};
+use crate::backend::{Nonce, Taken};
 use crate::counters::Counter;
 use crate::head::Head;
 use crate::host::abi::{Action, Buffer, HostError, Level, Map};
@@ -29,6 +31,8 @@ pub(super) struct Stream {
     body: Body,
     /// Whether one follows the headers.
     has_body: bool,
+    /// Whether its nonce is asked for: nothing passes before it is known to be its own.
+    asks: bool,
     /// What it waits for.
     waits: Option<Awaited>,
     /// What it has waited for, that included.
@@ -74,7 +78,16 @@ pub(super) fn create(context: u32, root: u32) {
     with_vm((), |vm| {
         vm.streams.insert(
             context,
-            Stream { root, permit: None, body: Body::default(), has_body: false, waits: None, waited: Waited::default(), wall: 0 },
+            Stream {
+                root,
+                permit: None,
+                body: Body::default(),
+                has_body: false,
+                asks: false,
+                waits: None,
+                waited: Waited::default(),
+                wall: 0,
+            },
         );
     });
 }
@@ -111,6 +124,7 @@ fn arrived(vm: &mut Vm, context: u32, size: Option<usize>, ends: bool) -> Action
     let body = &mut stream.body;
     (body.size, body.ended) = (size.unwrap_or(body.size), ends);
     match body.state {
+        Held::Free if stream.asks => Action::Pause,
         Held::Free => Action::Continue,
         Held::Awaited => compare(vm, context),
         Held::Undecided | Held::Refused => Action::Pause,
@@ -140,15 +154,51 @@ fn compare(vm: &mut Vm, context: u32) -> Action {
     };
     let Some(denial) = verdict else {
         stream.body.state = Held::Free;
-        return Action::Continue;
+        return if stream.asks { Action::Pause } else { Action::Continue };
     };
+    refuse(gate, replies, stream, header_map, &denial);
+    Action::Pause
+}
+
+/// Answers a request that was admitted already.
+fn refuse(gate: &mut Gate, replies: &Replies, stream: &mut Stream, header_map: &mut Vec<u8>, denial: &Denial) {
     (stream.body.state, stream.permit) = (Held::Refused, None);
     let head = abi::header_map(Map::Request, header_map).map_err(|_| ()).and_then(|()| gate.read(header_map).map_err(|_| ()));
     match head {
-        Ok(head) => deny(gate, replies, &head, &denial, stream.wall),
+        Ok(head) => deny(gate, replies, &head, denial, stream.wall),
         Err(()) => refuse_unjudged(),
     };
-    Action::Pause
+}
+
+/// Lets a request go on whose nonce is its own, unless its body is still to come, and answers any other.
+fn taken(vm: &mut Vm, context: u32, taken: Taken) {
+    let Vm { roots, streams, header_map, .. } = vm;
+    let Some(stream) = streams.get_mut(&context).filter(|stream| stream.asks) else {
+        return;
+    };
+    let Some((gate, replies)) = roots.get_mut(&stream.root).and_then(|root| root.gate.as_mut()) else {
+        return;
+    };
+    stream.asks = false;
+    let denial = match (&stream.permit, stream.body.state) {
+        (_, Held::Refused) => return,
+        (Some(permit), Held::Free | Held::Awaited) => gate.not_taken(permit, taken, &mut HostShared::default()),
+        (_, Held::Undecided) | (None, _) => {
+            Some(Denial { reason: Reason::Unavailable, route: None, identity: None, wait: None, limited: None })
+        }
+    };
+    match (denial, stream.body.state) {
+        (Some(denial), _) => refuse(gate, replies, stream, header_map, &denial),
+        (None, Held::Free) => go_on(),
+        (None, _) => {}
+    }
+}
+
+fn go_on() {
+    if let Err(error) = abi::continue_request() {
+        // It ends with the proxy's idle timeout.
+        abi::log(Level::Error, &format!("tollgate: a request cannot go on: {error}"));
+    }
 }
 
 /// Judges requests of a root that need wait no longer, and lets go on or answers each; as many as one callback may, the rest at the next
@@ -156,6 +206,15 @@ fn compare(vm: &mut Vm, context: u32) -> Action {
 pub(super) fn wake(vm: &mut Vm, root: u32) {
     let began = monotonic();
     for _ in 0..MOST_AT_ONCE {
+        if monotonic().since(began) >= LONGEST_AT_ONCE {
+            break;
+        }
+        if let Some((context, outcome)) = vm.roots.get_mut(&root).and_then(|root| root.taken.pop_front()) {
+            if abi::set_effective_context(context).is_ok() {
+                taken(vm, context, outcome);
+            }
+            continue;
+        }
         let Some(context) = vm.roots.get_mut(&root).and_then(|root| root.woken.pop_front()) else {
             break;
         };
@@ -168,14 +227,8 @@ pub(super) fn wake(vm: &mut Vm, root: u32) {
             Action::Pause => arrived_before(vm, context),
             judged @ (Action::Continue | Action::Hold) => judged,
         };
-        if matches!(judged, Action::Continue)
-            && let Err(error) = abi::continue_request()
-        {
-            // It ends with the proxy's idle timeout.
-            abi::log(Level::Error, &format!("tollgate: a request cannot go on: {error}"));
-        }
-        if monotonic().since(began) >= LONGEST_AT_ONCE {
-            break;
+        if matches!(judged, Action::Continue) {
+            go_on();
         }
     }
     if let Some(root) = vm.roots.get_mut(&root) {
@@ -214,8 +267,14 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
                 stream.wall = wall;
                 let awaits = permit.body.is_some();
                 stream.body.state = if awaits { Held::Awaited } else { Held::Free };
-                stream.permit = (awaits || permit.limited.is_some()).then_some(permit);
-                if awaits { Action::Pause } else { Action::Continue }
+                stream.asks = permit.nonce.is_some();
+                let nonce = permit.nonce;
+                stream.permit = (awaits || stream.asks || permit.limited.is_some()).then_some(permit);
+                match nonce {
+                    None if awaits => Action::Pause,
+                    None => Action::Continue,
+                    Some(nonce) => ask(gate, replies, stream, &head, (nonce, context), now),
+                }
             }
             Err(error) => {
                 gate.counters.count(Counter::HostError);
@@ -236,12 +295,25 @@ fn judge(vm: &mut Vm, context: u32) -> Action {
             deny(gate, replies, &head, &denial, wall)
         }
     };
-    if matches!(action, Action::Hold) && stream.waits.is_none() {
+    if matches!(action, Action::Hold) && stream.waits.is_none() && !stream.asks {
         stream.body.state = Held::Refused;
     }
     root.tick_as_needed();
     root.call_out(stream.root, Some(context));
     action
+}
+
+/// Asks whether a nonce is a request's own.
+fn ask(gate: &mut Gate, replies: &Replies, stream: &mut Stream, head: &Head<'_>, (nonce, context): (Nonce, u32), now: Instant) -> Action {
+    if gate.take(nonce, context, now) {
+        // As for anything else that is waited for.
+        return if matches!(stream.body.state, Held::Awaited) { Action::Pause } else { Action::Hold };
+    }
+    stream.asks = false;
+    let permit = stream.permit.take();
+    let denial = permit.and_then(|permit| gate.not_taken(&permit, Taken::Unknown, &mut HostShared::default()));
+    let denial = denial.unwrap_or(Denial { reason: Reason::Unavailable, route: None, identity: None, wait: None, limited: None });
+    deny(gate, replies, head, &denial, stream.wall)
 }
 
 /// Trailers may carry what headers may not: claims to an identity, and credentials.

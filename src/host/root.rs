@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use tollgate_core::wire::LARGEST_ANSWER;
 
 use crate::admission::Gate;
+use crate::backend::Taken;
 use crate::call::{Answer, Call, CallError, Purpose};
 use crate::counters::{Counter, Counters};
 use crate::host::{Vm, abi, http, monotonic, verify_signature, with_vm};
@@ -38,6 +39,8 @@ pub(super) struct Root {
     later: Vec<Purpose>,
     /// Requests that need wait no longer, and are judged as soon as there is time.
     pub(super) woken: VecDeque<u32>,
+    /// Requests whose nonces are known to be their own, or not to be, and are told as soon as there is time.
+    pub(super) taken: VecDeque<(u32, Taken)>,
 }
 
 /// Metric ids of this VM, by number of the counter. Made once: the same name twice makes two ids.
@@ -73,7 +76,7 @@ impl Root {
 
     /// Makes sure that what is due by the clock is done in time.
     pub(super) fn tick_as_needed(&mut self) {
-        let within = match self.woken.is_empty() {
+        let within = match self.woken.is_empty() && self.taken.is_empty() {
             true => self.gate.as_ref().and_then(|(gate, _)| gate.tick_within()),
             false => Some(WAKE_EVERY),
         };
@@ -138,6 +141,7 @@ impl Root {
             abi::log(if away { abi::Level::Error } else { abi::Level::Info }, &format!("tollgate: the ledger {now}"));
         }
         self.woken.extend(outcomes.woken);
+        self.taken.extend(outcomes.taken);
     }
 
     fn compare_clocks(&mut self) {
@@ -231,6 +235,7 @@ pub(super) fn tick(context: u32) {
         }
         if let Some((gate, _)) = &mut root.gate {
             root.woken.extend(gate.tick(now, &mut HostShared::default()));
+            root.taken.extend(gate.overdue_nonces(now));
         }
         if now.0.saturating_sub(root.last_published) >= PUBLISH_EVERY {
             root.last_published = now.0;

@@ -52,6 +52,9 @@ mod e2e {
     mod refused;
     mod routes;
     mod signatures;
+    mod signatures_draft;
+    mod signatures_mesh;
+    mod signatures_portable;
     mod tokens;
     mod tokens_backend;
     mod tokens_bad;

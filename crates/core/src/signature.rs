@@ -18,7 +18,7 @@ use crate::credential::mac;
 use crate::secret::Secret;
 pub use base::signature_base;
 pub use digest::{content_digest, is_digest_of};
-pub use make::{Ticket, make};
+pub use make::{Ticket, make, make_cavage};
 
 /// What a policy asks of signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Rules {
     pub nonce: bool,
     /// Whether the body is compared with its signed digest before it goes on.
     pub checks_body: bool,
+    /// Whether each is taken once on all nodes, instead of on each.
+    pub mesh: bool,
     /// Whether `Authorization: Signature` is taken too.
     pub cavage: bool,
 }

@@ -35,6 +35,8 @@ pub enum Reason {
     ExpiredSignature,
     /// The signature was used before.
     ReplayedSignature,
+    /// Whether the signature was used on another node could not be found out.
+    ReplayUnknown,
     /// The body is not the one that was signed.
     WrongDigest,
     /// The client's address is denied, or not among those allowed.
@@ -55,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documented table.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AmbiguousPath,
         Self::AmbiguousHost,
         Self::ConflictingCredentials,
@@ -72,6 +74,7 @@ impl Reason {
         Self::InvalidSignature,
         Self::ExpiredSignature,
         Self::ReplayedSignature,
+        Self::ReplayUnknown,
         Self::WrongDigest,
         Self::AddressDenied,
         Self::Blocked,
@@ -101,6 +104,7 @@ impl Reason {
             Self::InvalidSignature => "invalid_signature",
             Self::ExpiredSignature => "expired_signature",
             Self::ReplayedSignature => "replayed_signature",
+            Self::ReplayUnknown => "replay_unknown",
             Self::WrongDigest => "wrong_digest",
             Self::TooManyFailedTokens => "too_many_failed_tokens",
             Self::DuplicateCredentials => "duplicate_credentials",
@@ -134,6 +138,7 @@ impl Reason {
             Self::InvalidSignature => "The signature is malformed, leaves out what must be signed, or does not match the request",
             Self::ExpiredSignature => "The signature has expired, or is from the future. Check the clock and sign again",
             Self::ReplayedSignature => "The signature was used before. Sign each request anew",
+            Self::ReplayUnknown => "Whether the signature was used before could not be found out. Retry later, signed anew",
             Self::WrongDigest => "The body does not match its signed digest",
             Self::TooManyFailedTokens => "Too many access tokens that are not valid came from this address. Retry later",
             Self::DuplicateCredentials => "A credential header was sent more than once",

@@ -16,11 +16,13 @@
 //! | `POST /internal/v1/reports` | [`Report`] | [`Acknowledged`] |
 //! | `GET /internal/v1/blocks?after=N` | | [`Blocks`] |
 //! | `GET /internal/v1/revocations?after=N` | | [`Revocations`] |
+//! | `POST /internal/v1/nonces` | [`TakeNonces`] | [`TakenNonces`] |
 //!
 //! A token is refused with 401: the node then says hello again. Every other status than 200 is a failure.
 
 mod abuse;
 mod leases;
+mod nonces;
 mod revocations;
 
 use std::fmt;
@@ -32,6 +34,7 @@ use crate::config::document::{Addresses, Tier};
 use crate::credential::digest;
 pub use abuse::{BlockChange, Blocks, Effect, MOST_BLOCKS, MOST_OFFENCES, Offence};
 pub use leases::{FirstAsk, LeaseAnswer, LeaseAsk, MOST_ASKS, MOST_OVERAGES, Overage, Recall, Settle, Settled};
+pub use nonces::{LONGEST_NONCE_MS, MOST_NONCES, Nonce, TakeNonces, TakenNonces};
 pub use revocations::{MOST_REVOCATIONS, Revocations, Revoked};
 
 /// The format's name.
@@ -407,6 +410,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// Whether a message of this format and version is understood.
+fn is_spoken(tag: &str) -> bool {
+    let version = tag.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix('/')).and_then(|version| version.parse().ok());
+    version.is_some_and(|version: u32| (OLDEST..=VERSION).contains(&version))
+}
+
 #[derive(Serialize)]
 struct Tagged<'a, T> {
     wire: String,
@@ -433,8 +442,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, WireError> {
 /// [`WireError`] if it is of another format or version, or not of this shape.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     let tag = serde_json::from_slice::<Tag>(bytes)?.wire.unwrap_or_default();
-    let version = tag.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix('/')).and_then(|version| version.parse().ok());
-    if !version.is_some_and(|version: u32| (OLDEST..=VERSION).contains(&version)) {
+    if !is_spoken(&tag) {
         let shown: String = tag.chars().take(40).collect();
         return Err(WireError::Version(shown.escape_debug().to_string()));
     }

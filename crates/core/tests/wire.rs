@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::abuse::Subject;
 use tollgate_core::config::check_tier;
+use tollgate_core::config::document::Tier;
+use tollgate_core::credential::digest;
 use tollgate_core::wire::{
     Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer,
-    Revocations, Settle, Settled, Welcome, WireError, decode, encode,
+    Revocations, Settle, Settled, TakeNonces, TakenNonces, Welcome, WireError, decode, encode,
 };
 
 fn golden(name: &str) -> String {
@@ -97,6 +99,19 @@ fn version_1_is_as_the_golden_files_say() {
     let refused = agrees::<Report>("report-refused.json", &mut seen).refused;
     assert_eq!((refused[0].count, refused[1].consumer.as_deref(), refused[2].address.as_deref()), (3, Some("acme"), None));
     assert_eq!(agrees::<Blocks>("blocks.json", &mut seen).next, Some(17));
+    let sha256: [u8; 32] = digest(b"abc");
+    let taken: TakeNonces = agrees("take-nonces.json", &mut seen);
+    assert_eq!(TakeNonces::write([(sha256, 331_000)].into_iter()), golden("take-nonces.json").trim_end().as_bytes());
+    let two = TakeNonces { nonces: vec![taken.nonces[0].clone(), taken.nonces[0].clone()] };
+    assert_eq!(TakeNonces::write([(sha256, 331_000); 2].into_iter()), encode(&two).unwrap());
+    let taken: TakenNonces = agrees("taken-nonces.json", &mut seen);
+    assert_eq!(
+        (taken.first.as_slice(), TakenNonces::read(golden("taken-nonces.json").as_bytes())),
+        (&[true, false][..], Some(taken.clone()))
+    );
+    for wrong in ["", "{}", r#"{"wire":"tollgate-node/2","first":[]}"#, r#"{"wire":"tollgate-node/1","first":[1]}"#] {
+        assert_eq!(TakenNonces::read(wrong.as_bytes()), None, "{wrong}");
+    }
     let there = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/1")).unwrap();
     let there: BTreeSet<String> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(seen, there, "golden files that nothing reads, or the other way round");

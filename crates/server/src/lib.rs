@@ -23,6 +23,7 @@ pub mod init;
 pub mod ledger;
 pub mod mail;
 pub mod nodes;
+pub mod nonces;
 pub mod openid;
 pub mod organisations;
 pub mod outbox;

@@ -17,6 +17,7 @@ mod heard;
 pub(crate) mod ledger;
 mod listing;
 pub(crate) mod nodes;
+pub(crate) mod nonces;
 pub(crate) mod openid;
 pub(crate) mod organisations;
 pub(crate) mod outbox;
@@ -41,6 +42,7 @@ use tokio::sync::watch;
 
 use crate::audit::{Failures, Who};
 use crate::clock::{Clock, Time};
+use crate::nonces::Room;
 
 pub use error::StoreError;
 pub(crate) use listing::Window;
@@ -75,6 +77,7 @@ struct Inner {
     revoked_nodes: RwLock<HashSet<String>>,
     heard: heard::Heard,
     failures: Failures,
+    room_for_nonces: Room,
     lookups: resolve::Lookups,
     ledger: ledger::Ledger,
 }
@@ -131,8 +134,18 @@ impl Store {
         let (newest, revoked_nodes) = (watch::Sender::new(0), RwLock::default());
         let ledger = ledger::Ledger::open(dir, accounts, newest.subscribe(), Arc::clone(&clock)).await?;
         let heard = heard::Heard::new(clock.now());
-        let store =
-            Self(Arc::new(Inner { clock, writer, readers, newest, revoked_nodes, heard, failures: Failures::default(), lookups, ledger }));
+        let store = Self(Arc::new(Inner {
+            clock,
+            writer,
+            readers,
+            newest,
+            revoked_nodes,
+            heard,
+            failures: Failures::default(),
+            room_for_nonces: Room::default(),
+            lookups,
+            ledger,
+        }));
         let mut read = store.read().await?;
         let revoked = nodes::revoked(&mut read).await?;
         store.0.newest.send_replace(changes::newest(&mut read).await?);
@@ -248,6 +261,11 @@ impl Store {
     /// Failed authentications that are not in the audit log yet.
     pub(crate) fn failures(&self) -> &Failures {
         &self.0.failures
+    }
+
+    /// How many more nonces may be taken before they are counted.
+    pub(crate) fn room_for_nonces(&self) -> &Room {
+        &self.0.room_for_nonces
     }
 
     /// Notes in memory that a node was heard of.

@@ -44,6 +44,8 @@ mod leases;
 mod ledger;
 #[path = "backend/nodes.rs"]
 mod nodes;
+#[path = "backend/nonces.rs"]
+mod nonces;
 #[path = "backend/organisations.rs"]
 mod organisations;
 #[path = "backend/own_limits.rs"]

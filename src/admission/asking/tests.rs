@@ -216,6 +216,7 @@ impl FakeBackend {
             }
             Purpose::Blocks { .. } => good(wire::encode(&wire::Blocks::default())),
             Purpose::KeySet { .. } => panic!("no issuer publishes keys here"),
+            Purpose::Take { .. } => panic!("nothing is signed here"),
         }
     }
 }

@@ -144,6 +144,37 @@ fn a_clock_that_is_set_back_makes_no_signature_new() {
 }
 
 #[test]
+fn what_no_other_node_may_have_taken_is_the_same_on_each_and_kept_for_long_enough() {
+    let backend = serde_json::json!({"cluster": "backend", "credential": {"inline": "a credential of some length, never used"}});
+    let signature = serde_json::json!({"replay": "mesh", "clock_skew": "20s"});
+    let route = serde_json::json!([{"name": "signed", "match": {"prefix": "/signed"}, "signature": signature}]);
+    let mesh = serde_json::json!({"backend": backend, "routes": route});
+    let (mut first, mut second) = (gate(&mesh), gate(&mesh));
+    let got = |gate: &mut Gate, id: &'static str, nonce: &'static str| {
+        // Each is a node of its own, and its clock another one.
+        let (mut node, wall) = (node(), NOW + 5);
+        match ask(gate, &mut node, &asked(if id == "one" { "k1" } else { "k2" }, id, "/signed", nonce), Some(SECRET), Instant(SECOND), wall)
+        {
+            Verdict::Admit(permit) => (permit.nonce.unwrap(), permit),
+            Verdict::Deny(denial) | Verdict::Wait(_, denial) => panic!("{denial:?}"),
+        }
+    };
+    let (nonce, permit) = got(&mut first, "one", "nonce-01");
+    // Until 320 s after it was made, and 40 s more by a clock that goes behind.
+    assert_eq!(nonce.for_ms, (320 - 5 + 1 + 40) * 1_000);
+    assert_eq!(got(&mut second, "one", "nonce-01").0, nonce);
+    assert_ne!(got(&mut second, "two", "nonce-01").0, nonce, "each key has nonces of its own");
+    assert_ne!(got(&mut second, "one", "nonce-02").0, nonce);
+    assert_eq!(first.not_taken(&permit, Taken::First, &mut node()), None);
+    for (taken, reason) in [(Taken::Again, Reason::ReplayedSignature), (Taken::Unknown, Reason::ReplayUnknown)] {
+        let denial = first.not_taken(&permit, taken, &mut node()).unwrap();
+        assert_eq!((denial.reason, denial.identity.is_some()), (reason, true));
+    }
+    let mut none = gate(&serde_json::json!({}));
+    assert!(!none.take(nonce, 1, Instant(SECOND)), "there is nobody to ask");
+}
+
+#[test]
 fn where_uses_cannot_be_noted_nothing_passes() {
     let (mut gate, mut node) = (gate(&serde_json::json!({})), node());
     node.broken = true;

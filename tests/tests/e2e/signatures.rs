@@ -8,7 +8,7 @@ use tollgate_tests::{Answer, Backend, Call, Connection, EveryWorker, Gate, Http,
 
 pub(super) const SECRET: &str = "a secret that signs requests";
 
-struct Headers<'a>(&'a [(&'a str, &'a str)]);
+pub(super) struct Headers<'a>(pub(super) &'a [(&'a str, &'a str)]);
 
 impl Fields for Headers<'_> {
     fn each(&self, name: &str, take: &mut dyn FnMut(&[u8])) {
@@ -78,7 +78,7 @@ impl<'a> Signing<'a> {
     }
 }
 
-fn consumer(required: bool) -> Value {
+pub(super) fn consumer(required: bool) -> Value {
     let keys = json!([{
         "id": "acme-key", "hash": plugin::hash(ACME), "signing": {"secret": {"env": "ACME_SIGNING"}, "required": required},
     }]);

@@ -27,7 +27,8 @@ const ID: &str = "1 to 128 visible ASCII characters, none of them `\"` or `\\`";
 /// # Errors
 /// Every problem found.
 pub fn compile(document: &doc::Plugin, environment: &dyn Environment) -> Result<Policy, Problems> {
-    let mut compiler = Compiler { problems: Vec::new(), environment, foreign_routes: false, requirements: Vec::new() };
+    let has_backend = document.backend.is_some();
+    let mut compiler = Compiler { problems: Vec::new(), environment, foreign_routes: false, has_backend, requirements: Vec::new() };
     let policy = compiler.policy(document);
     if compiler.problems.is_empty() { Ok(policy) } else { Err(Problems(compiler.problems)) }
 }
@@ -89,6 +90,8 @@ struct Compiler<'a> {
     environment: &'a dyn Environment,
     /// Whether a limit may name routes that are not there.
     foreign_routes: bool,
+    /// Whether there is a backend.
+    has_backend: bool,
     /// What routes ask, so far.
     requirements: Vec<Requirement>,
 }
@@ -96,7 +99,7 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     /// For tiers that are judged apart from a plugin's configuration.
     fn of_foreign_tiers() -> Self {
-        Self { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, requirements: Vec::new() }
+        Self { problems: Vec::new(), environment: &|_: &str| None, foreign_routes: true, has_backend: false, requirements: Vec::new() }
     }
 
     fn problem(&mut self, path: impl Into<String>, found: impl Into<String>, allowed: impl Into<String>) {

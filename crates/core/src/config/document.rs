@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use abuse::{Abuse, AbuseAddresses, AbuseDenials, AbuseMode, AbuseVelocity, AbuseWeights};
 pub use answers::{Answers, BodyStyle, IdentityHeaders, LimitHeaders, Reset};
 pub use backend::Backend;
-pub use signatures::{Nonce, Signature, SignatureForm, SignedBody, Signing};
+pub use signatures::{Nonce, Replay, Signature, SignatureForm, SignedBody, Signing};
 pub use tokens::{
     ClaimRule, ClaimRules, ConsumerClaim, Encoding, Issuer, Keys, KnownBy, Names, NamesClaim, RemoteKeys, Requirement, TierClaim,
     TokenSecret, Tokens,

@@ -49,6 +49,19 @@ pub(super) fn find(request: &Request<'_>, rules: &Rules, credential: &str) -> Re
         return Err(Wrong::Invalid);
     }
     let created = params.created.ok_or(Wrong::Invalid)?;
+    let text = text(request, &headers, created, params.expires)?;
+    Ok(Claim {
+        base: text,
+        mac: params.signature.and_then(decode).ok_or(Wrong::Invalid)?.to_vec(),
+        created,
+        expires: params.expires,
+        nonce: None,
+        digest: has_digest.then(|| digest::in_digest(request)).transpose()?,
+    })
+}
+
+/// What is signed (section 2.3 of the draft).
+pub(super) fn text(request: &Request<'_>, headers: &[&str], created: u64, expires: Option<u64>) -> Result<Vec<u8>, Wrong> {
     let mut text = Vec::with_capacity(256);
     for (position, name) in headers.iter().enumerate() {
         if position > 0 {
@@ -63,7 +76,7 @@ pub(super) fn find(request: &Request<'_>, rules: &Rules, credential: &str) -> Re
                 text.extend_from_slice(request.target);
             }
             "(created)" => text.extend(created.to_string().into_bytes()),
-            "(expires)" => text.extend(params.expires.ok_or(Wrong::Invalid)?.to_string().into_bytes()),
+            "(expires)" => text.extend(expires.ok_or(Wrong::Invalid)?.to_string().into_bytes()),
             "host" => text.extend_from_slice(request.authority),
             name if name.is_empty()
                 || name.starts_with('(')
@@ -74,14 +87,7 @@ pub(super) fn find(request: &Request<'_>, rules: &Rules, credential: &str) -> Re
             name => text.extend(base::field(request.fields, name)?.ok_or(Wrong::Invalid)?),
         }
     }
-    Ok(Claim {
-        base: text,
-        mac: params.signature.and_then(decode).ok_or(Wrong::Invalid)?.to_vec(),
-        created,
-        expires: params.expires,
-        nonce: None,
-        digest: has_digest.then(|| digest::in_digest(request)).transpose()?,
-    })
+    Ok(text)
 }
 
 /// Reads the parameters, each at most once; `None` for one that is not known.

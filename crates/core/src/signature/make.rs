@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Request, Wrong, signature_base};
+use super::{Request, Wrong, cavage, signature_base};
 use crate::credential::mac;
 use crate::secret::Secret;
 
@@ -39,4 +39,18 @@ pub fn make(request: &Request<'_>, components: &[&str], ticket: &Ticket<'_>, sec
     }
     let base = signature_base(request, components.iter().copied(), &params)?;
     Ok((format!("sig1={params}"), format!("sig1=:{}:", STANDARD.encode(mac(secret, &[&base])))))
+}
+
+/// Signs headers of a request by the older draft: the value of `Authorization`. It has no nonce and no tag.
+///
+/// # Errors
+/// [`Wrong::Invalid`] if a header is not there, or is none that can be signed.
+pub fn make_cavage(request: &Request<'_>, headers: &[&str], ticket: &Ticket<'_>, secret: &Secret) -> Result<String, Wrong> {
+    let text = cavage::text(request, headers, ticket.created, ticket.expires)?;
+    let Ticket { created, keyid, .. } = ticket;
+    let expires = ticket.expires.map(|expires| format!(",expires={expires}")).unwrap_or_default();
+    let (headers, signature) = (headers.join(" "), STANDARD.encode(mac(secret, &[&text])));
+    Ok(format!(
+        "Signature keyId=\"{keyid}\",algorithm=\"hs2019\",created={created}{expires},headers=\"{headers}\",signature=\"{signature}\""
+    ))
 }

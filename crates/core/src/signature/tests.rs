@@ -76,7 +76,7 @@ fn secret() -> Secret {
 }
 
 fn rules() -> Rules {
-    Rules { components: Box::new([]), max_age: 300, clock_skew: 10, tag: None, nonce: false, checks_body: true, cavage: false }
+    Rules { components: Box::new([]), max_age: 300, clock_skew: 10, tag: None, nonce: false, checks_body: true, mesh: false, cavage: false }
 }
 
 const LEAST: [&str; 4] = ["@method", "@authority", "@path", "@query"];
@@ -301,6 +301,16 @@ fn draft(sent: Sent, headers: &str, more: &str) -> Sent {
     let value =
         format!("Signature keyId=\"key-1\",algorithm=\"hs2019\",created={NOW}{more},headers=\"{headers}\",signature=\"{signature}\"");
     sent.with("authorization", &value)
+}
+
+#[test]
+fn what_a_client_of_the_older_draft_makes_is_taken() {
+    let rules = Rules { cavage: true, ..rules() };
+    let ticket = Ticket { created: NOW, expires: Some(NOW + 5), keyid: "key-1", ..Ticket::default() };
+    let sent = Sent::get("/a?b=c").with("x-a", "1");
+    let value = make_cavage(&sent.request(), &["(request-target)", "host", "(created)", "(expires)", "x-a"], &ticket, &secret()).unwrap();
+    assert_eq!(sent.clone().with("authorization", &value).check(&rules).unwrap().until, NOW + 15);
+    assert_eq!(make_cavage(&sent.request(), &["x-b"], &ticket, &secret()), Err(Wrong::Invalid), "it is not there");
 }
 
 #[test]

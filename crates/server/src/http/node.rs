@@ -23,6 +23,7 @@ mod consumers;
 mod credentials;
 mod incarnations;
 mod leases;
+mod nonces;
 mod reports;
 mod resolve;
 mod revocations;
@@ -39,6 +40,7 @@ pub(super) fn router() -> Router<Arc<Backend>> {
         .route("/internal/v1/revocations", get(revocations::list))
         .route("/internal/v1/changes", get(changes::after))
         .route("/internal/v1/leases", post(leases::settle))
+        .route("/internal/v1/nonces", post(nonces::take))
         .route("/internal/v1/blocks", get(blocks::list))
         .route("/internal/v1/reports", post(reports::apply))
 }

@@ -181,6 +181,7 @@ async fn every_route_asks_for_its_own_credential() {
         ("GET", "/internal/v1/revocations", &token),
         ("GET", "/internal/v1/changes", &token),
         ("POST", "/internal/v1/leases", &token),
+        ("POST", "/internal/v1/nonces", &token),
         ("POST", "/internal/v1/reports", &token),
     ] {
         let mut altered = token.clone();

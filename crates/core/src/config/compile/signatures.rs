@@ -37,6 +37,14 @@ impl Compiler<'_> {
         if cavage && tag.is_some() {
             self.problem(format!("{path}.forms"), "`cavage` where a `tag` is asked for", "`rfc9421` alone: the draft has no tag");
         }
+        let mesh = signature.replay == doc::Replay::Mesh;
+        if mesh && !self.has_backend {
+            self.problem(
+                format!("{path}.replay"),
+                "`mesh` without a `backend`",
+                "`node`, or a `backend` that knows what was used elsewhere",
+            );
+        }
         let seconds = |nanos: Option<u64>| nanos.unwrap_or(SECOND) / SECOND;
         Rules {
             components: components.clone().into(),
@@ -45,6 +53,7 @@ impl Compiler<'_> {
             tag,
             nonce: signature.nonce == doc::Nonce::Required,
             checks_body: signature.body == doc::SignedBody::Check,
+            mesh,
             cavage,
         }
     }

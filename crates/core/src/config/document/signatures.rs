@@ -24,6 +24,8 @@ pub struct Signature {
     pub tag: Option<String>,
     /// Whether a nonce is needed. Without one, a signature is told from others by itself. Default: `required`.
     pub nonce: Nonce,
+    /// Where a signature is taken once. Default: `node`.
+    pub replay: Replay,
     /// Who compares the body with its signed digest. Default: `check`.
     pub body: SignedBody,
     /// Forms of signatures that are taken. Default: `rfc9421` alone.
@@ -41,6 +43,18 @@ pub enum Nonce {
     Required,
     /// Whoever wants to send the same request twice in a second gives one.
     Optional,
+}
+
+/// Where a signature is taken once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Replay {
+    /// On each proxy by itself.
+    #[default]
+    Node,
+    /// On all proxies of the backend, which is asked about each request. Where it does not answer, the request is refused.
+    Mesh,
 }
 
 /// Who compares the body with its signed digest.

@@ -271,6 +271,13 @@ pub(super) const ROUTES_AND_ANSWERS: &[Wrong] = &[
         ],
     ),
     (
+        r#"{"signatures":{"replay":"mesh"},"routes":[{"name":"a","match":{},"signature":{"replay":"mesh"}}]}"#,
+        &[
+            "routes[0].signature.replay: found `mesh` without a `backend`; allowed: `node`, or a `backend` that knows what was used elsewhere",
+            "signatures.replay: found `mesh` without a `backend`; allowed: `node`, or a `backend` that knows what was used elsewhere",
+        ],
+    ),
+    (
         r#"{"routes":[{"name":"a","match":{},"auth":"optional","signature":{}}]}"#,
         &["routes[0].signature: found a route without `auth` `required`; allowed: none there: a signature is that of a credential"],
     ),
