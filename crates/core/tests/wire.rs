@@ -9,7 +9,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::abuse::Subject;
 use tollgate_core::config::check_tier;
-use tollgate_core::config::document::Tier;
 use tollgate_core::credential::digest;
 use tollgate_core::wire::{
     Acknowledged, Blocks, Changes, Effect, Either, Hello, Report, Resolve, ResolveConsumer, ResolveCredential, Resolved, ResolvedConsumer,
