@@ -96,6 +96,9 @@ pub struct Resolve {
     pub id: Option<String>,
     /// SHA-256 of the whole key: 64 lower-case hexadecimal digits.
     pub sha256: String,
+    /// The node checks the signatures of requests. A key that must sign is not told to any other, as it would pass there without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checks_signatures: bool,
     /// The first leases of its consumer, wanted with the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<FirstAsk>,
@@ -178,6 +181,9 @@ pub struct ResolveConsumer {
 pub struct ResolveCredential {
     /// The credential's id.
     pub credential: String,
+    /// The node checks the signatures of requests. A key that must sign is not told to any other, as it would pass there without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checks_signatures: bool,
     /// The first leases of its consumer, wanted with the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<FirstAsk>,

@@ -34,7 +34,9 @@ fn version_1_is_as_the_golden_files_say() {
     let hello: Hello = agrees("hello.json", &mut seen);
     assert_eq!(hello.incarnation(), "5947d7c33d783f94b3b4c1a96ebc8991");
     agrees::<Welcome>("welcome.json", &mut seen);
-    agrees::<Resolve>("resolve.json", &mut seen);
+    assert!(agrees::<Resolve>("resolve-signatures.json", &mut seen).checks_signatures);
+    assert!(agrees::<ResolveCredential>("resolve-credential-signatures.json", &mut seen).checks_signatures);
+    assert!(!agrees::<Resolve>("resolve.json", &mut seen).checks_signatures, "an older node");
     assert_eq!(agrees::<Resolve>("resolve-imported.json", &mut seen).id, None);
     let resolved: Resolved = agrees("resolved.json", &mut seen);
     assert_eq!(check_tier(&resolved.known.unwrap().tier), Ok(()));

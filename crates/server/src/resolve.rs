@@ -8,18 +8,20 @@ use crate::failure::Failure;
 use crate::ledger::first;
 use crate::nodes::Incarnation;
 use crate::secrets::Secrets;
+use crate::signing::Signing;
 use crate::store::Store;
 use crate::store::resolve::{self as reads, Found, Usable, by_hash, by_id};
 use crate::words::is_id;
 
 /// Whose a credential is, and the revision that was read at: both from one snapshot. The first leases of its consumer come with it, where the
-/// node wants them.
+/// node wants them. A node that checks no signatures is told nothing of a credential that must sign: it would let it pass without.
 ///
 /// # Errors
 /// [`Failure::Invalid`] if the hash is none, or for leases that no node asks for; [`Failure::Unavailable`].
 pub async fn resolve(store: &Store, secrets: &Secrets, node: &Incarnation, resolve: &Resolve) -> Result<Resolved, Failure> {
     let digest = unhex(&resolve.sha256).ok_or_else(|| Failure::invalid("sha256", "64 lower-case hexadecimal digits"))?;
     let (revision, found) = holder(store, secrets, resolve.id.as_deref(), &digest).await?;
+    let found = found.filter(|found| resolve.checks_signatures || found.signing != Signing::Required);
     answer(store, secrets, node, revision, found, resolve.leases.as_ref()).await
 }
 
@@ -36,6 +38,7 @@ pub async fn resolve_credential(
     // Whatever else a token may hold in place of an id is nobody's.
     let id = if is_id(&asked.credential) { asked.credential.as_str() } else { "" };
     let (revision, found) = usable(store, id).await?;
+    let found = found.filter(|found| asked.checks_signatures || found.signing != Signing::Required);
     answer(store, secrets, node, revision, found, asked.leases.as_ref()).await
 }
 

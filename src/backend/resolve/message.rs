@@ -27,10 +27,15 @@ pub(super) enum First {
 impl Message {
     pub(super) fn new(question: Question<'_>) -> Self {
         match question {
-            Question::Key(presented) => {
-                Self::Key(Resolve { id: issued_id(presented).map(str::to_owned), sha256: hex(&digest(presented)), leases: None })
+            Question::Key(presented) => Self::Key(Resolve {
+                id: issued_id(presented).map(str::to_owned),
+                sha256: hex(&digest(presented)),
+                checks_signatures: true,
+                leases: None,
+            }),
+            Question::Credential(id) => {
+                Self::Credential(ResolveCredential { credential: id.to_owned(), checks_signatures: true, leases: None })
             }
-            Question::Credential(id) => Self::Credential(ResolveCredential { credential: id.to_owned(), leases: None }),
             Question::Consumer(id) => Self::Consumer(ResolveConsumer { consumer: id.to_owned(), leases: None }),
         }
     }

@@ -1,8 +1,8 @@
 //! Signing secrets of keys: shown once, sealed in the store, told to nodes alone.
 
-use tollgate_core::wire::ResolveCredential;
+use tollgate_core::wire::{Resolve, ResolveCredential};
 use tollgate_server::api_keys::{self, ApiKeyPatch, Created, NewApiKey, NewOwnKey, Reach, Rotate};
-use tollgate_server::resolve::resolve_credential;
+use tollgate_server::resolve::{resolve, resolve_credential};
 use tollgate_server::signing::Signing;
 
 use crate::setup::*;
@@ -15,7 +15,7 @@ async fn create(backend: &Backend, signing: Signing) -> Created {
 /// What a node is told of a key: its signing secret, and whether it must sign.
 async fn told(backend: &Backend, created: &Created) -> Option<(String, bool)> {
     let known = backend.resolve(created.api_key.as_ref().unwrap().expose()).await.known.unwrap();
-    let asked = ResolveCredential { credential: created.key.id.clone(), leases: None };
+    let asked = ResolveCredential { credential: created.key.id.clone(), checks_signatures: true, leases: None };
     let by_id = resolve_credential(&backend.store, &backend.secrets, &crate::leases::node(1), &asked).await.unwrap().known.unwrap();
     assert_eq!(known.signing, by_id.signing, "its tokens are held to the same");
     known.signing.map(|signing| (signing.secret, signing.required))
@@ -71,4 +71,22 @@ async fn a_rotated_key_has_a_signing_secret_of_its_own() {
     assert_ne!(before, after);
     assert_eq!(told(&backend, &rotated.created).await, Some((after.expose().to_owned(), true)));
     assert_eq!(told(&backend, &old).await, Some((before.expose().to_owned(), true)), "until it ends");
+}
+
+#[tokio::test]
+async fn a_key_that_must_sign_is_not_told_to_a_node_that_would_not_ask_for_it() {
+    let backend = Backend::new().await;
+    backend.consumer("acme").await;
+    let node = crate::leases::node(1);
+    for (signing, is_told) in [(Signing::None, true), (Signing::Optional, true), (Signing::Required, false)] {
+        let created = create(&backend, signing).await;
+        let key = created.api_key.as_ref().unwrap().expose();
+        let older = Resolve { checks_signatures: false, ..question(key) };
+        let known = resolve(&backend.store, &backend.secrets, &node, &older).await.unwrap().known;
+        assert_eq!(known.is_some(), is_told, "{signing:?}");
+        let asked = ResolveCredential { credential: created.key.id.clone(), checks_signatures: false, leases: None };
+        let known = resolve_credential(&backend.store, &backend.secrets, &node, &asked).await.unwrap().known;
+        assert_eq!(known.is_some(), is_told, "{signing:?}, by its tokens");
+        assert!(told(&backend, &created).await.is_some() || signing.is_none());
+    }
 }
