@@ -19,6 +19,7 @@ mod output;
 mod rules;
 mod schema;
 mod serve;
+mod sign;
 mod signing_keys;
 mod table;
 mod tiers;
@@ -48,6 +49,7 @@ enum Command {
     Init(init::Arguments),
     Check(check::Arguments),
     Hash(hash::Arguments),
+    Sign(sign::Arguments),
     Openapi(openapi::Arguments),
     Schema(schema::Arguments),
     Keys(keys::Arguments),
@@ -76,6 +78,7 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),

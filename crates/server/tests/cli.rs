@@ -25,6 +25,8 @@ mod hash;
 mod logs;
 #[path = "cli/served.rs"]
 mod served;
+#[path = "cli/sign.rs"]
+mod sign;
 #[path = "cli/tiers.rs"]
 mod tiers;
 

@@ -270,3 +270,30 @@ fn a_key_of_the_backend_signs_with_the_secret_that_was_shown_with_it() {
         gate.assert_untrapped().await;
     });
 }
+
+#[test]
+fn what_the_command_line_signs_is_taken_once() {
+    run(async {
+        let routes = json!([{"name": "signed", "match": {"prefix": "/"}, "signature": {"forms": ["rfc9421", "cavage"]}}]);
+        let gate = gate("command", &json!({"routes": routes})).await;
+        let body = std::env::temp_dir().join(format!("tollgate-sign-{}", std::process::id()));
+        std::fs::write(&body, "a body").unwrap();
+        let url = format!("http://{}/command/a?b=c&d=%2F", gate.address());
+        for form in ["rfc9421", "cavage"] {
+            let mut command = std::process::Command::new(std::env::var("TOLLGATE_BIN").unwrap());
+            command.args(["sign", "--key-id", "acme-key", "--secret-env", "ACME_SIGNING", "--form", form, "-X", "POST", "--body"]);
+            let output = command.arg(&body).arg(&url).env("ACME_SIGNING", SECRET).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let printed = String::from_utf8(output.stdout).unwrap();
+            let signed = |call: Call| {
+                let headers = printed.lines().map(|line| line.split_once(": ").unwrap());
+                headers.fold(call.api_key(ACME).host(&gate.address().to_string()), |call, (name, value)| call.header(name, value))
+            };
+            let post = || signed(Call::new("POST", "/command/a?b=c&d=%2F").body("a body"));
+            post().send(&gate, Http::One).await.assert_admitted();
+            post().send(&gate, Http::Two).await.assert_denied(401, "replayed_signature");
+            signed(Call::get("/command/a?b=c&d=%2F")).send(&gate, Http::One).await.assert_denied(401, "invalid_signature");
+        }
+        std::fs::remove_file(body).unwrap();
+    });
+}
