@@ -3,7 +3,9 @@
 mod bulk;
 mod document;
 mod issue;
+mod leak;
 mod limits;
+mod taken_over;
 
 use std::time::Duration;
 
@@ -24,8 +26,10 @@ pub(crate) use document::unhex;
 pub use document::{ApiKey, ApiKeyPatch, Created, Filter, Import, NewApiKey, NewOwnKey, Rotate, Rotated, Status};
 use issue::import;
 pub(crate) use issue::{Wish, issue};
+pub use leak::{Leak, Leaked, report};
 use limits::{CREDITS, all, apart};
 pub(crate) use limits::{account, told};
+pub use taken_over::{MOST_TAKEN_OVER, TakeOver, TakenOver, take_over};
 
 /// The longest a rotated key may go on, in seconds: 30 days.
 pub const LONGEST_OVERLAP: u32 = 30 * 86_400;
@@ -103,26 +107,10 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
         Err(Failure::NotFound) => None,
         found => Some(found?),
     };
-    problems.check(consumer.is_some(), "consumer", "there is no such consumer");
-    problems.label("label", &new.label);
-    match &consumer {
-        Some(consumer) => {
-            problems.scopes_of("scopes", &new.scopes, &consumer.scopes);
-            problems.roles_of("roles", &new.roles, &consumer.roles);
-        }
-        None => {
-            problems.scopes("scopes", &new.scopes);
-            problems.roles("roles", &new.roles);
-        }
-    }
-    problems.addresses("addresses", &new.addresses);
-    problems.own_limits(&new.limits, new.credits);
-    problems.expiry("expires_at", new.expires_at, write.now());
-    let digest = new.import.as_ref().and_then(|import| import.digest(secrets, &mut problems));
+    let digest = judge(secrets, &new, consumer.as_ref(), write.now(), &mut problems);
     problems.finish()?;
     let consumer = consumer.ok_or(Failure::NotFound)?;
-    let NewApiKey { label, scopes, roles, addresses, signing, limits, credits, expires_at, .. } = new.clone();
-    let wish = Wish { label, scopes, roles, addresses, signing, limits: all(limits, credits), expires_at, ..Wish::default() };
+    let wish = Wish::of(new.clone());
     let created = match digest {
         None => issue(write, secrets, &consumer, wish).await?,
         Some(digest) => {
@@ -136,6 +124,26 @@ pub async fn create(write: &mut Write, secrets: &Secrets, principal: &Principal,
     };
     write.note(principal, "keys:create", &created.key.id, Noted::made(&created.key).whose(Some(&consumer.organisation))).await?;
     Ok(created)
+}
+
+/// What is wrong with a key that is to be made for this consumer, if there is one; answers the SHA-256 of one that is taken over.
+fn judge(secrets: &Secrets, new: &NewApiKey, consumer: Option<&Consumer>, now: Time, problems: &mut Problems) -> Option<[u8; 32]> {
+    problems.check(consumer.is_some(), "consumer", "there is no such consumer");
+    problems.label("label", &new.label);
+    match consumer {
+        Some(consumer) => {
+            problems.scopes_of("scopes", &new.scopes, &consumer.scopes);
+            problems.roles_of("roles", &new.roles, &consumer.roles);
+        }
+        None => {
+            problems.scopes("scopes", &new.scopes);
+            problems.roles("roles", &new.roles);
+        }
+    }
+    problems.addresses("addresses", &new.addresses);
+    problems.own_limits(&new.limits, new.credits);
+    problems.expiry("expires_at", new.expires_at, now);
+    new.import.as_ref().and_then(|import| import.digest(secrets, problems))
 }
 
 /// Makes a key for the principal's own consumer.
@@ -299,14 +307,20 @@ pub async fn revoke(write: &mut Write, principal: &Principal, reach: Reach, id: 
     if found.revoked_at.is_some() {
         return Ok(());
     }
-    let (now, version) = (write.now(), found.version + 1);
-    let revoked = Row { revoked_at: Some(now), version, ..found.clone() };
-    rows::update(write, &revoked).await?;
-    publish(write, Kind::CredentialGone, id).await?;
+    let now = write.now();
+    let revoked = end(write, &found).await?;
     let organisation = found.organisation.clone();
     let noted = Noted::changed(&ApiKey::of(found, now), &ApiKey::of(revoked, now)).whose(Some(&organisation));
     write.note(principal, "keys:revoke", id, noted).await?;
     Ok(())
+}
+
+/// Revokes a key that is not, and tells the nodes.
+async fn end(write: &mut Write, found: &Row) -> Result<Row, Failure> {
+    let revoked = Row { revoked_at: Some(write.now()), version: found.version + 1, ..found.clone() };
+    rows::update(write, &revoked).await?;
+    publish(write, Kind::CredentialGone, &found.id).await?;
+    Ok(revoked)
 }
 
 /// The key of this id, if this principal may know of it.

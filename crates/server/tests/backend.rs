@@ -62,6 +62,8 @@ mod scopes;
 mod self_service;
 #[path = "backend/signing.rs"]
 mod signing;
+#[path = "backend/taken_over.rs"]
+mod taken_over;
 #[path = "backend/tenants.rs"]
 mod tenants;
 #[path = "backend/tiers.rs"]

@@ -21,6 +21,8 @@ mod double;
 mod envoy;
 #[path = "cli/hash.rs"]
 mod hash;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/logs.rs"]
 mod logs;
 #[path = "cli/served.rs"]

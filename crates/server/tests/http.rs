@@ -15,6 +15,8 @@ mod connections;
 mod documents;
 #[path = "http/guessing.rs"]
 mod guessing;
+#[path = "http/leaks.rs"]
+mod leaks;
 #[path = "http/leases.rs"]
 mod leases;
 #[path = "http/locked.rs"]

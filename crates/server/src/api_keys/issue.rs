@@ -3,7 +3,8 @@
 use tollgate_core::config::document::Limit;
 use tollgate_core::credential::digest;
 
-use super::document::{ApiKey, Created};
+use super::document::{ApiKey, Created, NewApiKey};
+use super::limits::all;
 use crate::addresses::AddressRules;
 use crate::clock::Time;
 use crate::consumers::Consumer;
@@ -27,6 +28,14 @@ pub(crate) struct Wish {
     pub(crate) spends_as: Option<String>,
 }
 
+impl Wish {
+    /// What a new key is to have.
+    pub(super) fn of(new: NewApiKey) -> Self {
+        let NewApiKey { label, scopes, roles, addresses, signing, limits, credits, expires_at, consumer: _, import: _ } = new;
+        Self { label, scopes, roles, addresses, signing, limits: all(limits, credits), expires_at, ..Self::default() }
+    }
+}
+
 /// Makes a key, without asking whether it may be.
 pub(crate) async fn issue(write: &mut Write, secrets: &Secrets, consumer: &Consumer, wish: Wish) -> Result<Created, Failure> {
     let issued = secrets.issue(Purpose::Api)?;
@@ -43,7 +52,7 @@ pub(super) async fn import(
     wish: Wish,
     digest: [u8; 32],
 ) -> Result<Created, Failure> {
-    if rows::any_imported(write, &secrets.hashes(&digest)).await? {
+    if rows::imported_for(write, &secrets.hashes(&digest)).await?.is_some() {
         return Err(Failure::conflict("import", "the key was imported before"));
     }
     // It is found by its hash, which only this hashing makes again.

@@ -43,6 +43,8 @@ pub enum Reason {
     OpenId,
     /// Not a good client of the token service, or not a good grant.
     Client,
+    /// Not an API key that passes, reported as found.
+    Leak,
     /// Refused without a look, for too many failures.
     TooMany,
 }
@@ -95,6 +97,7 @@ impl Reason {
             Self::Forged => "forged",
             Self::OpenId => "openid",
             Self::Client => "client",
+            Self::Leak => "leak",
             Self::TooMany => "too_many",
         }
     }

@@ -1,5 +1,7 @@
 //! Owns `tollgate keys`: API keys of consumers. Must not keep one: it is printed once.
 
+mod import;
+
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use super::rules::{NewRules, Rules};
 use super::table::{Cell, Column};
 use super::tiers::{file, limits};
 use super::times;
-use crate::api_keys::{ApiKey, ApiKeyPatch, Created, Import, NewApiKey, Rotate, Rotated, Status};
+use crate::api_keys::{ApiKey, ApiKeyPatch, Created, Import, Leak, Leaked, NewApiKey, Rotate, Rotated, Status};
 use crate::clock::{Clock, SystemClock, Time};
 use crate::signing::Signing;
 
@@ -50,6 +52,14 @@ enum Command {
     Revoke {
         /// The key's id.
         id: String,
+    },
+    /// Take over many API keys from elsewhere, from a file. Those that are there already are passed over.
+    Import(import::Arguments),
+    /// Report an API key that was found in public, read from standard input, one line: it is revoked. Whoever has it may.
+    Leaked {
+        /// Where it was found, for the audit log.
+        #[arg(long, value_name = "PLACE")]
+        found_at: Option<String>,
     },
 }
 
@@ -204,6 +214,15 @@ fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), Cl
             client.delete(&path(&["keys", id]))?;
             output.done("revoked", id)
         }
+        Command::Import(arguments) => import::run(client, output, arguments),
+        Command::Leaked { found_at } => {
+            let leak = Leak { key: line()?, found_at: found_at.clone() };
+            let leaked: Leaked = client.post(&path(&["leaks"]), &leak, None)?.read()?;
+            match leaked.revoked {
+                Some(id) => output.done("revoked", &id),
+                None => Err(ClientError::document("standard input", "no API key that passes")),
+            }
+        }
     }
 }
 
@@ -218,7 +237,7 @@ fn create(client: &Client, output: &Output, new: &New) -> Result<(), ClientError
         limits: new.limits.as_deref().map(file::limits).transpose()?.unwrap_or_default(),
         credits: new.credits,
         expires_at: new.end.time(),
-        import: import(new)?,
+        import: taken_over(new)?,
     };
     let answer = client.post(&path(&["keys"]), &document, new.once.key())?;
     let created: Created = answer.read()?;
@@ -257,18 +276,23 @@ fn signing(text: &str) -> Result<Signing, String> {
 }
 
 /// The key to take over, if it is one.
-fn import(new: &New) -> Result<Option<Import>, ClientError> {
+fn taken_over(new: &New) -> Result<Option<Import>, ClientError> {
     if let Some(hash) = &new.import_hash {
         return Ok(Some(Import::Sha256(hash.strip_prefix("sha256:").unwrap_or(hash).to_owned())));
     }
     if !new.import {
         return Ok(None);
     }
+    Ok(Some(Import::Key(line()?)))
+}
+
+/// A key from standard input.
+fn line() -> Result<String, ClientError> {
     let mut line = String::new();
     // More than any key has, so that a longer one is seen to be longer by the server.
     io::stdin().lock().take(4_096).read_to_string(&mut line)?;
     let key = line.strip_suffix('\n').map_or(line.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    Ok(Some(Import::Key(key.to_owned())))
+    Ok(key.to_owned())
 }
 
 pub(super) fn status(status: Status) -> &'static str {

@@ -26,7 +26,7 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of a client's own words in an answer: enough to recognise them.
 const LONGEST_QUOTE: usize = 200;
 /// The fields that hold lists, wherever they are; no list holds another one.
-const LISTS: [&str; 6] = ["allow", "deny", "limits", "roles", "routes", "scopes"];
+const LISTS: [&str; 7] = ["allow", "deny", "keys", "limits", "roles", "routes", "scopes"];
 
 /// What a request of the public API may carry as its body.
 pub(super) trait Shape: DeserializeOwned {

@@ -15,6 +15,7 @@ mod audit;
 mod blocks;
 mod consumers;
 mod developer_keys;
+mod leaks;
 mod ledger;
 mod nodes;
 mod oauth;
@@ -46,6 +47,8 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::get, api_keys::update, api_keys::revoke))
         .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::import))
+        .routes(routes!(leaks::report))
         .routes(routes!(developer_keys::list, developer_keys::create))
         .routes(routes!(developer_keys::revoke))
         .routes(routes!(developer_keys::rotate))

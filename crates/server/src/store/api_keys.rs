@@ -142,15 +142,15 @@ pub(crate) async fn used(write: &mut Write, id: &str, at: Time) -> Result<(), St
     Ok(())
 }
 
-/// Whether an imported key has one of these hashes.
-pub(crate) async fn any_imported(reader: &mut impl Reader, hashes: &[Hash]) -> Result<bool, StoreError> {
+/// For whom a key was imported that has one of these hashes.
+pub(crate) async fn imported_for(reader: &mut impl Reader, hashes: &[Hash]) -> Result<Option<String>, StoreError> {
     for hash in hashes {
-        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM api_keys WHERE imported = 1 AND hash = ?)");
-        if query.bind(&hash.bytes).fetch_one(reader.connection()).await? {
-            return Ok(true);
+        let query = sqlx::query_scalar("SELECT consumer FROM api_keys WHERE imported = 1 AND hash = ?");
+        if let Some(consumer) = query.bind(&hash.bytes).fetch_optional(reader.connection()).await? {
+            return Ok(Some(consumer));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// When the next key expires whose expiry was not told of.

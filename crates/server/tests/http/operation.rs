@@ -167,6 +167,14 @@ impl Operation {
             }
             "erase_from_audit" => (Some(format!("user:{}", user(service).await)), None, 204),
             "reopen_ledger" => (None, Some(json!({"consumer": consumer})), 200),
+            "import_keys" => {
+                let key = json!({"consumer": consumer, "import": {"key": format!("a-key-of-elsewhere-{}", unique())}});
+                (None, Some(json!({"keys": [key]})), 200)
+            }
+            "report_leak" => {
+                let key = service.post("/api/v1/keys", &json!({"consumer": consumer})).await.expect(201);
+                (None, Some(json!({"key": key["api_key"], "found_at": "https://git.example/acme"})), 200)
+            }
             "take_key" => (None, Some(json!({"tier": "free", "email": "user@example.com"})), 201),
             "create_user" => (None, Some(json!({"name": "Another", "email": format!("u{}@example.com", unique()), "role": "viewer"})), 201),
             "get_user" => (Some(user(service).await), None, 200),

@@ -90,6 +90,17 @@ impl ClientError {
         Self::Document { place: plain(&place.to_string()), reason: plain(&reason.to_string()) }
     }
 
+    /// Several places in a document the user gave, each with what is wrong there.
+    pub(crate) fn lines(place: impl fmt::Display, said: &[String]) -> Self {
+        let reason = said.iter().map(|line| format!("\n  {}", plain(line))).collect();
+        Self::Document { place: plain(&place.to_string()), reason }
+    }
+
+    /// What the server found wrong, place by place.
+    pub(crate) fn problems(&self) -> &[Problem] {
+        if let Self::Refused(refusal) = self { &refusal.problem.errors } else { &[] }
+    }
+
     /// Whether there is no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.status == 404)

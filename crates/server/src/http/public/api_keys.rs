@@ -13,10 +13,11 @@ use super::super::once::{Begun, Making, Once};
 use super::super::parameters::{Known, Named, Query};
 use super::super::problem::Refusal;
 use super::openapi::{IdempotencyKey, IfMatch};
-use crate::api_keys::{self, ApiKey, ApiKeyPatch, Created, Filter, NewApiKey, Reach, Rotate, Rotated};
+use crate::api_keys::{self, ApiKey, ApiKeyPatch, Created, Filter, NewApiKey, Reach, Rotate, Rotated, TakeOver, TakenOver};
 use crate::page::{Listing, Page};
 
 impl Shape for NewApiKey {}
+impl Shape for TakeOver {}
 impl Shape for ApiKeyPatch {
     const CLEARABLE: &'static [&'static str] = &["credits", "expires_at"];
 }
@@ -62,6 +63,20 @@ pub(super) async fn create(
     };
     let made = api_keys::create(&mut once.write, &backend.secrets, &allowed.principal, making.body).await?;
     once.end(Answer::made(&made, location(&made))?.version(made.key.version)).await
+}
+
+/// Import many API keys from elsewhere, all or none. Those that were imported before are passed over.
+#[utoipa::path(post, path = "/api/v1/keys/import", tag = "keys", operation_id = "import_keys", request_body = TakeOver,
+    responses((status = 200, body = TakenOver)), extensions(("x-permission" = json!("keys:write"))))]
+pub(super) async fn import(
+    State(backend): State<Arc<Backend>>,
+    allowed: Allowed<KeysWrite>,
+    Document { value: list, .. }: Document<TakeOver>,
+) -> Result<Answer, Refusal> {
+    let mut write = begin(&backend, &allowed.principal).await?;
+    let taken = api_keys::take_over(&mut write, &backend.secrets, &allowed.principal, &list).await?;
+    write.commit().await?;
+    Answer::of(&taken)
 }
 
 /// One API key.
