@@ -57,7 +57,13 @@ impl NodeApi {
     /// When there is no answer to that.
     pub(crate) async fn resolve(&mut self, key: &str) -> Result<bool> {
         let sha256 = digest(key.as_bytes()).iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"));
-        let question = Resolve { id: issued_id(key.as_bytes()).map(ToOwned::to_owned), sha256, checks_signatures: true, leases: None };
+        let question = Resolve {
+            id: issued_id(key.as_bytes()).map(ToOwned::to_owned),
+            sha256,
+            checks_signatures: true,
+            limits_credentials: true,
+            leases: None,
+        };
         let answer = self.post("/internal/v1/resolve", encode(&question)?).await?;
         Ok(decode::<Resolved>(&answer)?.known.is_some())
     }

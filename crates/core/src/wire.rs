@@ -99,6 +99,9 @@ pub struct Resolve {
     /// The node checks the signatures of requests. A key that must sign is not told to any other, as it would pass there without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checks_signatures: bool,
+    /// The node judges limits of single credentials. A key that has some is not told to any other, as it would pass there without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limits_credentials: bool,
     /// The first leases of its consumer, wanted with the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<FirstAsk>,
@@ -184,6 +187,9 @@ pub struct ResolveCredential {
     /// The node checks the signatures of requests. A key that must sign is not told to any other, as it would pass there without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checks_signatures: bool,
+    /// The node judges limits of single credentials. A key that has some is not told to any other, as it would pass there without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limits_credentials: bool,
     /// The first leases of its consumer, wanted with the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<FirstAsk>,

@@ -34,8 +34,8 @@ fn version_1_is_as_the_golden_files_say() {
     let hello: Hello = agrees("hello.json", &mut seen);
     assert_eq!(hello.incarnation(), "5947d7c33d783f94b3b4c1a96ebc8991");
     agrees::<Welcome>("welcome.json", &mut seen);
-    assert!(agrees::<Resolve>("resolve-signatures.json", &mut seen).checks_signatures);
-    assert!(agrees::<ResolveCredential>("resolve-credential-signatures.json", &mut seen).checks_signatures);
+    assert!(agrees::<Resolve>("resolve-able.json", &mut seen).limits_credentials);
+    assert!(agrees::<ResolveCredential>("resolve-credential-able.json", &mut seen).checks_signatures);
     assert!(!agrees::<Resolve>("resolve.json", &mut seen).checks_signatures, "an older node");
     assert_eq!(agrees::<Resolve>("resolve-imported.json", &mut seen).id, None);
     let resolved: Resolved = agrees("resolved.json", &mut seen);

@@ -14,14 +14,15 @@ use crate::store::resolve::{self as reads, Found, Usable, by_hash, by_id};
 use crate::words::is_id;
 
 /// Whose a credential is, and the revision that was read at: both from one snapshot. The first leases of its consumer come with it, where the
-/// node wants them. A node that checks no signatures is told nothing of a credential that must sign: it would let it pass without.
+/// node wants them. A node is told nothing of a credential that it would let pass without a signature, or without the credential's own limits, because it is
+/// older than these.
 ///
 /// # Errors
 /// [`Failure::Invalid`] if the hash is none, or for leases that no node asks for; [`Failure::Unavailable`].
 pub async fn resolve(store: &Store, secrets: &Secrets, node: &Incarnation, resolve: &Resolve) -> Result<Resolved, Failure> {
     let digest = unhex(&resolve.sha256).ok_or_else(|| Failure::invalid("sha256", "64 lower-case hexadecimal digits"))?;
     let (revision, found) = holder(store, secrets, resolve.id.as_deref(), &digest).await?;
-    let found = found.filter(|found| resolve.checks_signatures || found.signing != Signing::Required);
+    let found = found.filter(|found| may_know(found, resolve.checks_signatures, resolve.limits_credentials));
     answer(store, secrets, node, revision, found, resolve.leases.as_ref()).await
 }
 
@@ -38,8 +39,13 @@ pub async fn resolve_credential(
     // Whatever else a token may hold in place of an id is nobody's.
     let id = if is_id(&asked.credential) { asked.credential.as_str() } else { "" };
     let (revision, found) = usable(store, id).await?;
-    let found = found.filter(|found| asked.checks_signatures || found.signing != Signing::Required);
+    let found = found.filter(|found| may_know(found, asked.checks_signatures, asked.limits_credentials));
     answer(store, secrets, node, revision, found, asked.leases.as_ref()).await
+}
+
+/// Whether a node of these abilities may know of a key: it would let it pass without what it cannot judge.
+fn may_know(found: &Usable, checks_signatures: bool, limits_credentials: bool) -> bool {
+    (checks_signatures || found.signing != Signing::Required) && (limits_credentials || found.own.is_empty())
 }
 
 /// The key of an id, if it may pass, and the revision that was read at.

@@ -31,11 +31,15 @@ impl Message {
                 id: issued_id(presented).map(str::to_owned),
                 sha256: hex(&digest(presented)),
                 checks_signatures: true,
+                limits_credentials: true,
                 leases: None,
             }),
-            Question::Credential(id) => {
-                Self::Credential(ResolveCredential { credential: id.to_owned(), checks_signatures: true, leases: None })
-            }
+            Question::Credential(id) => Self::Credential(ResolveCredential {
+                credential: id.to_owned(),
+                checks_signatures: true,
+                limits_credentials: true,
+                leases: None,
+            }),
             Question::Consumer(id) => Self::Consumer(ResolveConsumer { consumer: id.to_owned(), leases: None }),
         }
     }

@@ -1,11 +1,12 @@
 //! Limits and credits of single keys: told to nodes with the key, leased from an account of the key's own, kept over rotations.
 
 use serde_json::{Value, json};
-use tollgate_core::wire::{LeaseAsk, Recall};
+use tollgate_core::wire::{LeaseAsk, Recall, Resolve, ResolveCredential};
 use tollgate_server::api_keys::{self, ApiKey, ApiKeyPatch, NewApiKey, Reach, Rotate};
 use tollgate_server::failure::Failure;
 use tollgate_server::ledger::{self, Filter, Reopen};
 use tollgate_server::page::Page;
+use tollgate_server::resolve::{resolve, resolve_credential};
 
 use crate::frozen::freeze;
 use crate::leases::{ask, node, quota, rows, settle, with_quota};
@@ -53,6 +54,20 @@ async fn a_node_is_told_a_key_s_limits_and_its_account() {
     assert_ne!(name(json!({"limits": [rate]})).await, own.name);
     let faster = json!({"name": "slow", "algorithm": "token_bucket", "rate": 3, "per": "1s"});
     assert_ne!(name(json!({"limits": [faster], "credits": 7})).await, own.name);
+}
+
+#[tokio::test]
+async fn a_key_with_limits_is_not_told_to_a_node_that_would_not_judge_them() {
+    let backend = with_quota().await;
+    for (own, is_told) in [(json!({}), true), (json!({"credits": 5}), false)] {
+        let made = make(&backend, own).await.unwrap();
+        let older = Resolve { limits_credentials: false, ..question(made.api_key.unwrap().expose()) };
+        let known = resolve(&backend.store, &backend.secrets, &node(1), &older).await.unwrap().known;
+        assert_eq!(known.is_some(), is_told);
+        let asked = ResolveCredential { credential: made.key.id, checks_signatures: true, limits_credentials: false, leases: None };
+        let known = resolve_credential(&backend.store, &backend.secrets, &node(1), &asked).await.unwrap().known;
+        assert_eq!(known.is_some(), is_told, "by its tokens");
+    }
 }
 
 #[tokio::test]

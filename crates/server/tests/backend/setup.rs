@@ -155,7 +155,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 /// How a node asks for a key: by the id inside it where there is one, and by its hash.
 pub(crate) fn question(key: &str) -> Resolve {
     let id = key.split_once('_').map(|(_, body)| body).filter(|body| body.len() == 57).map(|body| body[..16].to_owned());
-    Resolve { id, sha256: sha256(key), checks_signatures: true, leases: None }
+    Resolve { id, sha256: sha256(key), checks_signatures: true, limits_credentials: true, leases: None }
 }
 
 pub(crate) fn sha256(key: &str) -> String {

@@ -15,7 +15,7 @@ async fn create(backend: &Backend, signing: Signing) -> Created {
 /// What a node is told of a key: its signing secret, and whether it must sign.
 async fn told(backend: &Backend, created: &Created) -> Option<(String, bool)> {
     let known = backend.resolve(created.api_key.as_ref().unwrap().expose()).await.known.unwrap();
-    let asked = ResolveCredential { credential: created.key.id.clone(), checks_signatures: true, leases: None };
+    let asked = ResolveCredential { credential: created.key.id.clone(), checks_signatures: true, limits_credentials: true, leases: None };
     let by_id = resolve_credential(&backend.store, &backend.secrets, &crate::leases::node(1), &asked).await.unwrap().known.unwrap();
     assert_eq!(known.signing, by_id.signing, "its tokens are held to the same");
     known.signing.map(|signing| (signing.secret, signing.required))
@@ -84,7 +84,8 @@ async fn a_key_that_must_sign_is_not_told_to_a_node_that_would_not_ask_for_it() 
         let older = Resolve { checks_signatures: false, ..question(key) };
         let known = resolve(&backend.store, &backend.secrets, &node, &older).await.unwrap().known;
         assert_eq!(known.is_some(), is_told, "{signing:?}");
-        let asked = ResolveCredential { credential: created.key.id.clone(), checks_signatures: false, leases: None };
+        let asked =
+            ResolveCredential { credential: created.key.id.clone(), checks_signatures: false, limits_credentials: true, leases: None };
         let known = resolve_credential(&backend.store, &backend.secrets, &node, &asked).await.unwrap().known;
         assert_eq!(known.is_some(), is_told, "{signing:?}, by its tokens");
         assert!(told(&backend, &created).await.is_some() || signing.is_none());
