@@ -3,6 +3,7 @@
 mod asking;
 mod leasing;
 mod offences;
+mod opaque;
 mod signatures;
 mod spending;
 mod subject;
@@ -29,6 +30,7 @@ use crate::backend::{Backend, Nonce, TICK_EVERY};
 use crate::counters::{Counter, Counters};
 use crate::head::{Field, Head, Malformed, Names};
 use crate::identity::Identity;
+use crate::introspection::Introspector;
 use crate::key_sets::KeySets;
 use crate::leases::Leases;
 use crate::limits::{Charge, GIVE_BACK_EVERY, Limiter, Standings};
@@ -53,6 +55,7 @@ pub struct Gate {
     names: Names,
     keys: ApiKeyJudge,
     tokens: TokenCache,
+    introspector: Option<Introspector>,
     revoked: Revoked,
     key_sets: KeySets,
     tiers: Tiers,
@@ -143,6 +146,7 @@ impl Gate {
             names: Names::new(&policy),
             keys: ApiKeyJudge::new(&policy, half(first)),
             tokens: TokenCache::new(policy.node.known_tokens, half(first)),
+            introspector: Introspector::new(&policy, half(first)),
             revoked: Revoked::new(half(first)),
             key_sets: KeySets::new(&policy),
             tiers: Tiers::new(&policy),
@@ -307,6 +311,11 @@ impl Gate {
             Some(Presented::Token(token)) => {
                 let found = self.bearer(&token, waited, now, wall, node);
                 self.note_failure(&found, &token, now, node);
+                found.map(Some)
+            }
+            Some(Presented::ApiKey(key)) if self.introspector.is_some() && self.is_opaque(&key) => {
+                let found = self.opaque(&key, waited, now, wall, node);
+                self.note_failure(&found, &key, now, node);
                 found.map(Some)
             }
             Some(Presented::ApiKey(key)) => {

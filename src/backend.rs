@@ -202,7 +202,7 @@ impl Backend {
             Purpose::Reclaim { sent } => self.resolver.awaits_lost(sent),
             Purpose::Hello | Purpose::Poll { .. } | Purpose::Report { .. } | Purpose::Settle { .. } => true,
             Purpose::Blocks { .. } | Purpose::Revocations { .. } | Purpose::Take { .. } => true,
-            Purpose::KeySet { .. } => false,
+            Purpose::KeySet { .. } | Purpose::Introspect { .. } => false,
         }
     }
 
@@ -402,7 +402,7 @@ impl Backend {
                 let revocations = self.revocations.heard(answer, now);
                 (revocations.map(|revocations| heard.revocations = revocations), Some(sent))
             }
-            Purpose::KeySet { .. } => (Ok(()), None),
+            Purpose::KeySet { .. } | Purpose::Introspect { .. } => (Ok(()), None),
         };
         match (done, authorized_at) {
             // The feed may be followed from now on, or what tokens wait for is here. Other answers change nothing about when keys are asked about.

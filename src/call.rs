@@ -82,6 +82,15 @@ pub enum Purpose {
         /// When it was sent.
         sent: Instant,
     },
+    /// What an issuer says of an opaque token.
+    Introspect {
+        /// The issuer's position.
+        issuer: u16,
+        /// The token's place.
+        place: Place,
+        /// When it was sent.
+        sent: Instant,
+    },
     /// The keys of an issuer.
     KeySet {
         /// The issuer's position.
@@ -104,6 +113,7 @@ impl Purpose {
             Self::Take { .. } => "asking the backend which signatures were used elsewhere",
             Self::Blocks { .. } => "asking the backend who is blocked",
             Self::Revocations { .. } => "asking the backend which tokens are revoked",
+            Self::Introspect { .. } => "asking an issuer about a token",
             Self::KeySet { .. } => "fetching the keys of an issuer",
         }
     }
@@ -148,6 +158,9 @@ pub enum CallError {
     /// What an issuer answers is no set of keys; the last good one stays.
     #[error("what was answered is not a set of keys: {0}")]
     NotASet(NotASet),
+    /// What an issuer answers does not say whether a token is active.
+    #[error("what was answered does not say whether the token is active")]
+    NotAVerdict,
     /// An issuer did not answer.
     #[error("there was no answer")]
     NoAnswer,

@@ -91,6 +91,7 @@ impl KeySets {
     pub fn new(policy: &Policy) -> Self {
         let set = |(position, issuer): (usize, &tollgate_core::issuer::Issuer)| match &issuer.keys {
             Keys::Known(set) => Set::Known(set.clone()),
+            Keys::Asked(_) => Set::Known(KeySet::default()),
             Keys::Remote(settings) => Set::Remote(Box::new(Remote::new(u16::try_from(position).unwrap_or(u16::MAX), settings.clone()))),
         };
         Self { sets: policy.tokens.issuers.iter().enumerate().map(set).collect(), calls: Vec::new() }

@@ -11,6 +11,7 @@ pub mod call;
 pub mod counters;
 pub mod head;
 pub mod identity;
+pub mod introspection;
 pub mod key_sets;
 pub mod leases;
 pub mod limits;

@@ -196,25 +196,29 @@ impl Gate {
     pub fn take_calls(&mut self) -> Vec<Call> {
         let mut calls = self.backend.as_mut().map(crate::backend::Backend::take_calls).unwrap_or_default();
         calls.extend(self.key_sets.take_calls());
+        if let Some(introspector) = &mut self.introspector {
+            calls.extend(introspector.take_calls());
+        }
         calls
     }
 
     /// Where a call goes: the proxy's cluster, and the host that is named there. `None`: nowhere any longer.
     #[must_use]
     pub fn destination(&self, purpose: Purpose) -> Option<(&str, &str)> {
-        let Purpose::KeySet { issuer, .. } = purpose else {
+        let (Purpose::KeySet { issuer, .. } | Purpose::Introspect { issuer, .. }) = purpose else {
             return self.policy.backend.as_ref().map(|backend| (backend.cluster.as_str(), backend.authority.as_str()));
         };
         match &self.policy.tokens.issuers.get(usize::from(issuer))?.keys {
             Keys::Remote(remote) => Some((&remote.cluster, &remote.authority)),
+            Keys::Asked(asked) => Some((&asked.cluster, &asked.authority)),
             Keys::Known(_) => None,
         }
     }
 
-    /// Whose keys a call is for.
+    /// Which issuer a call is to.
     #[must_use]
     pub fn issuer_of(&self, purpose: Purpose) -> Option<&str> {
-        let Purpose::KeySet { issuer, .. } = purpose else {
+        let (Purpose::KeySet { issuer, .. } | Purpose::Introspect { issuer, .. }) = purpose else {
             return None;
         };
         self.policy.tokens.issuers.get(usize::from(issuer)).map(|issuer| issuer.name.as_str())
@@ -255,6 +259,10 @@ impl Gate {
     pub fn heard(&mut self, purpose: Purpose, answer: Answer<'_>, now: Instant, shared: &mut impl SharedData) -> Outcomes {
         if let Purpose::KeySet { issuer, sent } = purpose {
             let (woken, error) = self.key_sets.heard(issuer, sent, answer, now, shared, &mut self.counters);
+            return Outcomes { woken, error, ..Outcomes::default() };
+        }
+        if let Purpose::Introspect { place, sent, .. } = purpose {
+            let (woken, error) = self.told_of_token(place, sent, answer, now, shared);
             return Outcomes { woken, error, ..Outcomes::default() };
         }
         let Some(backend) = self.backend.as_mut().filter(|backend| backend.awaits(purpose)) else {
@@ -303,6 +311,7 @@ impl Gate {
                 | Purpose::Take { .. }
                 | Purpose::Blocks { .. }
                 | Purpose::Revocations { .. }
+                | Purpose::Introspect { .. }
                 | Purpose::KeySet { .. },
             ) => {}
         }

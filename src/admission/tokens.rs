@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tollgate_core::credential::digest;
 use tollgate_core::issuer::{Grant, KnownBy, Refused};
-use tollgate_core::json;
+use tollgate_core::json::{self, Object};
 use tollgate_core::jws::{Compact, Signed};
 use tollgate_core::requirement::{Granted, Met};
 use tollgate_core::time::{Instant, SECOND};
@@ -21,7 +21,7 @@ use crate::key_sets::{Prospect, Wish};
 use crate::limits::{Charge, Outcome};
 
 /// A wall clock that reads less is not set: 2020-01-01. No token can be judged by it.
-const EARLIEST: u64 = 1_577_836_800;
+pub(super) const EARLIEST: u64 = 1_577_836_800;
 /// For how long a token is refused unread: a client that does not notice costs one check in that time.
 const REFUSED_FOR: u64 = 10 * SECOND;
 
@@ -129,34 +129,37 @@ impl Gate {
                 return Err(Unidentified::Denied(reason(refused), None));
             }
         };
-        let met = Met::of(&self.policy.requirements, Granted { scopes: &grant.scopes, roles: &grant.roles, claims: Some(&claims) });
-        let Grant { consumer, tier, id, origin, validity, .. } = grant;
         // What is called by no id of its own is called by what it says.
-        let credential = id.unwrap_or_else(|| hex(digest(compact.text()).first_chunk::<12>().unwrap_or(&[0; 12])));
-        let bearer = match &issuer.known_by {
-            KnownBy::Token(_) => {
-                // The issuer's rules gave it a tier.
-                let tier = tier.ok_or(Unidentified::Denied(Reason::Unavailable, None))?;
-                Bearer::Known(Rc::new(Identity::configured(
-                    credential,
-                    Consumer::fixed(consumer, Namespace::Issuer(issuer.tag), tier),
-                    met,
-                )))
+        let name = hex(digest(compact.text()).first_chunk::<12>().unwrap_or(&[0; 12]));
+        let validity = grant.validity;
+        let bearer = self.bearer_of(position, &claims, grant, name).map_err(|reason| {
+            if reason == Reason::UnknownConsumer {
+                self.counters.count(Counter::TokenUnaccepted);
+                self.tokens.refuse(place, reason, Some(signed_by), now.after(REFUSED_FOR));
             }
-            KnownBy::Configuration => match self.policy.consumers.iter().find(|own| own.id == consumer) {
-                Some(own) => Bearer::Known(Rc::new(Identity::configured(
-                    credential,
-                    Consumer::fixed(consumer, Namespace::Configuration, own.tier).within(&own.addresses),
-                    met,
-                ))),
-                None => {
-                    self.counters.count(Counter::TokenUnaccepted);
-                    self.tokens.refuse(place, Reason::UnknownConsumer, Some(signed_by), now.after(REFUSED_FOR));
-                    return Err(Unidentified::Denied(Reason::UnknownConsumer, None));
-                }
-            },
+            Unidentified::Denied(reason, None)
+        })?;
+        let verified = Rc::new(Verified { signed_by, validity, until: None, bearer });
+        self.tokens.know(place, verified.clone());
+        Ok(verified)
+    }
+
+    /// Who presents a token that its issuer vouches for; `name` is what it is called where it has no id.
+    pub(super) fn bearer_of(&self, issuer: usize, claims: &Object, grant: Grant, name: String) -> Result<Bearer, Reason> {
+        let issuer = self.policy.tokens.issuers.get(issuer).ok_or(Reason::Unavailable)?;
+        let met = Met::of(&self.policy.requirements, Granted { scopes: &grant.scopes, roles: &grant.roles, claims: Some(claims) });
+        let Grant { consumer, tier, id, origin, .. } = grant;
+        let credential = id.unwrap_or(name);
+        let known = |consumer| Bearer::Known(Rc::new(Identity::configured(credential.clone(), consumer, met.clone())));
+        Ok(match &issuer.known_by {
+            // The issuer's rules gave it a tier.
+            KnownBy::Token(_) => known(Consumer::fixed(consumer, Namespace::Issuer(issuer.tag), tier.ok_or(Reason::Unavailable)?)),
+            KnownBy::Configuration => {
+                let own = self.policy.consumers.iter().find(|own| own.id == consumer).ok_or(Reason::UnknownConsumer)?;
+                known(Consumer::fixed(consumer, Namespace::Configuration, own.tier).within(&own.addresses))
+            }
             KnownBy::Credential => {
-                let origin = origin.ok_or(Unidentified::Denied(Reason::InvalidToken, None))?;
+                let origin = origin.ok_or(Reason::InvalidToken)?;
                 let place = self.keys.cache.place_of_credential(&origin.credential);
                 let revoked_by = [Some(&origin.token), origin.family.as_ref()].map(|id| id.map(|id| self.revoked.place(id)));
                 let credential = origin.credential;
@@ -166,10 +169,7 @@ impl Gate {
                 let place = self.keys.cache.place_of_consumer(&consumer);
                 Bearer::Consumer { id: consumer, place, credential, met, identity: RefCell::new(None) }
             }
-        };
-        let verified = Rc::new(Verified { signed_by, validity, bearer });
-        self.tokens.know(place, verified.clone());
-        Ok(verified)
+        })
     }
 
     /// Looks for the key that signed a token; where only another set could tell, that is asked for.
@@ -248,7 +248,13 @@ impl Gate {
     }
 
     /// Who presents a verified token.
-    fn present(&mut self, verified: &Verified, waited: Waited, now: Instant, node: &mut impl Node) -> Result<Rc<Identity>, Unidentified> {
+    pub(super) fn present(
+        &mut self,
+        verified: &Verified,
+        waited: Waited,
+        now: Instant,
+        node: &mut impl Node,
+    ) -> Result<Rc<Identity>, Unidentified> {
         match &verified.bearer {
             Bearer::Known(identity) => Ok(identity.clone()),
             Bearer::Credential(origin) => self.present_own(origin, waited, now, node),
@@ -310,7 +316,7 @@ impl Gate {
     }
 
     /// What checks of a signature cost the client's address.
-    fn charge_for_checks(&mut self, checks: usize, now: Instant, node: &mut impl Node) -> Result<Charge, Unidentified> {
+    pub(super) fn charge_for_checks(&mut self, checks: usize, now: Instant, node: &mut impl Node) -> Result<Charge, Unidentified> {
         let unavailable = || Unidentified::Denied(Reason::Unavailable, None);
         let bound = self.tiers.token_bound().ok_or_else(unavailable)?;
         let subject = self.account_of_address("\0tokens", node);
@@ -325,7 +331,7 @@ impl Gate {
     }
 }
 
-const fn reason(refused: Refused) -> Reason {
+pub(super) const fn reason(refused: Refused) -> Reason {
     match refused {
         Refused::Malformed => Reason::InvalidToken,
         Refused::Expired => Reason::ExpiredToken,

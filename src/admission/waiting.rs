@@ -12,6 +12,8 @@ use crate::limits::Charge;
 pub enum Awaited {
     /// The backend's word on the credential or consumer at this place.
     Credential(Place),
+    /// What an issuer says of the opaque token at this place.
+    Opaque(Place),
     /// Units of limits that are counted over all nodes.
     Units {
         /// The tag of the consumer that is limited.
@@ -37,6 +39,8 @@ pub enum Awaited {
 pub struct Waited {
     /// Whether for the backend.
     pub(super) for_backend: bool,
+    /// Whether for an issuer's word.
+    pub(super) for_issuer: bool,
     /// Since when for keys.
     pub(super) for_keys: Option<Instant>,
     /// Since when for units.
@@ -50,6 +54,7 @@ impl Waited {
     pub const fn add(&mut self, awaited: &Awaited) {
         match awaited {
             Awaited::Credential(_) => self.for_backend = true,
+            Awaited::Opaque(_) => self.for_issuer = true,
             Awaited::Units { since, .. } => self.for_units = Some(*since),
             Awaited::KeySet { since, paid, .. } => {
                 self.for_keys = Some(*since);
@@ -64,6 +69,7 @@ impl Gate {
     pub fn wait(&mut self, awaited: &Awaited, stream: u32) -> bool {
         match awaited {
             Awaited::Credential(place) => self.backend.as_mut().is_some_and(|backend| backend.wait(*place, stream)),
+            Awaited::Opaque(place) => self.introspector.as_mut().is_some_and(|introspector| introspector.wait(*place, stream)),
             Awaited::Units { subject, since } => self.wait_for_units(*subject, *since, stream),
             Awaited::KeySet { issuer, wish, since, .. } => self.key_sets.wait(*issuer, wish.clone(), stream, *since),
         }
@@ -75,6 +81,11 @@ impl Gate {
             Awaited::Credential(place) => {
                 if let Some(backend) = &mut self.backend {
                     backend.leave(*place, stream);
+                }
+            }
+            Awaited::Opaque(place) => {
+                if let Some(introspector) = &mut self.introspector {
+                    introspector.leave(*place, stream);
                 }
             }
             Awaited::Units { subject, .. } => self.leave_units(*subject, stream),

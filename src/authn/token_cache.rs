@@ -24,6 +24,8 @@ pub struct Verified {
     pub signed_by: (usize, u64),
     /// When it is valid.
     pub validity: Validity,
+    /// When it must be asked about again, if its issuer was.
+    pub until: Option<Instant>,
     /// Who presents it.
     pub bearer: Bearer,
 }

@@ -290,7 +290,8 @@ fn send(cluster: &str, authority: &str, call: &Call) -> Result<u32, abi::HostErr
         headers.push(("authorization", call.authorization.as_str()));
     }
     if !call.body.is_empty() {
-        headers.push(("content-type", "application/json"));
+        let is_form = matches!(call.purpose, Purpose::Introspect { .. });
+        headers.push(("content-type", if is_form { "application/x-www-form-urlencoded" } else { "application/json" }));
     }
     abi::http_call(cluster, &headers, &call.body, call.timeout_ms)
 }

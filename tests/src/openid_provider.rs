@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -60,6 +61,21 @@ impl OpenIdProvider {
     #[must_use]
     pub fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// Posts a form as a client with this id and secret, which hold nothing that a URL escapes.
+    pub async fn form(&self, path: &str, form: &str, client: &str, secret: &str) -> Answer {
+        use base64::Engine;
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{client}:{}", secret.replace(' ', "+")));
+        let call = Call::new("POST", path).header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
+        let call = call.header("authorization", format!("Basic {pair}")).host(&format!("127.0.0.1:{}", self.port));
+        Connection::open(self.address(), Http::One).await.send(call).await.expect("an answer")
     }
 
     /// Takes a browser through its pages as this person, from where the backend has sent it to the URL it is sent back with.

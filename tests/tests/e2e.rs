@@ -45,6 +45,7 @@ mod e2e {
     mod limits;
     mod metrics;
     mod network;
+    mod opaque;
     mod openid;
     mod own_tokens;
     mod paths;

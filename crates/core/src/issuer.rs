@@ -7,6 +7,7 @@ use crate::claims::{self, ClaimPath, Malformed, NumericDate};
 use crate::jwk::{Jwk, KeySet};
 use crate::jws::{Algorithm, Header};
 use crate::policy::is_id;
+use crate::secret::Secret;
 
 /// Keys that a token without key id is tried with: in the module a wrong one may cost milliseconds.
 pub const MOST_TRIES: usize = 4;
@@ -51,6 +52,27 @@ pub enum Keys {
     Known(KeySet),
     /// With the issuer.
     Remote(RemoteKeys),
+    /// There are none: it is asked about each token.
+    Asked(Box<Introspection>),
+}
+
+/// Where an issuer is asked about opaque tokens (RFC 7662).
+#[derive(Clone, Debug)]
+pub struct Introspection {
+    /// The proxy's cluster.
+    pub cluster: String,
+    /// The host named in requests.
+    pub authority: String,
+    /// The path, with its query.
+    pub path: String,
+    /// The value of `authorization`.
+    pub authorization: Secret,
+    /// Nanoseconds an answer is waited for.
+    pub timeout: u64,
+    /// Nanoseconds for which a token is believed to be active.
+    pub cache: u64,
+    /// Nanoseconds for which it is believed not to be.
+    pub cache_refused: u64,
 }
 
 /// A set of keys that is fetched (RFC 7517, section 5).
@@ -196,6 +218,36 @@ impl Issuer {
             return Err(Refused::WrongAudience);
         }
         let NumericDate(ends) = claims::date(claims, "exp")?.ok_or(Refused::Malformed)?;
+        self.grant(claims, ends, now)
+    }
+
+    /// Judges what the issuer says of an opaque token that it calls active (RFC 7662, section 2.2): `iss`, `exp` and `token_type` need not be
+    /// there, and are right if they are. `now` is seconds since 1970.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn judge_introspected(&self, claims: &Map<String, Value>, now: u64) -> Result<Grant, Refused> {
+        let kind = claims::text(claims, "token_type")?.map(str::to_ascii_lowercase);
+        let takes_kind = match (&self.kinds, kind.as_deref()) {
+            (None, None | Some("bearer")) => true,
+            (None, Some(_)) | (Some(_), None) => false,
+            (Some(kinds), Some(kind)) => kinds.iter().any(|own| own == kind),
+        };
+        if !takes_kind || claims::text(claims, "iss")?.is_some_and(|issuer| issuer != self.name) {
+            return Err(Refused::Malformed);
+        }
+        if let Some(audiences) = &self.audiences
+            && !claims::is_meant_for(claims, audiences)?
+        {
+            return Err(Refused::WrongAudience);
+        }
+        let ends = claims::date(claims, "exp")?.map_or(u64::MAX, |NumericDate(ends)| ends);
+        self.grant(claims, ends, now)
+    }
+
+    /// What claims grant that are the issuer's.
+    #[inline(never)]
+    fn grant(&self, claims: &Map<String, Value>, ends: u64, now: u64) -> Result<Grant, Refused> {
         let begins = claims::date(claims, "nbf")?.map_or(0, |NumericDate(begins)| begins);
         claims::date(claims, "iat")?;
         let validity = Validity { from: begins.saturating_sub(self.leeway), until: ends.saturating_add(self.leeway) };
@@ -273,6 +325,22 @@ impl NamesClaim {
         let own = |name: String| name.strip_prefix(&self.strip_prefix).filter(|name| !name.is_empty()).map(str::to_owned);
         claims::names(value).into_iter().filter_map(own).collect()
     }
+}
+
+/// Text as it stands in a form (`application/x-www-form-urlencoded`).
+#[must_use]
+pub fn form_escape(bytes: &[u8]) -> String {
+    let mut escaped = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => escaped.push(char::from(*byte)),
+            _ => {
+                let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+                escaped.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Map;
+pub use serde_json::Value;
+
+/// The members of an object.
+pub type Object = Map<String, Value>;
 
 /// A JSON value in which no object has a member twice, at any depth (RFC 8259, section 4, leaves it open which one counts).
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -12,7 +16,7 @@ pub struct Unambiguous(pub Value);
 
 /// Reads one JSON object and nothing after it; `None` for anything else, for a repeated member, and for more than 128 levels.
 #[must_use]
-pub fn object(json: &[u8]) -> Option<Map<String, Value>> {
+pub fn object(json: &[u8]) -> Option<Object> {
     match serde_json::from_slice::<Unambiguous>(json) {
         Ok(Unambiguous(Value::Object(members))) => Some(members),
         Ok(_) | Err(_) => None,

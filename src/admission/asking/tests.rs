@@ -215,7 +215,7 @@ impl FakeBackend {
                 }))
             }
             Purpose::Blocks { .. } => good(wire::encode(&wire::Blocks::default())),
-            Purpose::KeySet { .. } => panic!("no issuer publishes keys here"),
+            Purpose::KeySet { .. } | Purpose::Introspect { .. } => panic!("no issuer is asked here"),
             Purpose::Take { .. } => panic!("nothing is signed here"),
         }
     }

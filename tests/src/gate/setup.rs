@@ -163,6 +163,13 @@ impl Setup {
         self
     }
 
+    /// The same with any other server.
+    #[must_use]
+    pub fn issuer_at(mut self, address: SocketAddr) -> Self {
+        self.issuer = Some(address);
+        self
+    }
+
     /// The same with the real backend, which issues tokens itself.
     #[must_use]
     pub fn issuing_backend(mut self, backend: &Backend) -> Self {

@@ -13,8 +13,8 @@ pub use answers::{Answers, BodyStyle, IdentityHeaders, LimitHeaders, Reset};
 pub use backend::Backend;
 pub use signatures::{Nonce, Replay, Signature, SignatureForm, SignedBody, Signing};
 pub use tokens::{
-    ClaimRule, ClaimRules, ConsumerClaim, Encoding, Issuer, Keys, KnownBy, Names, NamesClaim, RemoteKeys, Requirement, TierClaim,
-    TokenSecret, Tokens,
+    ClaimRule, ClaimRules, ConsumerClaim, Encoding, Introspection, Issuer, Keys, KnownBy, Names, NamesClaim, RemoteKeys, Requirement,
+    TierClaim, TokenSecret, Tokens,
 };
 
 /// Tollgate's plugin configuration.

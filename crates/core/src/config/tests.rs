@@ -16,7 +16,12 @@ const SECRET: &str = "0123456789abcdef";
 
 fn environment(name: &str) -> Option<String> {
     match name {
-        "LONG" | "ACME_SIGNING_SECRET" | "TOLLGATE_ISSUER_KEY" | "TOLLGATE_PEPPER" | "TOLLGATE_NODE_CREDENTIAL" => Some(SECRET.to_owned()),
+        "LONG"
+        | "ACME_SIGNING_SECRET"
+        | "TOLLGATE_ISSUER_KEY"
+        | "TOLLGATE_PEPPER"
+        | "TOLLGATE_NODE_CREDENTIAL"
+        | "TOLLGATE_INTROSPECTION_SECRET" => Some(SECRET.to_owned()),
         "TOLLGATE_TOKEN_SECRET" => Some(SECRET.repeat(2)),
         "SHORT" => Some("0123".to_owned()),
         _ => None,

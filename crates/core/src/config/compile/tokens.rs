@@ -1,14 +1,14 @@
 //! Owns the judgement of issuers of access tokens: their keys, their claims, and what becomes of them.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::backend::MILLISECOND;
 use super::{Compiler, is_id, one_of, quoted};
 use crate::claims::ClaimPath;
 use crate::config::{document as doc, units};
-use crate::issuer::{Issuer, Keys, KnownBy, MOST_TRIES, NamesClaim, RemoteKeys, TierClaim};
+use crate::issuer::{Introspection, Issuer, Keys, KnownBy, MOST_TRIES, NamesClaim, RemoteKeys, TierClaim, form_escape};
 use crate::jwk::{self, Jwk, KeySet};
 use crate::jws::{Algorithm, LONGEST_KEY_ID};
 use crate::policy::Tokens;
@@ -37,7 +37,10 @@ impl Compiler<'_> {
         let issuers = tokens.issuers.iter().enumerate();
         let issuers =
             issuers.filter_map(|(position, issuer)| self.issuer(&format!("tokens.issuers[{position}]"), issuer, tier_names, backend));
-        let issuers = issuers.collect();
+        let issuers: Box<[Issuer]> = issuers.collect();
+        if issuers.iter().filter(|issuer| matches!(issuer.keys, Keys::Asked(_))).count() > 1 {
+            self.problem("tokens.issuers", "several with `keys.introspection`", "one: an opaque token does not say whose it is");
+        }
         // A token may cost as many checks.
         let least = u32::try_from(MOST_TRIES).unwrap_or(u32::MAX);
         let per_address =
@@ -111,6 +114,13 @@ impl Compiler<'_> {
                 if !backend {
                     let found = if own { "`credential` without a backend" } else { "`backend` without a backend" };
                     self.problem(format!("{path}.consumer.known_by"), found, "set `backend`, or name another");
+                }
+                if own && issuer.keys.introspection.is_some() {
+                    self.problem(
+                        format!("{path}.consumer.known_by"),
+                        "`credential` with opaque tokens",
+                        "another: the backend's own tokens are signed",
+                    );
                 }
                 if own && issuer.consumer.prefix.is_some() {
                     self.problem(
@@ -216,18 +226,22 @@ impl Compiler<'_> {
             let fits = |algorithm: &Algorithm| set.keys().iter().any(|key| key.may_verify(*algorithm));
             Algorithm::ALL.into_iter().filter(fits).collect()
         };
-        match (&keys.jwks, &keys.remote, &keys.secrets) {
-            (Some(jwks), None, None) => {
+        match (&keys.jwks, &keys.remote, &keys.secrets, &keys.introspection) {
+            (Some(jwks), None, None, None) => {
                 let set = self.key_set(&format!("{path}.jwks"), &jwks.0)?;
                 let fitting = fitting(&set);
                 Some((Keys::Known(set), fitting))
             }
-            (None, Some(remote), None) => {
+            (None, Some(remote), None, None) => {
                 let remote = self.remote_keys(&format!("{path}.remote"), remote)?;
                 // Whoever may read a published secret could sign with it.
                 Some((Keys::Remote(remote), Algorithm::ALL.into_iter().filter(|algorithm| !is_symmetric(algorithm)).collect()))
             }
-            (None, None, Some(secrets)) => {
+            (None, None, None, Some(introspection)) => {
+                let asked = self.introspection(&format!("{path}.introspection"), introspection)?;
+                Some((Keys::Asked(Box::new(asked)), Box::new([])))
+            }
+            (None, None, Some(secrets), None) => {
                 let path = format!("{path}.secrets");
                 if !(1..=8).contains(&secrets.len()) {
                     self.problem(path.clone(), format!("{} secrets", secrets.len()), "1 to 8");
@@ -238,7 +252,7 @@ impl Compiler<'_> {
                 Some((Keys::Known(set), fitting))
             }
             _ => {
-                self.problem(path, "none or several of `jwks`, `remote` and `secrets`", "one of them");
+                self.problem(path, "none or several of `jwks`, `remote`, `secrets` and `introspection`", "one of them");
                 None
             }
         }
@@ -288,6 +302,36 @@ impl Compiler<'_> {
             self.problem(format!("{path}.secret"), format!("{length} bytes"), "at least 32 bytes (48 for HS384, 64 for HS512)");
         }
         key
+    }
+
+    fn introspection(&mut self, path: &str, asked: &doc::Introspection) -> Option<Introspection> {
+        let authority = self.authority(path, &asked.cluster, asked.authority.as_deref());
+        self.text(&format!("{path}.client_id"), &asked.client_id, 1_024);
+        if !asked.path.starts_with('/')
+            || asked.path.len() > 1_024
+            || !asked.path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        {
+            self.problem(
+                format!("{path}.path"),
+                quoted(&asked.path),
+                "a path such as `/token/introspection`, at most 1024 visible ASCII characters",
+            );
+        }
+        let secret = self.secret(&format!("{path}.client_secret"), &asked.client_secret);
+        let timeout = self.span(&format!("{path}.timeout"), asked.timeout.as_deref(), "2s", 50 * MILLISECOND, 30 * SECOND);
+        let cache = self.span(&format!("{path}.cache"), asked.cache.as_deref(), "30s", SECOND, 60 * MINUTE);
+        let cache_refused = self.span(&format!("{path}.cache_refused"), asked.cache_refused.as_deref(), "10s", SECOND, 10 * MINUTE);
+        // RFC 6749, section 2.3.1.
+        let pair = [form_escape(asked.client_id.as_bytes()).as_bytes(), b":", form_escape(secret?.expose()).as_bytes()].concat();
+        Some(Introspection {
+            cluster: asked.cluster.clone(),
+            authority,
+            path: asked.path.clone(),
+            authorization: Secret::new(format!("Basic {}", STANDARD.encode(pair)).into_bytes()),
+            timeout: timeout?,
+            cache: cache?,
+            cache_refused: cache_refused?,
+        })
     }
 
     fn remote_keys(&mut self, path: &str, remote: &doc::RemoteKeys) -> Option<RemoteKeys> {

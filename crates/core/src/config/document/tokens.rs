@@ -70,6 +70,9 @@ pub struct Keys {
     /// Where the issuer publishes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteKeys>,
+    /// None: its tokens are opaque, and it is asked about each (RFC 7662). One issuer at most can be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<Introspection>,
     /// Secrets it shares with this API, for `HS256` and its like; at most 8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<TokenSecret>>,
@@ -99,6 +102,33 @@ pub struct RemoteKeys {
     /// How long the last good ones are trusted while they cannot be fetched: 1m to 30d. Default: `1d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_staleness: Option<String>,
+}
+
+/// Where an issuer is asked about opaque tokens (RFC 7662).
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Introspection {
+    /// The proxy's cluster; it should speak TLS and check the issuer's certificate.
+    pub cluster: String,
+    /// The host named in requests to it. Default: `cluster`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// The path of the introspection endpoint, such as `/token/introspection`.
+    pub path: String,
+    /// The id of the client that this API is to the issuer.
+    pub client_id: String,
+    /// That client's secret.
+    pub client_secret: Secret,
+    /// How long an answer is waited for: 50ms to 30s. Default: `2s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// How long a worker believes that a token is active, at most until the token ends: 1s to 1h. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// How long a worker believes that one is not: 1s to 10m. Default: `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_refused: Option<String>,
 }
 
 /// A secret that an issuer shares with this API.

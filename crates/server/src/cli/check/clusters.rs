@@ -56,21 +56,28 @@ pub(super) fn of_issuers(document: &Value, root: &Path, issuers: &[Issuer]) -> V
     let mut judged = BTreeSet::new();
     let mut findings = Vec::new();
     for (position, issuer) in issuers.iter().enumerate() {
-        let Keys::Remote(remote) = &issuer.keys else {
-            continue;
+        let (cluster, field, [in_the_clear, another]) = match &issuer.keys {
+            Keys::Known(_) => continue,
+            Keys::Remote(remote) => {
+                let chooses = [
+                    "whoever is in between chooses the keys that tokens are checked with",
+                    "chooses the keys that tokens are checked with",
+                ];
+                (&remote.cluster, "remote", chooses)
+            }
+            Keys::Asked(asked) => {
+                let says = ["whoever is in between reads tokens, and says which are active", "reads tokens, and says which are active"];
+                (&asked.cluster, "introspection", says)
+            }
         };
-        if !judged.insert(&remote.cluster) {
+        if !judged.insert(cluster) {
             continue;
         }
         let called = Called {
-            name: &remote.cluster,
-            field: format!("tokens.issuers[{position}].keys.remote.cluster"),
+            name: cluster,
+            field: format!("tokens.issuers[{position}].keys.{field}.cluster"),
             without: "no token of the issuer's is admitted",
-            danger: Danger {
-                in_the_clear: "whoever is in between chooses the keys that tokens are checked with",
-                another: "chooses the keys that tokens are checked with",
-                several_hosts: true,
-            },
+            danger: Danger { in_the_clear, another, several_hosts: true },
         };
         match find(document, root, &called) {
             Ok((cluster, path)) => findings.extend(tls::of_cluster(cluster, &path, &http_options(cluster, &path), &called.danger)),

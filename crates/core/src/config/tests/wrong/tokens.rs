@@ -101,17 +101,37 @@ pub(in super::super) const TOKENS: &[Wrong] = &[
         ],
     ),
     (
+        r#"{"tokens":{"issuers":[{"issuer":"i","audiences":[],"keys":{"introspection":{"cluster":"c","path":"x","client_id":"","client_secret":{"inline":"short"},"timeout":"1ms","cache":"2h","cache_refused":"0s"}},"tier":{"default":"free"}}]}}"#,
+        &[
+            "tokens.issuers[0].keys.introspection.client_id: found ``; allowed: 1 to 1024 bytes of text without control characters",
+            "tokens.issuers[0].keys.introspection.path: found `x`; allowed: a path such as `/token/introspection`, at most 1024 visible ASCII characters",
+            "tokens.issuers[0].keys.introspection.client_secret: found 5 bytes; allowed: at least 16 bytes",
+            "tokens.issuers[0].keys.introspection.timeout: found `1ms`; allowed: a duration from `50ms` to `30s`",
+            "tokens.issuers[0].keys.introspection.cache: found `2h`; allowed: a duration from `1s` to `3600s`",
+            "tokens.issuers[0].keys.introspection.cache_refused: found `0s`; allowed: a duration from `1s` to `600s`",
+        ],
+    ),
+    (
+        r#"{"backend":{"cluster":"b","credential":{"inline":"a credential of some length"}},"tokens":{"issuers":[
+            {"issuer":"i","audiences":[],"keys":{"introspection":{"cluster":"c","path":"/x","client_id":"a","client_secret":{"inline":"a secret of some length"}}},"consumer":{"known_by":"credential"}},
+            {"issuer":"j","audiences":[],"keys":{"introspection":{"cluster":"c","path":"/x","client_id":"a","client_secret":{"inline":"a secret of some length"}}},"tier":{"default":"free"}}]}}"#,
+        &[
+            "tokens.issuers[0].consumer.known_by: found `credential` with opaque tokens; allowed: another: the backend's own tokens are signed",
+            "tokens.issuers: found several with `keys.introspection`; allowed: one: an opaque token does not say whose it is",
+        ],
+    ),
+    (
         issuer!(r#""keys":{},"tier":{"default":"free"}"#),
-        &["tokens.issuers[0].keys: found none or several of `jwks`, `remote` and `secrets`; allowed: one of them"],
+        &["tokens.issuers[0].keys: found none or several of `jwks`, `remote`, `secrets` and `introspection`; allowed: one of them"],
     ),
     (
         issuer!(r#""keys":{"jwks":{"keys":[]},"remote":{"cluster":"idp","path":"/jwks"}},"tier":{"default":"free"}"#),
-        &["tokens.issuers[0].keys: found none or several of `jwks`, `remote` and `secrets`; allowed: one of them"],
+        &["tokens.issuers[0].keys: found none or several of `jwks`, `remote`, `secrets` and `introspection`; allowed: one of them"],
     ),
     (
         issuer!(r#""keys":{"secrets":[],"jwks":{"keys":[]}},"consumer":{"claim":"/~"}"#),
         &[
-            "tokens.issuers[0].keys: found none or several of `jwks`, `remote` and `secrets`; allowed: one of them",
+            "tokens.issuers[0].keys: found none or several of `jwks`, `remote`, `secrets` and `introspection`; allowed: one of them",
             "tokens.issuers[0].consumer.claim: found `/~`; allowed: a claim's name, or a JSON pointer that starts with `/`, at most 256 characters and 8 levels",
             "tokens.issuers[0].tier: found nothing; allowed: `claim`, `default`, or both: the token's consumer needs a tier",
         ],
