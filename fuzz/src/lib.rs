@@ -31,6 +31,8 @@ mod leases;
 #[cfg(test)]
 mod mint;
 #[cfg(test)]
+mod nonces;
+#[cfg(test)]
 mod path;
 #[cfg(test)]
 mod plain;
