@@ -8,8 +8,10 @@ use crate::clock::Time;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::{Principal, Role};
+use crate::rotation::rehash;
 use crate::secrets::{Purpose, Secrets, Shown};
 use crate::store::admin_keys as rows;
+use crate::store::secret_versions::HashedIn;
 use crate::store::{Store, Write};
 use crate::users::{Binding, bind};
 
@@ -117,9 +119,11 @@ pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> 
     let Some(found) = rows::get(&mut store.read().await?, id).await? else {
         return Ok(None);
     };
-    if !secrets.matches(&found.hash, &digest(presented.as_bytes())).await? || has_ended(&found.key, store.now()) {
+    let digest = digest(presented.as_bytes());
+    if !secrets.matches(&found.hash, &digest).await? || has_ended(&found.key, store.now()) {
         return Ok(None);
     }
+    rehash(store, secrets, HashedIn::AdminKeys, id, &found.hash, &digest).await;
     let AdminKey { id, role, organisation, consumer, .. } = found.key;
     Ok(Some(Principal { name: format!("{NAMED}{id}"), role, organisation, consumer, session: None }))
 }

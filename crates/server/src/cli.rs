@@ -18,6 +18,7 @@ mod outbox;
 mod output;
 mod rules;
 mod schema;
+mod secrets;
 mod serve;
 mod sign;
 mod signing_keys;
@@ -59,6 +60,7 @@ enum Command {
     Ledger(ledger::Arguments),
     Blocks(blocks::Arguments),
     Tokens(tokens::Arguments),
+    Secrets(secrets::Arguments),
     SigningKeys(signing_keys::Arguments),
     Organisations(organisations::Arguments),
     AdminKeys(admin_keys::Arguments),
@@ -88,6 +90,7 @@ pub fn run(cli: Cli) -> io::Result<ExitCode> {
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Blocks(arguments) => blocks::run(&arguments),
         Command::Tokens(arguments) => tokens::run(&arguments),
+        Command::Secrets(arguments) => secrets::run(&arguments),
         Command::SigningKeys(arguments) => signing_keys::run(&arguments),
         Command::Organisations(arguments) => organisations::run(&arguments),
         Command::AdminKeys(arguments) => admin_keys::run(&arguments),

@@ -33,6 +33,7 @@ mod patch;
 pub mod permission;
 pub mod reports;
 pub mod resolve;
+pub mod rotation;
 pub mod secrets;
 pub mod self_service;
 pub mod sessions;

@@ -13,8 +13,10 @@ use crate::clock::Time;
 use crate::failure::{Failure, Problems};
 use crate::page::{Listing, Page};
 use crate::permission::Principal;
+use crate::rotation::rehash;
 use crate::secrets::{Purpose, Secrets, Shown};
 use crate::store::nodes as rows;
+use crate::store::secret_versions::HashedIn;
 use crate::store::{Store, Write};
 
 pub use crate::store::nodes::{Node, NodeCredential};
@@ -119,8 +121,12 @@ pub async fn authenticate(store: &Store, secrets: &Secrets, presented: &str) -> 
     let Some(found) = rows::get_credential(&mut store.read().await?, id).await? else {
         return Ok(None);
     };
-    let matches = secrets.matches(&found.hash, &digest(presented.as_bytes())).await?;
-    Ok(Some(found.credential).filter(|credential| matches && credential.revoked_at.is_none()))
+    let digest = digest(presented.as_bytes());
+    if !secrets.matches(&found.hash, &digest).await? || found.credential.revoked_at.is_some() {
+        return Ok(None);
+    }
+    rehash(store, secrets, HashedIn::NodeCredentials, id, &found.hash, &digest).await;
+    Ok(Some(found.credential))
 }
 
 /// Takes a node in and gives it a token, good for ten minutes. It may come with another credential than before: that it has the secret
@@ -144,7 +150,7 @@ pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCreden
         last_sequence: known.map_or(0, |known| known.last_sequence),
     };
     rows::upsert(write, &node).await?;
-    Ok(welcome(secrets, credential, hello, now))
+    welcome(secrets, credential, hello, now)
 }
 
 /// Takes a node in of which nothing can be written now: a locked or full database must not keep nodes from what can be read. Its next hello
@@ -154,7 +160,7 @@ pub async fn hello(write: &mut Write, secrets: &Secrets, credential: &NodeCreden
 /// [`Failure::Invalid`].
 pub fn hello_unrecorded(store: &Store, secrets: &Secrets, credential: &NodeCredential, hello: &Hello) -> Result<Welcome, Failure> {
     judge(hello)?;
-    Ok(welcome(secrets, credential, hello, store.now()))
+    welcome(secrets, credential, hello, store.now())
 }
 
 fn judge(hello: &Hello) -> Result<(), Failure> {
@@ -167,10 +173,10 @@ fn judge(hello: &Hello) -> Result<(), Failure> {
     problems.finish()
 }
 
-fn welcome(secrets: &Secrets, credential: &NodeCredential, hello: &Hello, now: Time) -> Welcome {
+fn welcome(secrets: &Secrets, credential: &NodeCredential, hello: &Hello, now: Time) -> Result<Welcome, Failure> {
     let incarnation = Incarnation { credential: credential.id.clone(), incarnation: hello.incarnation() };
     let expires_in_ms = u64::try_from(TOKEN_LIFE.as_millis()).unwrap_or(u64::MAX);
-    Welcome { token: token::make(secrets, &incarnation, now.after(TOKEN_LIFE)), expires_in_ms }
+    Ok(Welcome { token: token::make(secrets, &incarnation, now.after(TOKEN_LIFE))?, expires_in_ms })
 }
 
 /// Whom a presented token stands for; `None`: it is none, is over, or its credential was revoked. Reads memory alone.

@@ -27,7 +27,7 @@ use crate::users::{self, User};
 
 pub use crate::store::openid::IdentityProvider;
 use protocol::{Client, Metadata, Person, ProtocolError, Words};
-use providers::CLIENT_SECRET;
+pub(crate) use providers::CLIENT_SECRET;
 pub use providers::{IdentityProviderPatch, NewIdentityProvider, create, delete, get, list, update};
 
 /// How long a sign-in may take.

@@ -18,7 +18,7 @@ use crate::store::{Reader, Store, Write};
 pub use crate::store::outbox::{Message, State};
 
 /// What a message is sealed for.
-const PURPOSE: &str = "message";
+pub(crate) const PURPOSE: &str = "message";
 /// The kind of messages that are mail.
 const MAIL: &str = "mail";
 /// Attempts until a message is dead: with what lies between them some eight hours.

@@ -68,6 +68,10 @@ pub enum Permission {
     SigningKeysRead,
     /// Replace and forget them.
     SigningKeysWrite,
+    /// See which versions of the backend's own secrets there are.
+    SecretsRead,
+    /// Rotate and retire them.
+    SecretsWrite,
     /// See and export the audit log.
     AuditRead,
     /// Have the audit log forget who somebody is.
@@ -107,7 +111,7 @@ pub struct Principal {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::OrganisationsRead,
         Self::OrganisationsWrite,
         Self::ConsumersRead,
@@ -137,6 +141,8 @@ impl Permission {
         Self::TokensWrite,
         Self::SigningKeysRead,
         Self::SigningKeysWrite,
+        Self::SecretsRead,
+        Self::SecretsWrite,
         Self::AuditRead,
         Self::AuditErase,
     ];
@@ -174,6 +180,8 @@ impl Permission {
             Self::TokensWrite => "tokens:write",
             Self::SigningKeysRead => "signing_keys:read",
             Self::SigningKeysWrite => "signing_keys:write",
+            Self::SecretsRead => "secrets:read",
+            Self::SecretsWrite => "secrets:write",
             Self::AuditRead => "audit:read",
             Self::AuditErase => "audit:erase",
         }

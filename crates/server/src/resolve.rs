@@ -7,10 +7,12 @@ use crate::api_keys::{account, told, unhex};
 use crate::failure::Failure;
 use crate::ledger::first;
 use crate::nodes::Incarnation;
+use crate::rotation::rehash;
 use crate::secrets::Secrets;
 use crate::signing::Signing;
 use crate::store::Store;
 use crate::store::resolve::{self as reads, Found, Usable, by_hash, by_id};
+use crate::store::secret_versions::HashedIn;
 use crate::words::is_id;
 
 /// Whose a credential is, and the revision that was read at: both from one snapshot. The first leases of its consumer come with it, where the
@@ -75,6 +77,9 @@ pub(crate) async fn holder(
         Some(found) if secrets.matches(&found.hash, digest).await? => Some(found),
         Some(_) | None => None,
     };
+    if let Some(found) = &found {
+        rehash(store, secrets, HashedIn::ApiKeys, &found.id, &found.hash, digest).await;
+    }
     Ok((answer.revision, found))
 }
 

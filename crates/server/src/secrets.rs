@@ -1,17 +1,20 @@
 //! Owns the backend's own secrets: peppers, issuer keys, encryption keys, the key of node tokens; and what is made with them. Must not know whose a key is.
 //!
-//! Peppers, issuer keys and encryption keys have versions: the highest makes what is new, all of them know what is old. To replace one, add a file (or
-//! variable) of the next number, and take the old one away once nothing made with it is in use. Nodes must have a new issuer key before the
-//! backend has: what it makes they would take for forged.
+//! Each kind has versions: the highest makes what is new, all of them know what is old. Another version is a file (or variable) of the next number;
+//! an old one is taken away once nothing made with it is in use. Nodes must have a new issuer key before the backend uses it: what it makes they
+//! would take for forged.
 
 mod hash;
 mod protection;
+mod rotation;
 mod sources;
 mod symmetric;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,11 +27,18 @@ use crate::failure::Failure;
 
 pub(crate) use hash::Hash;
 use hash::SlowHashing;
+pub(crate) use rotation::Version;
+pub use rotation::{Origin, Use};
+pub use sources::Kind;
+use sources::Sources;
 
 /// The prefix of admin keys.
 const ADMIN_PREFIX: &str = "tga";
 /// The prefix of node credentials.
 const NODE_PREFIX: &str = "tgn";
+
+/// How often files are read again because a version is missing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How API keys are hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,17 +110,37 @@ pub(crate) struct Issued {
 /// The backend's own secrets. The `Debug` form hides them.
 #[derive(Debug)]
 pub struct Secrets {
+    held: RwLock<Arc<Held>>,
+    source: Source,
+    hashing: KeyHashing,
+    slow: SlowHashing,
+    /// When files were last read again because a version was missing.
+    looked: Mutex<Option<Instant>>,
+}
+
+/// Where secrets come from.
+#[derive(Debug)]
+struct Source {
+    dir: PathBuf,
+    environment: Sources,
+    prefix: String,
+}
+
+/// The secrets there are at one time.
+#[derive(Debug)]
+struct Held {
     peppers: BTreeMap<u32, Secret>,
+    issuers: BTreeMap<u32, Secret>,
     /// Newest last, as all of the following.
     api: Vec<IssuerKey>,
     admin: Vec<IssuerKey>,
     node: Vec<IssuerKey>,
     encryption: BTreeMap<u32, Secret>,
     signing: BTreeMap<u32, Secret>,
-    token: Secret,
+    tokens: BTreeMap<u32, Secret>,
     smtp: Option<Secret>,
-    hashing: KeyHashing,
-    slow: SlowHashing,
+    versions: BTreeMap<(Kind, u32), Origin>,
+    prepared: Vec<(Kind, u32)>,
 }
 
 /// A secret that is shown once. Its `Debug` form hides it; it is wiped from memory when dropped.
@@ -136,7 +166,7 @@ impl KeyHashing {
 // === impl Secrets ===
 
 impl Secrets {
-    /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,encryption.N,token.key}`, and over them the variables `TOLLGATE_PEPPER_N`,
+    /// Reads the secrets: `DIR/secrets/{pepper.N,issuer.N,encryption.N,signing.N,token.key,token.N}`, and over them the variables `TOLLGATE_PEPPER_N`,
     /// `TOLLGATE_ISSUER_KEY_N`, `TOLLGATE_ENCRYPTION_KEY_N` and `TOLLGATE_TOKEN_KEY` of `environment`, of which others are ignored. A
     /// secret is the text without the line's end. `prefix` is that of API keys.
     ///
@@ -148,42 +178,39 @@ impl Secrets {
         prefix: &str,
         hashing: KeyHashing,
     ) -> Result<Self, SecretsError> {
-        let sources = sources::read(dir, environment)?;
-        if sources.peppers.is_empty() {
-            return Err(SecretsError::Missing("pepper"));
+        let source = Source { dir: dir.to_owned(), environment: sources::variables(environment)?, prefix: prefix.to_owned() };
+        let held = RwLock::new(Arc::new(Held::read(&source)?));
+        Ok(Self { held, source, hashing, slow: SlowHashing::new(), looked: Mutex::new(None) })
+    }
+
+    /// The secrets there are now.
+    fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Something that the secrets have; where it is missing, a version may have come that was not read yet, from another backend maybe.
+    #[expect(clippy::disallowed_methods, reason = "it only spaces looks at the disk")]
+    fn find<T>(&self, find: impl Fn(&Held) -> Option<T>) -> Option<T> {
+        if let Some(found) = find(&self.held()) {
+            return Some(found);
         }
-        if sources.issuers.is_empty() {
-            return Err(SecretsError::Missing("issuer key"));
+        {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+                return None;
+            }
+            *looked = Some(Instant::now());
         }
-        if sources.encryption.is_empty() {
-            return Err(SecretsError::Missing("encryption key"));
+        if let Err(error) = self.reload() {
+            tracing::error!(%error, "secrets could not be read again; those before stay in force");
         }
-        let token = sources.token.ok_or(SecretsError::Missing("token key"))?;
-        let refused = || SecretsError::Prefix(prefix.chars().take(40).collect());
-        if !is_prefix(prefix) || [ADMIN_PREFIX, NODE_PREFIX].contains(&prefix) {
-            return Err(refused());
-        }
-        let issuer_keys = |prefix: &str| {
-            let keys = sources.issuers.iter().map(|(version, secret)| IssuerKey::new(*version, prefix, secret.clone()));
-            keys.collect::<Option<Vec<_>>>().ok_or_else(refused)
-        };
-        Ok(Self {
-            api: issuer_keys(prefix)?,
-            admin: issuer_keys(ADMIN_PREFIX)?,
-            node: issuer_keys(NODE_PREFIX)?,
-            peppers: sources.peppers,
-            encryption: sources.encryption,
-            signing: sources.signing,
-            token,
-            smtp: sources.smtp,
-            hashing,
-            slow: SlowHashing::new(),
-        })
+        find(&self.held())
     }
 
     /// Makes a credential.
     pub(crate) fn issue(&self, purpose: Purpose) -> Result<Issued, Failure> {
-        let issuer_key = self.issuer_keys(purpose).last().ok_or_else(|| Failure::Internal { private: "no issuer key".to_owned() })?;
+        let held = self.held();
+        let issuer_key = held.issuer_keys(purpose).last().ok_or_else(|| Failure::Internal { private: "no issuer key".to_owned() })?;
         let mut random = Ok(());
         let key = issuer_key.issue(&mut |bytes| {
             if random.is_ok() {
@@ -204,23 +231,76 @@ impl Secrets {
 
     /// What our issuer keys say of a credential, all together.
     pub(crate) fn provenance(&self, purpose: Purpose, presented: &str) -> Provenance {
-        Provenance::of(self.issuer_keys(purpose), presented.as_bytes())
+        let of = |held: &Held| Provenance::of(held.issuer_keys(purpose), presented.as_bytes());
+        self.find(|held| Some(of(held)).filter(|provenance| *provenance != Provenance::Forged)).unwrap_or(Provenance::Forged)
     }
 
     /// The newest secret that access tokens are signed with by `HS256`, and its version.
-    pub(crate) fn signing_secret(&self) -> Option<(u32, &Secret)> {
-        self.signing.last_key_value().map(|(version, secret)| (*version, secret))
+    pub(crate) fn signing_secret(&self) -> Option<(u32, Secret)> {
+        self.held().signing.last_key_value().map(|(version, secret)| (*version, secret.clone()))
     }
 
-    /// Each secret that access tokens may be signed with by `HS256`, and its version.
-    pub(crate) fn signing_secrets(&self) -> impl Iterator<Item = (u32, &Secret)> {
-        self.signing.iter().map(|(version, secret)| (*version, secret))
+    /// Each secret that access tokens may be signed with by `HS256`, by version.
+    pub(crate) fn signing_secrets(&self) -> BTreeMap<u32, Secret> {
+        self.held().signing.clone()
     }
 
     /// The password of the mail server.
     #[must_use]
-    pub fn smtp_password(&self) -> Option<&Secret> {
-        self.smtp.as_ref()
+    pub fn smtp_password(&self) -> Option<Secret> {
+        self.held().smtp.clone()
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// What files and variables say now.
+    fn read(source: &Source) -> Result<Self, SecretsError> {
+        let Source { dir, environment, prefix } = source;
+        let files = sources::files(dir)?;
+        let origins = files.versions.keys().map(|version| (*version, Origin::File));
+        let origins = origins.chain(environment.versions.keys().map(|version| (*version, Origin::Environment)));
+        let versions: BTreeMap<(Kind, u32), Origin> = origins.collect();
+        let prepared = files.prepared.keys().copied().filter(|version| !versions.contains_key(version)).collect();
+        let of = |kind: Kind| {
+            let mut all = files.of(kind);
+            all.extend(environment.of(kind));
+            all
+        };
+        let needed = |kind: Kind, name: &'static str| Some(of(kind)).filter(|all| !all.is_empty()).ok_or(SecretsError::Missing(name));
+        let (peppers, issuers) = (needed(Kind::Pepper, "pepper")?, needed(Kind::Issuer, "issuer key")?);
+        let (encryption, tokens) = (needed(Kind::Encryption, "encryption key")?, needed(Kind::Token, "token key")?);
+        let refused = || SecretsError::Prefix(prefix.chars().take(40).collect());
+        if !is_prefix(prefix) || [ADMIN_PREFIX, NODE_PREFIX].contains(&prefix.as_str()) {
+            return Err(refused());
+        }
+        let issuer_keys = |prefix: &str| {
+            let keys = issuers.iter().map(|(version, secret)| IssuerKey::new(*version, prefix, secret.clone()));
+            keys.collect::<Option<Vec<_>>>().ok_or_else(refused)
+        };
+        Ok(Self {
+            api: issuer_keys(prefix)?,
+            admin: issuer_keys(ADMIN_PREFIX)?,
+            node: issuer_keys(NODE_PREFIX)?,
+            peppers,
+            issuers,
+            encryption,
+            signing: of(Kind::Signing),
+            tokens,
+            smtp: environment.smtp.clone().or(files.smtp),
+            versions,
+            prepared,
+        })
+    }
+
+    /// Whether others are the same secrets.
+    fn is_same(&self, other: &Self) -> bool {
+        let secrets = |held: &Self| {
+            let Self { peppers, issuers, encryption, signing, tokens, .. } = held;
+            [peppers, issuers, encryption, signing, tokens].map(Clone::clone)
+        };
+        (&self.versions, &self.prepared, &self.smtp) == (&other.versions, &other.prepared, &other.smtp) && secrets(self) == secrets(other)
     }
 
     fn issuer_keys(&self, purpose: Purpose) -> &[IssuerKey] {
@@ -229,6 +309,11 @@ impl Secrets {
             Purpose::Admin => &self.admin,
             Purpose::Node => &self.node,
         }
+    }
+
+    /// The version that new things are made with.
+    fn newest(&self, kind: Kind) -> Option<u32> {
+        self.versions.range((kind, 0)..=(kind, u32::MAX)).next_back().map(|((_, version), _)| *version)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::secrets::{Secrets, Shown, random_id};
 pub use crate::store::api_keys::Signing;
 
 /// What a secret is sealed for.
-const PURPOSE: &str = "request signing secret";
+pub(crate) const PURPOSE: &str = "request signing secret";
 /// Characters of a secret: 256 bits.
 const LENGTH: usize = 43;
 

@@ -25,7 +25,7 @@ pub(crate) use pair::Pair;
 pub use pair::SigningAlgorithm;
 
 /// What a private key is sealed for.
-const PURPOSE: &str = "signing key";
+pub(crate) const PURPOSE: &str = "signing key";
 /// How long before it signs a key is published: longer than sets of keys are remembered.
 pub const LEAD: Duration = Duration::from_secs(86_400);
 /// By how much clocks of those who verify may differ.

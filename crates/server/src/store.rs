@@ -22,6 +22,7 @@ pub(crate) mod openid;
 pub(crate) mod organisations;
 pub(crate) mod outbox;
 pub(crate) mod resolve;
+pub(crate) mod secret_versions;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 pub(crate) mod tiers;

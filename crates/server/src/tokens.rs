@@ -158,7 +158,7 @@ pub async fn of_key(store: &Store, secrets: &Secrets, terms: &Terms, key: &Clien
     let granted = terms.access_token(store, secrets, &key.0, &scopes, Some(&family.id)).await?;
     write.commit().await?;
     let issued_token_type = Some("urn:ietf:params:oauth:token-type:access_token");
-    Ok(Granted { refresh_token: Some(refresh::token(secrets, &family)), issued_token_type, ..granted })
+    Ok(Granted { refresh_token: Some(refresh::token(secrets, &family)?), issued_token_type, ..granted })
 }
 
 /// Another access token for a refresh token, and the refresh token that takes its place (RFC 6749, section 6). A token that is used up revokes
@@ -208,7 +208,7 @@ pub async fn renewed(
     write.record(&principal, "tokens:refresh", &family.id).await?;
     let granted = terms.access_token(store, secrets, &key, &scopes, Some(&family.id)).await?;
     write.commit().await?;
-    Ok(Granted { refresh_token: Some(refresh::token(secrets, &family)), ..granted })
+    Ok(Granted { refresh_token: Some(refresh::token(secrets, &family)?), ..granted })
 }
 
 /// Whoever holds a key, if it is still good: since it was looked at it may have been revoked.

@@ -58,6 +58,8 @@ mod reports;
 mod rotation;
 #[path = "backend/scopes.rs"]
 mod scopes;
+#[path = "backend/secrets_rotated.rs"]
+mod secrets_rotated;
 #[path = "backend/self_service.rs"]
 mod self_service;
 #[path = "backend/signing.rs"]

@@ -42,6 +42,11 @@ impl Output {
         Ok(())
     }
 
+    /// All resources of a kind of which there are few.
+    pub(super) fn all<T: DeserializeOwned>(&self, answer: &Answer, items: &[T], columns: &[Column<T>]) -> Result<(), ClientError> {
+        self.print(&answer.body, || Ok(list(columns, items, SystemClock.now())))
+    }
+
     /// A resource just made, with the secret that is shown this once.
     pub(super) fn secret<T: DeserializeOwned>(
         &self,

@@ -73,6 +73,8 @@ needs!(
     BlocksWrite,
     TokensRead,
     TokensWrite,
+    SecretsRead,
+    SecretsWrite,
     SigningKeysRead,
     SigningKeysWrite,
     AuditRead,

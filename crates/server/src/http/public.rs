@@ -23,6 +23,7 @@ mod openapi;
 mod openid;
 mod organisations;
 mod outbox;
+mod secrets;
 mod self_service;
 mod signing_keys;
 mod tiers;
@@ -94,6 +95,10 @@ fn described() -> OpenApiRouter<Arc<Backend>> {
         .routes(routes!(signing_keys::list))
         .routes(routes!(signing_keys::rotate))
         .routes(routes!(signing_keys::revoke))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::prepare))
+        .routes(routes!(secrets::rotate))
+        .routes(routes!(secrets::retire))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(audit::head))

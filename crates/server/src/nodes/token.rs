@@ -5,10 +5,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use subtle::ConstantTimeEq;
 
 use super::Incarnation;
 use crate::clock::Time;
+use crate::failure::Failure;
 use crate::secrets::Secrets;
 
 /// What a token begins with, so that people and scanners know it.
@@ -16,10 +16,10 @@ const PREFIX: &str = "tgt_";
 /// Longer ones are refused unread; ours have about 140 characters.
 const LONGEST: usize = 512;
 
-pub(super) fn make(secrets: &Secrets, incarnation: &Incarnation, end: Time) -> String {
+pub(super) fn make(secrets: &Secrets, incarnation: &Incarnation, end: Time) -> Result<String, Failure> {
     let body = format!("{}.{}.{}", incarnation.credential, incarnation.incarnation, end.millis());
-    let tag = URL_SAFE_NO_PAD.encode(secrets.token_tag(body.as_bytes()));
-    format!("{PREFIX}{}.{tag}", URL_SAFE_NO_PAD.encode(body))
+    let tag = URL_SAFE_NO_PAD.encode(secrets.token_tag(body.as_bytes())?);
+    Ok(format!("{PREFIX}{}.{tag}", URL_SAFE_NO_PAD.encode(body)))
 }
 
 /// Whom a token stands for, unless it is none of ours or over.
@@ -29,7 +29,7 @@ pub(super) fn read(secrets: &Secrets, presented: &str, now: Time) -> Option<Inca
     }
     let (body, tag) = presented.strip_prefix(PREFIX)?.split_once('.')?;
     let (body, tag) = (URL_SAFE_NO_PAD.decode(body).ok()?, URL_SAFE_NO_PAD.decode(tag).ok()?);
-    if !bool::from(secrets.token_tag(&body).ct_eq(&tag)) {
+    if !secrets.is_token_tag(&body, &tag) {
         return None;
     }
     let mut parts = std::str::from_utf8(&body).ok()?.split('.');

@@ -13,7 +13,7 @@ use crate::store::openid::{self as rows, IdentityProvider, Stored};
 use crate::store::{self, Store, Write};
 
 /// What our secrets with providers are sealed for.
-pub(super) const CLIENT_SECRET: &str = "client secret";
+pub(crate) const CLIENT_SECRET: &str = "client secret";
 /// The most scopes, and the longest texts.
 const MOST_SCOPES: usize = 16;
 const LONGEST_TEXT: usize = 512;

@@ -105,45 +105,54 @@ impl Secrets {
         Ok(self.newest_pepper()?.0 == hash.pepper)
     }
 
+    /// The hash to keep in place of another one of the same credential: under the newest pepper, and by the same hashing.
+    pub(crate) async fn hash_again(&self, hash: &Hash, digest: &[u8; 32]) -> Result<Hash, Failure> {
+        match hash.hashing {
+            KeyHashing::HmacSha256 => self.hash(digest),
+            KeyHashing::Argon2id => self.hash_slowly(digest).await,
+        }
+    }
+
     async fn hash_slowly(&self, digest: &[u8; 32]) -> Result<Hash, Failure> {
         let (version, pepper) = self.newest_pepper()?;
         let mut salt = [0; SALT_LEN];
         getrandom::fill(&mut salt).map_err(no_randomness)?;
-        let hash = self.slow.hash(*digest, salt, pepper.clone()).await?;
+        let hash = self.slow.hash(*digest, salt, pepper).await?;
         Ok(Hash::of_password(version, [salt.as_slice(), &hash].concat()))
     }
 
     /// The hash to keep of any other credential: the same whenever it is made, until there is a newer pepper.
     pub(crate) fn hash(&self, digest: &[u8; 32]) -> Result<Hash, Failure> {
         let (version, pepper) = self.newest_pepper()?;
-        Ok(hmac(version, pepper, digest))
+        Ok(hmac(version, &pepper, digest))
     }
 
     /// All hashes that [`Secrets::hash`] makes or made, under each pepper.
     pub(crate) fn hashes(&self, digest: &[u8; 32]) -> Vec<Hash> {
-        self.peppers.iter().map(|(version, pepper)| hmac(*version, pepper, digest)).collect()
+        self.held().peppers.iter().map(|(version, pepper)| hmac(*version, pepper, digest)).collect()
     }
 
     /// Whether a hash is of the credential with this digest: in constant time. One under a pepper that is gone matches nothing.
     pub(crate) async fn matches(&self, hash: &Hash, digest: &[u8; 32]) -> Result<bool, Failure> {
-        let Some(pepper) = self.peppers.get(&hash.pepper) else {
+        let Some(pepper) = self.find(|held| held.peppers.get(&hash.pepper).cloned()) else {
             return Ok(false);
         };
         match hash.hashing {
-            KeyHashing::HmacSha256 => Ok(bool::from(hmac(hash.pepper, pepper, digest).bytes.ct_eq(&hash.bytes))),
+            KeyHashing::HmacSha256 => Ok(bool::from(hmac(hash.pepper, &pepper, digest).bytes.ct_eq(&hash.bytes))),
             KeyHashing::Argon2id => {
                 let Some((salt, kept)) = hash.bytes.split_first_chunk::<SALT_LEN>() else {
                     return Err(Failure::Internal { private: "a kept hash is too short".to_owned() });
                 };
-                let hash = self.slow.hash(*digest, *salt, pepper.clone()).await?;
+                let hash = self.slow.hash(*digest, *salt, pepper).await?;
                 Ok(bool::from(hash.ct_eq(kept)))
             }
         }
     }
 
-    pub(super) fn newest_pepper(&self) -> Result<(u32, &Secret), Failure> {
-        let newest = self.peppers.last_key_value().ok_or_else(|| Failure::Internal { private: "no pepper".to_owned() })?;
-        Ok((*newest.0, newest.1))
+    pub(super) fn newest_pepper(&self) -> Result<(u32, Secret), Failure> {
+        let held = self.held();
+        let (version, pepper) = held.peppers.last_key_value().ok_or_else(|| Failure::Internal { private: "no pepper".to_owned() })?;
+        Ok((*version, pepper.clone()))
     }
 }
 

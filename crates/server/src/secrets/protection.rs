@@ -19,7 +19,8 @@ impl Secrets {
     /// # Errors
     /// [`Failure::Unavailable`] without randomness.
     pub(crate) fn protect(&self, purpose: &str, id: &str, secret: &[u8]) -> Result<Vec<u8>, Failure> {
-        let (version, encryption_key) = self.encryption.last_key_value().ok_or_else(broken)?;
+        let held = self.held();
+        let (version, encryption_key) = held.encryption.last_key_value().ok_or_else(broken)?;
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(no_randomness)?;
         let mut sealed = secret.to_vec();
@@ -36,10 +37,11 @@ impl Secrets {
     pub(crate) fn reveal(&self, purpose: &str, id: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let (version, rest) = sealed.split_first_chunk().ok_or_else(broken)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
-        let encryption_key = self.encryption.get(&u32::from_be_bytes(*version)).ok_or_else(broken)?;
+        let version = u32::from_be_bytes(*version);
+        let encryption_key = self.find(|held| held.encryption.get(&version).cloned()).ok_or_else(broken)?;
         let mut bytes = Zeroizing::new(rest.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = key(encryption_key, purpose, id)?.open_in_place(nonce, Aad::empty(), &mut bytes).map_err(|_| broken())?;
+        let opened = key(&encryption_key, purpose, id)?.open_in_place(nonce, Aad::empty(), &mut bytes).map_err(|_| broken())?;
         Ok(Zeroizing::new(opened.to_vec()))
     }
 }

@@ -10,6 +10,7 @@ use tollgate_core::secret::{LEAST_SECRET_LEN, Secret};
 use zeroize::Zeroizing;
 
 use super::SecretsError;
+use serde::{Deserialize, Serialize};
 
 /// The directory of secrets in the data directory.
 pub(super) const DIRECTORY: &str = "secrets";
@@ -18,21 +19,39 @@ const LARGEST_FILE: u64 = 4_096;
 /// What others may not: everything. A group may read: that is how secrets are mounted for a process that is not root.
 const FORBIDDEN_MODE: u32 = 0o037;
 
+/// What the name of a prepared secret ends in.
+pub(super) const NEXT: &str = ".next";
+
 /// RFC 7518 asks for a key as long as the digest.
 const LEAST_SIGNING_LEN: usize = 32;
 
-/// All secrets there are.
+/// All secrets there are, by version.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    pub(super) peppers: BTreeMap<u32, Secret>,
-    pub(super) issuers: BTreeMap<u32, Secret>,
-    pub(super) encryption: BTreeMap<u32, Secret>,
-    pub(super) signing: BTreeMap<u32, Secret>,
-    pub(super) token: Option<Secret>,
+    pub(super) versions: BTreeMap<(Kind, u32), Secret>,
+    /// Those that are made and not in use yet.
+    pub(super) prepared: BTreeMap<(Kind, u32), Secret>,
     pub(super) smtp: Option<Secret>,
 }
 
-pub(super) fn read(dir: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Sources, SecretsError> {
+/// What a secret of the backend's own is for. Each kind has versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Keys and passwords are hashed under it.
+    Pepper,
+    /// Makes the tag by which nodes tell issued keys from forged ones.
+    Issuer,
+    /// What the store must have again is sealed under it.
+    Encryption,
+    /// Signs the tokens of nodes, and what refresh tokens are made with.
+    Token,
+    /// Signs access tokens, for `HS256`.
+    Signing,
+}
+
+/// What a directory has.
+pub(super) fn files(dir: &Path) -> Result<Sources, SecretsError> {
     let mut sources = Sources::default();
     let directory = dir.join(DIRECTORY);
     let unreadable = |error| SecretsError::Read { path: directory.clone(), error };
@@ -49,6 +68,12 @@ pub(super) fn read(dir: &Path, environment: impl IntoIterator<Item = (String, St
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(unreadable(error)),
     }
+    Ok(sources)
+}
+
+/// What an environment has.
+pub(super) fn variables(environment: impl IntoIterator<Item = (String, String)>) -> Result<Sources, SecretsError> {
+    let mut sources = Sources::default();
     for (name, value) in environment {
         let value = Zeroizing::new(value);
         if let Some(slot) = Slot::of_variable(&name)? {
@@ -62,12 +87,57 @@ pub(super) fn read(dir: &Path, environment: impl IntoIterator<Item = (String, St
 impl Sources {
     fn set(&mut self, slot: Slot, secret: Secret) {
         match slot {
-            Slot::Pepper(version) => drop(self.peppers.insert(version, secret)),
-            Slot::Issuer(version) => drop(self.issuers.insert(version, secret)),
-            Slot::Encryption(version) => drop(self.encryption.insert(version, secret)),
-            Slot::Signing(version) => drop(self.signing.insert(version, secret)),
-            Slot::Token => self.token = Some(secret),
+            Slot::Version(kind, version) => drop(self.versions.insert((kind, version), secret)),
+            Slot::Prepared(kind, version) => drop(self.prepared.insert((kind, version), secret)),
             Slot::Smtp => self.smtp = Some(secret),
+        }
+    }
+
+    /// The versions of a kind.
+    pub(super) fn of(&self, kind: Kind) -> BTreeMap<u32, Secret> {
+        self.versions.range((kind, 0)..=(kind, u32::MAX)).map(|((_, version), secret)| (*version, secret.clone())).collect()
+    }
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Pepper, Self::Issuer, Self::Encryption, Self::Token, Self::Signing];
+
+    /// Its name: of its files, and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pepper => "pepper",
+            Self::Issuer => "issuer",
+            Self::Encryption => "encryption",
+            Self::Token => "token",
+            Self::Signing => "signing",
+        }
+    }
+
+    /// What its variables are called, before the version.
+    pub(super) const fn variable(self) -> &'static str {
+        match self {
+            Self::Pepper => "TOLLGATE_PEPPER",
+            Self::Issuer => "TOLLGATE_ISSUER_KEY",
+            Self::Encryption => "TOLLGATE_ENCRYPTION_KEY",
+            Self::Token => "TOLLGATE_TOKEN_KEY",
+            Self::Signing => "TOLLGATE_SIGNING_SECRET",
+        }
+    }
+
+    /// The name of a version's file. Token keys had no versions once: the first is called as it was then.
+    pub(super) fn file(self, version: u32) -> String {
+        match (self, version) {
+            (Self::Token, 0) => "token.key".to_owned(),
+            (kind, version) => format!("{}.{version}", kind.name()),
+        }
+    }
+
+    const fn least(self) -> usize {
+        match self {
+            Self::Pepper | Self::Issuer | Self::Encryption | Self::Token => LEAST_SECRET_LEN,
+            Self::Signing => LEAST_SIGNING_LEN,
         }
     }
 }
@@ -75,13 +145,10 @@ impl Sources {
 /// What a secret is for.
 #[derive(Clone, Copy)]
 enum Slot {
-    Pepper(u32),
-    Issuer(u32),
-    Encryption(u32),
-    /// Of access tokens, for `HS256`.
-    Signing(u32),
-    Token,
-    /// Of others' making: it may be short.
+    Version(Kind, u32),
+    /// It is not in use yet.
+    Prepared(Kind, u32),
+    /// The mail server's. Of others' making: it may be short.
     Smtp,
 }
 
@@ -89,44 +156,39 @@ impl Slot {
     /// The fewest bytes.
     const fn least(self) -> usize {
         match self {
-            Self::Pepper(_) | Self::Issuer(_) | Self::Encryption(_) | Self::Token => LEAST_SECRET_LEN,
-            Self::Signing(_) => LEAST_SIGNING_LEN,
+            Self::Version(kind, _) | Self::Prepared(kind, _) => kind.least(),
             Self::Smtp => 1,
         }
     }
 
     /// What a file in the directory is for; `None` for others, such as an editor's copies.
     fn of_file(name: &str) -> Option<Self> {
-        match name.split_once('.')? {
-            ("pepper", version) => self::version(version).map(Self::Pepper),
-            ("issuer", version) => self::version(version).map(Self::Issuer),
-            ("encryption", version) => self::version(version).map(Self::Encryption),
-            ("signing", version) => self::version(version).map(Self::Signing),
-            ("token", "key") => Some(Self::Token),
-            ("smtp", "password") => Some(Self::Smtp),
-            _ => None,
+        match name {
+            "token.key" => return Some(Self::Version(Kind::Token, 0)),
+            "smtp.password" => return Some(Self::Smtp),
+            _ => {}
+        }
+        let (kind, rest) = name.split_once('.')?;
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+        match rest.strip_suffix(NEXT) {
+            Some(version) => self::version(version).map(|version| Self::Prepared(kind, version)),
+            None => version(rest).map(|version| Self::Version(kind, version)),
         }
     }
 
     fn of_variable(name: &str) -> Result<Option<Self>, SecretsError> {
-        let versioned = |version: &str| self::version(version).ok_or_else(|| SecretsError::Version(name.to_owned()));
-        if let Some(version) = name.strip_prefix("TOLLGATE_PEPPER_") {
-            return versioned(version).map(|version| Some(Self::Pepper(version)));
+        match name {
+            "TOLLGATE_TOKEN_KEY" => return Ok(Some(Self::Version(Kind::Token, 0))),
+            "TOLLGATE_SMTP_PASSWORD" => return Ok(Some(Self::Smtp)),
+            _ => {}
         }
-        if let Some(version) = name.strip_prefix("TOLLGATE_ISSUER_KEY_") {
-            return versioned(version).map(|version| Some(Self::Issuer(version)));
+        for kind in Kind::ALL {
+            if let Some(version) = name.strip_prefix(kind.variable()).and_then(|rest| rest.strip_prefix('_')) {
+                let version = self::version(version).ok_or_else(|| SecretsError::Version(name.to_owned()))?;
+                return Ok(Some(Self::Version(kind, version)));
+            }
         }
-        if let Some(version) = name.strip_prefix("TOLLGATE_ENCRYPTION_KEY_") {
-            return versioned(version).map(|version| Some(Self::Encryption(version)));
-        }
-        if let Some(version) = name.strip_prefix("TOLLGATE_SIGNING_SECRET_") {
-            return versioned(version).map(|version| Some(Self::Signing(version)));
-        }
-        Ok(match name {
-            "TOLLGATE_TOKEN_KEY" => Some(Self::Token),
-            "TOLLGATE_SMTP_PASSWORD" => Some(Self::Smtp),
-            _ => None,
-        })
+        Ok(None)
     }
 }
 

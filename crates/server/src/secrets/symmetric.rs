@@ -5,7 +5,9 @@
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
+use subtle::ConstantTimeEq;
 use tollgate_core::secret::Secret;
+use zeroize::Zeroizing;
 
 use super::{Secrets, no_randomness};
 use crate::failure::Failure;
@@ -26,19 +28,36 @@ pub(super) fn sign(secret: &Secret, purpose: &str, parts: &[&[u8]]) -> [u8; TAG_
 }
 
 impl Secrets {
-    /// A tag that only the token key makes.
-    pub(crate) fn token_tag(&self, body: &[u8]) -> [u8; TAG_LEN] {
-        sign(&self.token, "node token 1", &[body])
+    /// The tag that the newest token key makes.
+    pub(crate) fn token_tag(&self, body: &[u8]) -> Result<[u8; TAG_LEN], Failure> {
+        Ok(sign(&self.newest_token_key()?, "node token 1", &[body]))
+    }
+
+    /// Whether one of the token keys makes this tag; in constant time for each.
+    pub(crate) fn is_token_tag(&self, body: &[u8], tag: &[u8]) -> bool {
+        let makes = |secret: &Secret| bool::from(sign(secret, "node token 1", &[body]).ct_eq(tag));
+        self.find(|held| held.tokens.values().rev().any(makes).then_some(())).is_some()
     }
 
     /// The secret part of a refresh token: of the family that has this seed, the one of this number.
-    pub(crate) fn refresh_tag(&self, family: &str, seed: &[u8], number: u32) -> [u8; TAG_LEN] {
-        sign(&self.token, "refresh token 1", &[family.as_bytes(), seed, &number.to_be_bytes()])
+    pub(crate) fn refresh_tag(&self, family: &str, seed: &[u8], number: u32) -> Result<[u8; TAG_LEN], Failure> {
+        Ok(refresh_tag(&self.newest_token_key()?, family, seed, number))
+    }
+
+    /// Whether one of the token keys makes this secret part.
+    pub(crate) fn is_refresh_tag(&self, family: &str, seed: &[u8], number: u32, tag: &[u8]) -> bool {
+        let makes = |secret: &Secret| bool::from(Zeroizing::new(refresh_tag(secret, family, seed, number)).ct_eq(tag));
+        self.find(|held| held.tokens.values().rev().any(makes).then_some(())).is_some()
+    }
+
+    fn newest_token_key(&self) -> Result<Secret, Failure> {
+        let held = self.held();
+        held.tokens.last_key_value().map(|(_, secret)| secret.clone()).ok_or_else(|| broken("signed"))
     }
 
     /// Names for something, one under each pepper, the newest first: whoever has not the peppers learns nothing from them.
     pub(crate) fn names(&self, purpose: &str, parts: &[&[u8]]) -> Vec<[u8; TAG_LEN]> {
-        self.peppers.values().rev().map(|pepper| sign(pepper, purpose, parts)).collect()
+        self.held().peppers.values().rev().map(|pepper| sign(pepper, purpose, parts)).collect()
     }
 
     /// Seals bytes under a pepper and a word of the client's, so that neither alone opens them. `bound` is not sealed, but must be the same
@@ -48,7 +67,7 @@ impl Secrets {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(no_randomness)?;
         let mut sealed = bytes.to_vec();
-        let key = sealing_key(pepper, word)?;
+        let key = sealing_key(&pepper, word)?;
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut sealed).map_err(|_| broken("sealed"))?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
@@ -56,7 +75,7 @@ impl Secrets {
     /// Opens what was sealed, under whichever pepper.
     pub(crate) fn open(&self, word: &[&[u8]], bound: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Failure> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(|| broken("opened"))?;
-        for pepper in self.peppers.values().rev() {
+        for pepper in self.held().peppers.values().rev() {
             let mut bytes = sealed.to_vec();
             let key = sealing_key(pepper, word)?;
             if let Ok(opened) = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut bytes) {
@@ -65,6 +84,10 @@ impl Secrets {
         }
         Err(broken("opened"))
     }
+}
+
+fn refresh_tag(secret: &Secret, family: &str, seed: &[u8], number: u32) -> [u8; TAG_LEN] {
+    sign(secret, "refresh token 1", &[family.as_bytes(), seed, &number.to_be_bytes()])
 }
 
 fn sealing_key(pepper: &Secret, word: &[&[u8]]) -> Result<LessSafeKey, Failure> {

@@ -49,11 +49,11 @@ fn files_and_environment_are_one_and_the_environment_counts() {
     ]);
     let secrets = load(dir.path(), &["TOLLGATE_PEPPER_1", "TOLLGATE_PEPPER_10", "TOLLGATE_LISTEN", "PATH"]).unwrap();
     let texts: Vec<_> =
-        secrets.peppers.iter().map(|(version, pepper)| (*version, String::from_utf8_lossy(pepper.expose()).into_owned())).collect();
+        secrets.held().peppers.iter().map(|(version, pepper)| (*version, String::from_utf8_lossy(pepper.expose()).into_owned())).collect();
     let expected = [(1, "the secret of TOLLGATE_PEPPER_1"), (2, "pepper two of the file"), (10, "the secret of TOLLGATE_PEPPER_10")];
     assert_eq!(texts, expected.map(|(version, text)| (version, text.to_owned())));
     assert_eq!(secrets.newest_pepper().unwrap().0, 10);
-    assert_eq!(secrets.token.expose(), b"token key of the file");
+    assert_eq!(secrets.held().tokens[&0].expose(), b"token key of the file");
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub const CONFIG: &str = "TOLLGATE_CONFIG";
 const OTHERS: &[&str] =
     &["TOLLGATE_TOKEN_KEY", "TOLLGATE_SMTP_PASSWORD", "TOLLGATE_URL", "TOLLGATE_CA", "TOLLGATE_ADMIN_KEY", "TOLLGATE_ADMIN_KEY_FILE"];
 /// The same with a number behind them.
-const NUMBERED: &[&str] = &["TOLLGATE_PEPPER_", "TOLLGATE_ISSUER_KEY_", "TOLLGATE_ENCRYPTION_KEY_"];
+const NUMBERED: &[&str] =
+    &["TOLLGATE_PEPPER_", "TOLLGATE_ISSUER_KEY_", "TOLLGATE_ENCRYPTION_KEY_", "TOLLGATE_TOKEN_KEY_", "TOLLGATE_SIGNING_SECRET_"];
 
 pub(super) struct Environment {
     pub(super) config: Option<PathBuf>,

@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::http::backend::Backend;
-use crate::{audit, blocks, changes, ledger, outbox, signing_keys, tokens};
+use crate::{audit, blocks, changes, ledger, outbox, rotation, signing_keys, tokens};
 
 /// How often it looks. Nodes end keys by themselves when their time is over, so this need not be prompt.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -17,6 +17,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const NOTING_PERIOD: Duration = Duration::from_secs(5);
 /// How often the audit log's head goes where the process's log goes.
 const HEAD_PERIOD: Duration = Duration::from_secs(3_600);
+/// How often the files of secrets are read again.
+const SECRETS_PERIOD: Duration = Duration::from_secs(2);
 /// How often old leases are looked for.
 const SWEEP_PERIOD: Duration = Duration::from_secs(600);
 /// How often the ledger is added up: as often as metrics are usually fetched. It walks all rows in force.
@@ -45,7 +47,8 @@ pub(super) async fn run(backend: Arc<Backend>, metrics: PrometheusHandle) {
         noting_failures(&backend),
         telling_the_head(&backend),
         keeping_signing_keys(&backend),
-        forgetting_tokens(&backend)
+        forgetting_tokens(&backend),
+        keeping_secrets(&backend)
     );
 }
 
@@ -85,6 +88,24 @@ async fn telling_the_head(backend: &Backend) {
         // Where the log goes, nobody changes it who may write to the database.
         let told = audit::last(&backend.store).await.map(|head| tracing::info!(%head, "the audit log's head"));
         failures.note(told);
+    }
+}
+
+async fn keeping_secrets(backend: &Backend) {
+    let mut period = every(SECRETS_PERIOD);
+    let mut failures = Failures::of("the backend's own secrets could not be looked after");
+    loop {
+        period.tick().await;
+        // A part at a time, so that others write between.
+        loop {
+            let kept = rotation::upkeep(&backend.store, &backend.secrets).await;
+            let more = matches!(kept, Ok(true));
+            failures.note(kept.map(|_| ()));
+            if !more {
+                break;
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::clock::Time;
+use crate::failure::Failure;
 use crate::secrets::{Secrets, Shown};
 use crate::store::families::Row;
 
@@ -37,9 +37,9 @@ pub(super) enum Judged {
 }
 
 /// The token of a family that is good now.
-pub(super) fn token(secrets: &Secrets, family: &Row) -> Shown {
-    let tag = URL_SAFE_NO_PAD.encode(secrets.refresh_tag(&family.id, &family.seed, family.number));
-    Shown::new(Zeroizing::new(format!("{PREFIX}{}_{}_{tag}", family.id, family.number)))
+pub(super) fn token(secrets: &Secrets, family: &Row) -> Result<Shown, Failure> {
+    let tag = URL_SAFE_NO_PAD.encode(secrets.refresh_tag(&family.id, &family.seed, family.number)?);
+    Ok(Shown::new(Zeroizing::new(format!("{PREFIX}{}_{}_{tag}", family.id, family.number))))
 }
 
 /// The id of the family of what has the form of a refresh token, whether or not it is one.
@@ -63,9 +63,8 @@ impl<'a> Presented<'a> {
 
     /// Whether it is one of a family's, of now or before.
     pub(super) fn is_of(&self, secrets: &Secrets, family: &Row) -> bool {
-        let tag = Zeroizing::new(secrets.refresh_tag(&family.id, &family.seed, self.number));
         // One that is yet to come was never given out.
-        self.family == family.id && self.number <= family.number && bool::from(self.tag.as_slice().ct_eq(tag.as_slice()))
+        self.family == family.id && self.number <= family.number && secrets.is_refresh_tag(&family.id, &family.seed, self.number, &self.tag)
     }
 
     /// Whether it is the one of its family that is good.

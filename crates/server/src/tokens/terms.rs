@@ -127,7 +127,9 @@ impl Terms {
     async fn keys(&self, store: &Store, secrets: &Secrets) -> Result<KeySet, Failure> {
         let published = signing_keys::published(store).await?;
         let entries = published.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
-        let secret = |(version, secret): (u32, &Secret)| Jwk::secret(Some(signing_keys::name_of_secret(version)), secret.clone());
-        Ok(KeySet::new(entries.filter_map(|entry| Jwk::read(entry).ok()).chain(secrets.signing_secrets().filter_map(secret)).collect()))
+        let secret = |(version, secret): (u32, Secret)| Jwk::secret(Some(signing_keys::name_of_secret(version)), secret);
+        Ok(KeySet::new(
+            entries.filter_map(|entry| Jwk::read(entry).ok()).chain(secrets.signing_secrets().into_iter().filter_map(secret)).collect(),
+        ))
     }
 }

@@ -23,12 +23,13 @@ async fn backend() -> Backend {
 #[tokio::test]
 async fn keys_of_an_older_pepper_and_issuer_key_pass_while_those_are_there() {
     let mut backend = backend().await;
-    let old = backend.key("acme").await.api_key.unwrap();
+    let (old, unused) = (backend.key("acme").await.api_key.unwrap(), backend.key("acme").await.api_key.unwrap());
     backend.secrets = secrets(&[1, 2], KeyHashing::default());
     let new = backend.key("acme").await.api_key.unwrap();
     assert!(backend.passes(old.expose()).await && backend.passes(new.expose()).await);
     backend.secrets = secrets(&[2], KeyHashing::default());
-    assert!(!backend.passes(old.expose()).await, "its pepper is gone");
+    assert!(!backend.passes(unused.expose()).await, "its pepper is gone");
+    assert!(backend.passes(old.expose()).await, "it was hashed anew when it was used");
     assert!(backend.passes(new.expose()).await, "it was made with the newest");
 }
 

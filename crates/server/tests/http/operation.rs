@@ -117,6 +117,7 @@ impl Operation {
             | "list_signing_keys"
             | "get_keys"
             | "get_token_service"
+            | "list_secrets"
             | "list_audit"
             | "export_audit"
             | "get_audit_head"
@@ -167,6 +168,22 @@ impl Operation {
             }
             "erase_from_audit" => (Some(format!("user:{}", user(service).await)), None, 204),
             "reopen_ledger" => (None, Some(json!({"consumer": consumer})), 200),
+            "prepare_secret" => {
+                // One at a time.
+                let listed = service.get("/api/v1/secrets").await.expect(200);
+                for prepared in listed["items"].as_array().unwrap().iter().filter(|version| version["use"] == "prepared") {
+                    service.call("DELETE", &format!("/api/v1/secrets/issuer.{}", prepared["version"])).send().await.expect(204);
+                }
+                (Some("issuer".to_owned()), Some(json!({})), 201)
+            }
+            "rotate_secret" => (Some("token".to_owned()), Some(json!({})), 201),
+            "retire_secret" => {
+                let made = [
+                    service.post("/api/v1/secrets/token/rotate", &json!({})).await,
+                    service.post("/api/v1/secrets/token/rotate", &json!({})).await,
+                ];
+                (Some(format!("token.{}", made[0].expect(201)["version"])), None, 204)
+            }
             "import_keys" => {
                 let key = json!({"consumer": consumer, "import": {"key": format!("a-key-of-elsewhere-{}", unique())}});
                 (None, Some(json!({"keys": [key]})), 200)
