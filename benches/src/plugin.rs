@@ -32,6 +32,16 @@ pub(crate) fn purse_with_limit_headers(names: &[&str]) -> Value {
     document
 }
 
+/// [`purse`] with so many denied ranges that are apart from each other, none of which the client is in.
+pub(crate) fn denying(ranges: u32) -> Value {
+    let mut document = purse();
+    let address = |number: u32| std::net::Ipv4Addr::from(0x0a00_0000 + 2 * number).to_string();
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("addresses".to_owned(), json!({"deny": (0..ranges).map(address).collect::<Vec<_>>()}));
+    }
+    document
+}
+
 /// [`purse`] whose requests must be signed. Each is remembered for 3 s, so that the table has room at any speed Envoy can reach.
 pub(crate) fn signed() -> Value {
     let mut document = purse();

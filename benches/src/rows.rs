@@ -111,6 +111,12 @@ fn with_keys(modules: &Modules, service_port: u16) -> Vec<Row> {
                 requests: Box::new(|| Requests::with_keys((0..plugin::EXACT_KEYS).map(key))),
                 ..Row::with_key("key-exact", "Tollgate: 20,000 keys at 10/s each, every request in shared data", with(plugin::exact()))
             },
+            Row::with_key(
+                "key-address-1",
+                "Tollgate: as key, with one denied range: the client's address is asked for",
+                with(plugin::denying(1)),
+            ),
+            Row::with_key("key-address-100k", "the same with 100,000 denied ranges", with(plugin::denying(100_000))),
             Row {
                 requests: Box::new(|| Requests::with_body(&key(0))),
                 ..Row::with_key("key-post", "Tollgate: as key, with a body of 1 KB that nothing is asked of", held(plugin::purse()))
