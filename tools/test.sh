@@ -10,7 +10,8 @@ envoy() { envoy_path=$(tools/envoy.sh) && say "$envoy_path"; }
 end_to_end() {
     libraries=$(tools/token_libraries.sh) || return
     provider=$(tools/openid_provider.sh) || return
-    OPENID_PROVIDER=$provider TOKEN_LIBRARIES=$libraries ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
+    mail_server=$(tools/mail_server.sh) || return
+    MAIL_SERVER=$mail_server OPENID_PROVIDER=$provider TOKEN_LIBRARIES=$libraries ENVOY=$envoy_path TOLLGATE_WASM=$ROOT/dist/tollgate.wasm TOLLGATE_BIN=$ROOT/dist/tollgate \
         cargo test --package tollgate-tests --locked
 }
 istio() {

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -70,9 +71,24 @@ impl Backend {
 
     /// The same with flags of its own.
     pub async fn start_with(name: &str, settings: &[&str]) -> Self {
+        Self::start_prepared(name, settings, |_| ()).await
+    }
+
+    /// The same with a secret of this file's name.
+    pub async fn start_with_secret(name: &str, (file, secret): (&str, &str), settings: &[&str]) -> Self {
+        Self::start_prepared(name, settings, |data| {
+            let path = data.join("secrets").join(file);
+            fs::write(&path, secret).expect("a secret");
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("a mode");
+        })
+        .await
+    }
+
+    async fn start_prepared(name: &str, settings: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let directory = parts::fresh_directory(name);
         let made = command(&parts::tollgate(), &directory).args(["init", "--data", "kept"]).output().expect("tollgate init to run");
         assert!(made.status.success(), "tollgate init: {}", String::from_utf8_lossy(&made.stderr));
+        prepare(&directory.join("kept"));
         let admin_key = fs::read_to_string(directory.join("kept/admin.key")).expect("an admin key").trim().to_owned();
         let [public, nodes, operations] = [free_port(), free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let mut backend = Self {

@@ -43,6 +43,7 @@ mod e2e {
     mod leases_rates;
     mod limit_headers;
     mod limits;
+    mod mail;
     mod metrics;
     mod network;
     mod opaque;

@@ -9,6 +9,7 @@ use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncTransport, Tokio1Executor};
 
 use crate::outbox::Mail;
@@ -40,17 +41,20 @@ pub enum MailError {
     /// The server cannot be spoken to.
     #[error("mail: {0}")]
     Smtp(#[from] lettre::transport::smtp::Error),
+    /// The authorities cannot be read.
+    #[error("mail: outgoing_ca: {0}")]
+    Authorities(String),
     /// There is a name and no password.
     #[error("mail: smtp_user is given, and there is no password: write it to secrets/smtp.password, or set TOLLGATE_SMTP_PASSWORD")]
     NoPassword,
 }
 
 impl Mailer {
-    /// The way out as the settings have it.
+    /// The way out as the settings have it; servers may also be known by these authorities, a file in PEM, beside those of the web.
     ///
     /// # Errors
     /// [`MailError`].
-    pub fn new(settings: &MailSettings, secrets: &Secrets, data: &Path) -> Result<Self, MailError> {
+    pub fn new(settings: &MailSettings, secrets: &Secrets, data: &Path, authorities: Option<&Path>) -> Result<Self, MailError> {
         let way = match &settings.way {
             MailWay::File => Way::File(data.join(DIRECTORY)),
             MailWay::Console => Way::Console,
@@ -60,6 +64,12 @@ impl Mailer {
                     SmtpTls::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(host)?,
                     SmtpTls::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host),
                 };
+                if let (Some(path), true) = (authorities, *tls != SmtpTls::None) {
+                    let unread = |error: std::io::Error| MailError::Authorities(format!("{}: {error}", path.display()));
+                    let authority = Certificate::from_pem(&std::fs::read(path).map_err(unread)?)?;
+                    let parameters = TlsParameters::builder(host.clone()).add_root_certificate(authority).build()?;
+                    transport = transport.tls(if *tls == SmtpTls::Tls { Tls::Wrapper(parameters) } else { Tls::Required(parameters) });
+                }
                 if let Some(port) = port {
                     transport = transport.port(*port);
                 }

@@ -146,7 +146,7 @@ impl Server {
         let store = Store::open(data, clock).await?;
         let metrics = telemetry::metrics()?;
         let (end, ending) = ending();
-        let mailer = Mailer::new(&settings.mail, &secrets, data)?;
+        let mailer = Mailer::new(&settings.mail, &secrets, data, settings.outgoing_ca.as_deref())?;
         let public = bind(name::PUBLIC, &settings.public, public_tls.clone(), http::PUBLIC_BOUNDS).await?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| url_of(&public));
         let backend = Backend::new(store, secrets, outgoing(settings)?, mailer, settings, public_url, ending.clone());

@@ -180,7 +180,13 @@ pub const SETTINGS: &[Setting] = &[
         Some(""),
         "What the backend may call although it is not public or speaks no TLS: networks, addresses, names, names with a port; separated by commas.",
     ),
-    setting("outgoing_ca", Kind::Text, "FILE", None, "Authorities, PEM, of servers that the backend calls, beside those of the web."),
+    setting(
+        "outgoing_ca",
+        Kind::Text,
+        "FILE",
+        None,
+        "Authorities, PEM, of servers that the backend calls, the mail server included, beside those of the web.",
+    ),
     setting(
         "shutdown_seconds",
         Kind::Number,
