@@ -53,6 +53,7 @@ mod e2e {
     mod query;
     mod refused;
     mod routes;
+    mod secrets;
     mod signatures;
     mod signatures_draft;
     mod signatures_mesh;
