@@ -47,6 +47,24 @@ fn what_the_consumer_s_limit_refuses_is_not_charged_to_the_key() {
 }
 
 #[test]
+fn what_an_answer_is_not_charged_comes_back_to_the_key_and_to_its_consumer() {
+    let rate = limits(&json!([{"name": "key", "algorithm": "sliding_window", "rate": 2, "per": "1d"}]));
+    let mut world = world(&tier("two", 2), rate);
+    assert_eq!(world.settle(0, "k"), admitted("acme"));
+    let map = map(&[(b":method", b"GET"), (b":authority", b"api"), (b":path", b"/"), (b"x-api-key", b"k")]);
+    let (now, gate) = (world.now, &mut world.workers[0]);
+    let head = gate.read(&map).unwrap();
+    let Verdict::Admit(permit) = gate.judge(&head, Waited::default(), now, now.0 + EPOCH, &mut world.node) else { panic!() };
+    let mut limited = permit.limited.unwrap();
+    let remaining = |limited: &crate::admission::Limited| limited.standings[0].map(|standing| standing.remaining);
+    assert_eq!((remaining(&limited), limited.beside.as_deref().and_then(remaining)), (Some(0), Some(0)));
+    gate.give_back(&mut limited, now, &mut world.node);
+    assert_eq!((remaining(&limited), limited.beside.as_deref().and_then(remaining)), (Some(1), Some(1)));
+    assert_eq!(world.settle(0, "k"), admitted("acme"), "it may be spent again");
+    assert_eq!(world.settle(0, "free"), Got::Denied(Reason::RateLimited));
+}
+
+#[test]
 fn credits_are_leased_in_the_name_of_the_key_and_end_for_good() {
     let mut world = world(&metered(1_000), credits());
     world.backend.ledger.prepare(ACCOUNT, 3);
