@@ -76,19 +76,16 @@ pub async fn list(store: &Store, secrets: &Secrets, principal: &Principal, token
     Ok(SecretVersions { items })
 }
 
-/// Makes a version that is not used yet, and shows it: nodes must know an issuer key before keys are made with it.
+/// Makes a version that is not used yet, for others to know first: an issuer key, which is shown, for the nodes; any file for other backends.
 ///
 /// # Errors
-/// [`Failure::Forbidden`] as for [`list`]; [`Failure::Conflict`] for other kinds, where one is prepared already, or where files do not count.
+/// [`Failure::Forbidden`] as for [`list`]; [`Failure::Conflict`] where one is prepared already, or where files do not count.
 pub async fn prepare(write: &mut Write, secrets: &Secrets, principal: &Principal, kind: Kind) -> Result<SecretVersion, Failure> {
     principal.unbound()?;
-    if kind != Kind::Issuer {
-        return Err(Failure::conflict("kind", "only issuer keys are prepared: nobody else need know the others"));
-    }
     let (version, secret) = secrets.prepare(kind)?;
     let made = bare(kind, version, Use::Prepared);
     write.note(principal, "secrets:prepare", &name(kind, version), Noted::made(&made)).await?;
-    Ok(SecretVersion { secret: Some(Shown::new(secret)), ..made })
+    Ok(SecretVersion { secret: (kind == Kind::Issuer).then(|| Shown::new(secret)), ..made })
 }
 
 /// Has another version used from now on: the one that is prepared, or a new one.
@@ -104,7 +101,8 @@ pub async fn rotate(write: &mut Write, secrets: &Secrets, principal: &Principal,
     Ok(made)
 }
 
-/// Takes a version away for good that nothing holds, or whatever holds it.
+/// Notes that a version is to be taken away that nothing holds, or whatever holds it. Once that is durable the caller does so:
+/// [`Secrets::retire`]. In the other order a secret could be gone, and nobody have said so.
 ///
 /// # Errors
 /// [`Failure::Forbidden`] as for [`list`]; [`Failure::NotFound`]; [`Failure::Conflict`] for the one in use, one that something holds, and one that
@@ -131,7 +129,7 @@ pub async fn retire(
             return Err(Failure::conflict("version", format!("access tokens that were signed with it pass until {until}")));
         }
     }
-    secrets.retire(kind, version)?;
+    secrets.retirable(kind, version)?;
     rows::forget(write, kind.name(), version).await?;
     write.note(principal, "secrets:retire", &name(kind, version), Noted::ended(&weighed).with("force", &how.force)).await?;
     Ok(())
@@ -170,9 +168,6 @@ async fn note_versions(store: &Store, secrets: &Secrets) -> Result<(), Failure> 
 
 async fn reseal(store: &Store, secrets: &Secrets) -> Result<bool, Failure> {
     let encryption: Vec<Version> = secrets.versions().into_iter().filter(|version| version.kind == Kind::Encryption).collect();
-    let Some(current) = encryption.iter().find(|version| version.used == Use::Current).filter(|_| encryption.len() > 1) else {
-        return Ok(false);
-    };
     let mut reader = store.read().await?;
     let mut left = 0;
     for former in encryption.iter().filter(|version| version.used == Use::Former) {
@@ -185,23 +180,38 @@ async fn reseal(store: &Store, secrets: &Secrets) -> Result<bool, Failure> {
     let mut write = store.begin().await?;
     let mut more = false;
     for place in SealedIn::ALL {
-        let found = rows::sealed_otherwise(&mut write, place, current.version, RESEALED_TOGETHER).await?;
-        more |= found.len() == RESEALED_TOGETHER as usize;
-        for (id, sealed) in found {
-            let purpose = match place {
-                SealedIn::ApiKeys => signing::PURPOSE,
-                SealedIn::SigningKeys => signing_keys::PURPOSE,
-                SealedIn::IdentityProviders => openid::CLIENT_SECRET,
-                SealedIn::Outbox => outbox::PURPOSE,
-            };
-            // What a version sealed that is gone stays as it is: it may come back.
-            if let Ok(revealed) = secrets.reveal(purpose, &id, &sealed) {
-                rows::reseal(&mut write, place, &id, &secrets.protect(purpose, &id, &revealed)?).await?;
-            }
+        for former in encryption.iter().filter(|version| version.used == Use::Former) {
+            more |= reseal_some(&mut write, secrets, place, former.version).await?;
         }
     }
     write.commit().await?;
     Ok(more)
+}
+
+/// Seals anew some of what a former version sealed in a place; answers whether there may be more. What cannot be opened is passed over.
+async fn reseal_some(write: &mut Write, secrets: &Secrets, place: SealedIn, version: u32) -> Result<bool, Failure> {
+    let purpose = match place {
+        SealedIn::ApiKeys => signing::PURPOSE,
+        SealedIn::SigningKeys => signing_keys::PURPOSE,
+        SealedIn::IdentityProviders => openid::CLIENT_SECRET,
+        SealedIn::Outbox => outbox::PURPOSE,
+    };
+    let mut after = String::new();
+    loop {
+        let found = rows::sealed_by(write, place, version, &after, RESEALED_TOGETHER).await?;
+        let is_full = found.len() == RESEALED_TOGETHER as usize;
+        let mut resealed = false;
+        for (id, sealed) in found {
+            if let Ok(revealed) = secrets.reveal(purpose, &id, &sealed) {
+                rows::reseal(write, place, &id, &secrets.protect(purpose, &id, &revealed)?).await?;
+                resealed = true;
+            }
+            after = id;
+        }
+        if resealed || !is_full {
+            return Ok(is_full);
+        }
+    }
 }
 
 /// Keeps the hash of a credential under the newest pepper, if it is kept under another. `digest` is that of the credential, which matched. Where it

@@ -210,7 +210,7 @@ impl Secrets {
     /// Makes a credential.
     pub(crate) fn issue(&self, purpose: Purpose) -> Result<Issued, Failure> {
         let held = self.held();
-        let issuer_key = held.issuer_keys(purpose).last().ok_or_else(|| Failure::Internal { private: "no issuer key".to_owned() })?;
+        let issuer_key = held.issuer_key(purpose).ok_or_else(|| Failure::Internal { private: "no issuer key".to_owned() })?;
         let mut random = Ok(());
         let key = issuer_key.issue(&mut |bytes| {
             if random.is_ok() {
@@ -237,7 +237,7 @@ impl Secrets {
 
     /// The newest secret that access tokens are signed with by `HS256`, and its version.
     pub(crate) fn signing_secret(&self) -> Option<(u32, Secret)> {
-        self.held().signing.last_key_value().map(|(version, secret)| (*version, secret.clone()))
+        self.held().current(Kind::Signing).map(|(version, secret)| (version, secret.clone()))
     }
 
     /// Each secret that access tokens may be signed with by `HS256`, by version.
@@ -263,12 +263,15 @@ impl Held {
         let origins = origins.chain(environment.versions.keys().map(|version| (*version, Origin::Environment)));
         let versions: BTreeMap<(Kind, u32), Origin> = origins.collect();
         let prepared = files.prepared.keys().copied().filter(|version| !versions.contains_key(version)).collect();
+        // What is prepared is known, and makes nothing: others may use it already.
         let of = |kind: Kind| {
-            let mut all = files.of(kind);
+            let mut all = files.prepared_of(kind);
+            all.extend(files.of(kind));
             all.extend(environment.of(kind));
             all
         };
-        let needed = |kind: Kind, name: &'static str| Some(of(kind)).filter(|all| !all.is_empty()).ok_or(SecretsError::Missing(name));
+        let is_there = |kind: Kind| versions.range((kind, 0)..=(kind, u32::MAX)).next().is_some();
+        let needed = |kind: Kind, name: &'static str| is_there(kind).then(|| of(kind)).ok_or(SecretsError::Missing(name));
         let (peppers, issuers) = (needed(Kind::Pepper, "pepper")?, needed(Kind::Issuer, "issuer key")?);
         let (encryption, tokens) = (needed(Kind::Encryption, "encryption key")?, needed(Kind::Token, "token key")?);
         let refused = || SecretsError::Prefix(prefix.chars().take(40).collect());
@@ -309,6 +312,26 @@ impl Held {
             Purpose::Admin => &self.admin,
             Purpose::Node => &self.node,
         }
+    }
+
+    /// What new things of a kind are made with, and its version.
+    fn current(&self, kind: Kind) -> Option<(u32, &Secret)> {
+        let all = match kind {
+            Kind::Pepper => &self.peppers,
+            Kind::Issuer => &self.issuers,
+            Kind::Encryption => &self.encryption,
+            Kind::Token => &self.tokens,
+            Kind::Signing => &self.signing,
+        };
+        let version = self.newest(kind)?;
+        Some((version, all.get(&version)?))
+    }
+
+    /// What new credentials are made with: issuer keys are in the order of their versions.
+    fn issuer_key(&self, purpose: Purpose) -> Option<&IssuerKey> {
+        let newest = self.newest(Kind::Issuer)?;
+        let place = self.issuers.keys().position(|version| *version == newest)?;
+        self.issuer_keys(purpose).get(place)
     }
 
     /// The version that new things are made with.

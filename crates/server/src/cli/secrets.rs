@@ -27,9 +27,10 @@ pub(super) struct Arguments {
 enum Command {
     /// List the versions there are, with what was made with each. No secret is shown.
     List,
-    /// Make an issuer key that is not used yet. It is printed this once, to be given to the proxies before `rotate`.
+    /// Make a version that is not used yet, for others to know before `rotate`: an issuer key, which is printed this once, for the proxies; the
+    /// file of any secret for other backends.
     Prepare {
-        /// `issuer`.
+        /// `pepper`, `issuer`, `encryption`, `token` or `signing`.
         #[arg(value_parser = kind)]
         kind: Kind,
         #[command(flatten)]
@@ -92,8 +93,10 @@ fn execute(client: &Client, output: &Output, command: &Command) -> Result<(), Cl
         Command::Prepare { kind, once, alone } => {
             let answer = client.post(&path(&["secrets", kind.name(), "prepare"]), &json!({}), once.key())?;
             let made: SecretVersion = answer.read()?;
-            let secret = made.secret.as_ref().map_or("", |secret| secret.expose());
-            output.secret(&answer, ("issuer key", secret), COLUMNS, alone)
+            match &made.secret {
+                Some(secret) => output.secret(&answer, ("issuer key", secret.expose()), COLUMNS, alone),
+                None => output.one(&answer, COLUMNS),
+            }
         }
         Command::Rotate { kind, once } => {
             output.one(&client.post(&path(&["secrets", kind.name(), "rotate"]), &json!({}), once.key())?, COLUMNS)

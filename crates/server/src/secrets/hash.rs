@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tollgate_core::credential::{KeyHash, digest};
 use tollgate_core::secret::Secret;
 
-use super::{KeyHashing, Secrets, no_randomness};
+use super::{KeyHashing, Kind, Secrets, no_randomness};
 use crate::failure::Failure;
 
 /// Bytes of a random salt.
@@ -151,8 +151,8 @@ impl Secrets {
 
     pub(super) fn newest_pepper(&self) -> Result<(u32, Secret), Failure> {
         let held = self.held();
-        let (version, pepper) = held.peppers.last_key_value().ok_or_else(|| Failure::Internal { private: "no pepper".to_owned() })?;
-        Ok((*version, pepper.clone()))
+        let (version, pepper) = held.current(Kind::Pepper).ok_or_else(|| Failure::Internal { private: "no pepper".to_owned() })?;
+        Ok((version, pepper.clone()))
     }
 }
 

@@ -9,7 +9,7 @@ use tollgate_core::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::symmetric::sign;
-use super::{Secrets, no_randomness};
+use super::{Kind, Secrets, no_randomness};
 use crate::failure::Failure;
 
 impl Secrets {
@@ -20,7 +20,7 @@ impl Secrets {
     /// [`Failure::Unavailable`] without randomness.
     pub(crate) fn protect(&self, purpose: &str, id: &str, secret: &[u8]) -> Result<Vec<u8>, Failure> {
         let held = self.held();
-        let (version, encryption_key) = held.encryption.last_key_value().ok_or_else(broken)?;
+        let (version, encryption_key) = held.current(Kind::Encryption).ok_or_else(broken)?;
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(no_randomness)?;
         let mut sealed = secret.to_vec();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::sources::{DIRECTORY, Kind, NEXT};
-use super::{Held, Secrets, SecretsError, random_word};
+use super::{Held, Secrets, SecretsError, random_id, random_word};
 use crate::failure::Failure;
 
 /// Where a version comes from.
@@ -119,20 +119,28 @@ impl Secrets {
         Ok(version)
     }
 
-    /// Takes a version away for good.
+    /// The file of a version that may be taken away.
     ///
     /// # Errors
     /// [`Failure::NotFound`]; [`Failure::Conflict`] for the one in use, and where it is no file.
-    pub(crate) fn retire(&self, kind: Kind, version: u32) -> Result<(), Failure> {
+    pub(crate) fn retirable(&self, kind: Kind, version: u32) -> Result<String, Failure> {
         let found = self.versions().into_iter().find(|found| (found.kind, found.version) == (kind, version)).ok_or(Failure::NotFound)?;
-        let file = match (found.used, found.origin) {
-            (Use::Current, _) => return Err(Failure::conflict("version", "it is in use: rotate first")),
+        match (found.used, found.origin) {
+            (Use::Current, _) => Err(Failure::conflict("version", "it is in use: rotate first")),
             (Use::Former, Origin::Environment) => {
-                return Err(Failure::conflict("version", "it comes from the environment: take the variable away and start anew"));
+                Err(Failure::conflict("version", "it comes from the environment: take the variable away and start anew"))
             }
-            (Use::Former, Origin::File) => kind.file(version),
-            (Use::Prepared, _) => format!("{}{NEXT}", kind.file(version)),
-        };
+            (Use::Former, Origin::File) => Ok(kind.file(version)),
+            (Use::Prepared, _) => Ok(format!("{}{NEXT}", kind.file(version))),
+        }
+    }
+
+    /// Takes a version away for good.
+    ///
+    /// # Errors
+    /// As [`Secrets::retirable`]; [`Failure::Unavailable`].
+    pub fn retire(&self, kind: Kind, version: u32) -> Result<(), Failure> {
+        let file = self.retirable(kind, version)?;
         fs::remove_file(self.path(&file)).map_err(unwritten)?;
         self.reload().map_err(unwritten)?;
         Ok(())
@@ -164,8 +172,8 @@ impl Secrets {
 
 fn write_new(path: &Path, secret: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let half = path.with_file_name(format!(".{name}.half"));
-    let _ = fs::remove_file(&half);
+    // Two that write at once do not meet.
+    let half = path.with_file_name(format!(".{name}.{}.half", random_id(8).map_err(|failure| io::Error::other(failure.to_string()))?));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
     let written = file.write_all(format!("{secret}\n").as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&half, path));
     fs::remove_file(&half)?;

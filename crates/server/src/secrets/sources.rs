@@ -95,8 +95,17 @@ impl Sources {
 
     /// The versions of a kind.
     pub(super) fn of(&self, kind: Kind) -> BTreeMap<u32, Secret> {
-        self.versions.range((kind, 0)..=(kind, u32::MAX)).map(|((_, version), secret)| (*version, secret.clone())).collect()
+        of(&self.versions, kind)
     }
+
+    /// The versions of a kind that are not in use yet.
+    pub(super) fn prepared_of(&self, kind: Kind) -> BTreeMap<u32, Secret> {
+        of(&self.prepared, kind)
+    }
+}
+
+fn of(all: &BTreeMap<(Kind, u32), Secret>, kind: Kind) -> BTreeMap<u32, Secret> {
+    all.range((kind, 0)..=(kind, u32::MAX)).map(|((_, version), secret)| (*version, secret.clone())).collect()
 }
 
 impl Kind {
@@ -199,6 +208,10 @@ fn version(text: &str) -> Option<u32> {
 
 fn file(path: &Path, least: usize) -> Result<Secret, SecretsError> {
     let unreadable = |error| SecretsError::Read { path: path.to_owned(), error };
+    // Before it is opened: to open a pipe is to wait for somebody who writes.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::new(ErrorKind::InvalidInput, "it is no file")));
+    }
     let file = fs::File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.permissions().mode() & FORBIDDEN_MODE != 0 {
         return Err(SecretsError::Open(path.to_owned()));

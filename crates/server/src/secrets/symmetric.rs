@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use tollgate_core::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::{Secrets, no_randomness};
+use super::{Kind, Secrets, no_randomness};
 use crate::failure::Failure;
 
 /// Bytes of a tag.
@@ -52,12 +52,15 @@ impl Secrets {
 
     fn newest_token_key(&self) -> Result<Secret, Failure> {
         let held = self.held();
-        held.tokens.last_key_value().map(|(_, secret)| secret.clone()).ok_or_else(|| broken("signed"))
+        held.current(Kind::Token).map(|(_, secret)| secret.clone()).ok_or_else(|| broken("signed"))
     }
 
     /// Names for something, one under each pepper, the newest first: whoever has not the peppers learns nothing from them.
     pub(crate) fn names(&self, purpose: &str, parts: &[&[u8]]) -> Vec<[u8; TAG_LEN]> {
-        self.held().peppers.values().rev().map(|pepper| sign(pepper, purpose, parts)).collect()
+        let held = self.held();
+        let newest = held.newest(Kind::Pepper);
+        let others = held.peppers.iter().rev().filter(|(version, _)| Some(**version) != newest).map(|(_, pepper)| pepper);
+        held.current(Kind::Pepper).map(|(_, pepper)| pepper).into_iter().chain(others).map(|pepper| sign(pepper, purpose, parts)).collect()
     }
 
     /// Seals bytes under a pepper and a word of the client's, so that neither alone opens them. `bound` is not sealed, but must be the same

@@ -82,16 +82,17 @@ pub(crate) async fn sealed_under(reader: &mut impl Reader, version: u32) -> Resu
     Ok(count)
 }
 
-/// Some of what is sealed under another version, with whose it is.
-pub(crate) async fn sealed_otherwise(
+/// Some of what is sealed under a version, with whose it is, in the order of that, after one.
+pub(crate) async fn sealed_by(
     write: &mut Write,
     place: SealedIn,
     version: u32,
+    after: &str,
     most: u32,
 ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
     let (table, column) = place.table();
-    let query = format!("SELECT id, {column} FROM {table} WHERE {column} IS NOT NULL AND substr({column}, 1, 4) <> ? LIMIT ?");
-    let query = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(version.to_be_bytes().to_vec()).bind(most);
+    let query = format!("SELECT id, {column} FROM {table} WHERE substr({column}, 1, 4) = ? AND id > ? ORDER BY id LIMIT ?");
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(version.to_be_bytes().to_vec()).bind(after).bind(most);
     Ok(query.fetch_all(write.connection()).await?)
 }
 

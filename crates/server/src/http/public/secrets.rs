@@ -35,7 +35,7 @@ pub(super) async fn list(State(backend): State<Arc<Backend>>, allowed: Allowed<S
     Answer::of(&rotation::list(&backend.store, &backend.secrets, &allowed.principal, life).await?)
 }
 
-/// Make an issuer key that is not used yet, shown this once: it is to be given to the nodes first.
+/// Make a version that is not used yet, for others to know first: an issuer key, shown this once, for the nodes; any file for other backends.
 #[utoipa::path(post, path = "/api/v1/secrets/{kind}/prepare", tag = "secrets", operation_id = "prepare_secret",
     params(("kind" = Kind, Path), IdempotencyKey), request_body(content = Option<NextSecret>), responses((status = 201, body = SecretVersion)),
     extensions(("x-permission" = json!("secrets:write"))))]
@@ -90,6 +90,7 @@ pub(super) async fn retire(
     let (kind, life) = (read(kind)?, backend.tokens.signing.token_life);
     rotation::retire(&mut write, &backend.secrets, &allowed.principal, (kind, version), how, life).await?;
     write.commit().await?;
+    backend.secrets.retire(kind, version)?;
     Ok(Answer::nothing())
 }
 
